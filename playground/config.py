@@ -1,0 +1,71 @@
+"""What a training can be told, declared once: the field, its default, its help, its limits.
+
+The command line (and later a form) is drawn from these declarations, so a flag, its tooltip and its
+check cannot disagree. Names and meanings are those of ``transformers.TrainingArguments`` and PEFT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from playground.errors import UsageError
+
+SAMPLE_PROMPTS = (
+    "Explain quantum physics.",
+    "What's the capital of France?",
+    "Write a poem about recursion.",
+)
+
+
+def _option(default: Any, help: str, **limits: Any) -> Any:
+    return field(default=default, metadata={"help": help, **limits})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training, fully described: the same config on the same machine gives the same adapter."""
+
+    data: str = _option("mini.jsonl", "Data set: a JSONL file, or the name of a bundled one.")
+    model: str = _option("demo", "Base model: 'demo', a local folder, or a hub id such as hf:org/name.")
+    quantize: str = _option("nf4", "How the frozen base is stored.", choices=("nf4", "none"))
+    style: str = _option("chat", "Prompt style, saved with the adapter.", choices=("chat",))
+    train_on: str = _option("all", "Which answers of a conversation carry loss.", choices=("all", "last"))
+    learning_rate: float = _option(1e-3, "Peak learning rate.", above=0.0, most=1.0)
+    num_train_epochs: int = _option(3, "How often each row is seen.", least=1, most=1000)
+    per_device_train_batch_size: int = _option(8, "Rows per forward pass on each device.", least=1, most=4096)
+    gradient_accumulation_steps: int = _option(1, "Forward passes per update.", least=1, most=4096)
+    max_length: int = _option(1024, "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20)
+    lora_r: int = _option(16, "Rank of the adapter.", least=1, most=512)
+    lora_alpha: int = _option(32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000)
+    warmup_ratio: float = _option(0.1, "Share of the steps in which the rate rises.", least=0.0, most=1.0)
+    max_grad_norm: float = _option(1.0, "Gradients longer than this are shortened to it.", above=0.0, most=1e9)
+    seed: int = _option(0, "Seed of the adapter's start and of the order of rows.", least=0, most=2**63 - 1)
+    deterministic: bool = _option(False, "Use only deterministic kernels, so that resuming on CUDA is bit-exact.")
+    sample_prompts: tuple[str, ...] = SAMPLE_PROMPTS
+    sample_max_new_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        problems = [problem for f in fields(self) if (problem := _problem(f.name, f.metadata, getattr(self, f.name)))]
+        if problems:
+            raise UsageError("; ".join(problems) + ".", "See 'sft-playground train --help' for what each option takes.")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
+        known = {f.name for f in fields(cls)}
+        values = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known}
+        return cls(**values)
+
+
+def _problem(name: str, limits: Any, value: Any) -> str:
+    if "choices" in limits and value not in limits["choices"]:
+        return f"{name} must be one of {', '.join(limits['choices'])}, not {value!r}"
+    # Written so that NaN fails: every comparison with it is false.
+    if "above" in limits and not limits["above"] < value <= limits["most"]:
+        return f"{name} must be above {limits['above']:g} and at most {limits['most']:g}, not {value:g}"
+    if "least" in limits and not limits["least"] <= value <= limits["most"]:
+        return f"{name} must be between {limits['least']:g} and {limits['most']:g}, not {value:g}"
+    return ""

@@ -1,0 +1,74 @@
+"""Prompts to compare on: plain text (one a line) or JSON Lines with ids and what to expect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playground.data.jsonl import Problem, decode, parse_lines, read_bytes, refuse
+from playground.errors import InputError
+
+KINDS = ("fact", "explain", "advice", "poem", "list")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt and, for some files, what an answer to it must hold.
+
+    `kind` is one of `KINDS` or empty; `expect` are words of which an answer must hold one; `items` is
+    how many items a list must have.
+    """
+
+    id: str
+    prompt: str
+    kind: str = ""
+    expect: tuple[str, ...] = ()
+    items: int = 0
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Read prompts from a ``.jsonl`` file, any other text file, or standard input (``-``).
+
+    Raises:
+        InputError: With every problem of the file, if there is any, or if it holds no prompts.
+    """
+    text = decode(read_bytes(path), str(path))
+    prompts: list[Prompt] = []
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for line, row in parse_lines(text) if path.suffix == ".jsonl" else _plain(text):
+        result = row if isinstance(row, Problem) else _prompt(row, line)
+        if isinstance(result, Prompt) and result.id in seen:
+            result = Problem(line, f"the id {result.id!r} stands there twice")
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            seen.add(result.id)
+            prompts.append(result)
+    if problems:
+        raise refuse(str(path), problems, "A .jsonl line is {'prompt': …, 'id': …}; other files hold a prompt a line.")
+    if not prompts:
+        raise InputError(f"{path} holds no prompts.", "Write one prompt a line.")
+    return prompts
+
+
+def _plain(text: str) -> list[tuple[int, dict[str, Any] | Problem]]:
+    lines = [line.strip() for line in text.split("\n")]
+    return [(number, {"prompt": line}) for number, line in enumerate(lines, start=1) if line]
+
+
+def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
+    prompt, ident = row.get("prompt"), row.get("id", str(line))
+    kind, expect, items = row.get("kind", ""), row.get("expect", []), row.get("items", 0)
+    if not isinstance(prompt, str) or not prompt.strip() or "\x00" in prompt:
+        return Problem(line, "'prompt' must be a string with text in it")
+    if not isinstance(ident, (str, int)) or not str(ident):
+        return Problem(line, "'id' must be a string or a number")
+    if kind not in ("", *KINDS):
+        return Problem(line, f"'kind' is {kind!r}; known are {', '.join(KINDS)}")
+    if not isinstance(expect, list) or not all(isinstance(word, str) and word for word in expect):
+        return Problem(line, "'expect' must be a list of words")
+    if not isinstance(items, int) or items < 0 or (kind == "list" and not items):
+        return Problem(line, "'items' must be the number of items of the list")
+    return Prompt(str(ident), prompt, kind, tuple(expect), items)

@@ -1,0 +1,194 @@
+"""The engine: all lanes in lock-step, one token each a step, on the model's own forward pass.
+
+The loop is our own, not ``generate``: it streams, ends lanes one by one, takes sampling from its own
+settings alone (a repository's ``generation_config.json`` is never read), and sees every distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from playground.errors import InputError
+from playground.events import Answer, Chunk, FinishReason
+from playground.inference.cache import LaneCache
+from playground.inference.shortlist import MAX_ROWS, Shortlist
+from playground.models.fingerprint import Fingerprint
+from playground.models.head import backbone
+from playground.models.lanes import Row, lanes
+from playground.models.load import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen. Temperature 0 is greedy; `top_p` keeps the smallest set of that mass."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One row of the batch.
+
+    `stop_strings` cut the text for display (and end the lane); `lead_in` is what a style puts before
+    an answer and is not part of it. Lanes with equal `draw` draw equal random numbers.
+    """
+
+    prompt_ids: tuple[int, ...]
+    row: Row = Row()
+    stop_strings: tuple[str, ...] = ()
+    lead_in: str = ""
+    draw: int = 0
+
+
+@dataclass
+class _Live:
+    """A lane that is still going."""
+
+    number: int
+    lane: Lane
+    random: torch.Generator
+    ids: list[int] = field(default_factory=list)
+
+
+class Engine:
+    """Answers lanes with one model.
+
+    Args:
+        base: The base model.
+        model: The base itself, or the PEFT model around it.
+        fingerprint: Taken before adapters were attached; checked at the start of each batch.
+    """
+
+    def __init__(self, base: Base, model: torch.nn.Module, fingerprint: Fingerprint | None) -> None:
+        self.base = base
+        self.model = model
+        self.fingerprint = fingerprint
+        self._backbone = backbone(base.model)
+        self._shortlist: Shortlist | None = None
+
+    def stream(
+        self, wanted: Sequence[Lane], sampling: Sampling, cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[Chunk]:
+        """Yield one chunk per live lane and step, until each lane has its answer.
+
+        The generator may be closed at any chunk; the model is then as it was before. Until it is
+        closed or exhausted, the model belongs to it.
+
+        Raises:
+            PlaygroundError: If the base lane is not the base.
+            InputError: If a prompt does not fit the model's context.
+        """
+        rows = [lane.row for lane in wanted]
+        if self.fingerprint is not None:
+            self.fingerprint.require(self.model, sorted({r for r in rows if r.adapter}, key=str))
+        longest = max(len(lane.prompt_ids) for lane in wanted)
+        context = int(getattr(self.base.model.config, "max_position_embeddings", 1 << 30))
+        if longest >= context:
+            raise InputError(f"A prompt of {longest:,} tokens does not fit the model's {context:,}.", "Shorten it.")
+        budget = min(sampling.max_new_tokens, context - longest)
+        live = [_Live(n, lane, self._generator(lane, sampling)) for n, lane in enumerate(wanted)]
+        with lanes(self.model, rows) as current:
+            cache = LaneCache(self.base.model.config, longest + budget)
+            ids, mask, positions = self._left_padded(wanted, longest + budget)
+            hidden = self._forward(ids, mask[:, :longest], positions, cache)
+            for step in range(1, budget + 1):
+                tokens = self._choose(hidden, live, sampling)
+                stop_now = cancelled()
+                going: list[int] = []
+                for at, (lane, token) in enumerate(zip(live, tokens, strict=True)):
+                    lane.ids.append(token)
+                    chunk = self._chunk(lane, token, "cancelled" if stop_now else "length" if step == budget else None)
+                    if chunk.answer is None:
+                        going.append(at)
+                    yield chunk
+                if not going:
+                    return
+                if len(going) < len(live):
+                    live = [live[at] for at in going]
+                    current.keep(going)
+                    cache.keep(going)
+                    mask, positions = mask[going], positions[going]
+                positions = positions[:, -1:] + 1
+                last = torch.tensor([[lane.ids[-1]] for lane in live], device=self.base.device)
+                hidden = self._forward(last, mask[:, : longest + step], positions, cache)
+
+    def answers(
+        self, wanted: Sequence[Lane], sampling: Sampling, cancelled: Callable[[], bool] = lambda: False
+    ) -> list[Answer]:
+        """Return the answer of each lane, in order: `stream` to its end."""
+        found: dict[int, Answer] = {}
+        for chunk in self.stream(wanted, sampling, cancelled):
+            if chunk.answer is not None:
+                found[chunk.lane] = chunk.answer
+        return [found[number] for number in range(len(wanted))]
+
+    def _left_padded(self, wanted: Sequence[Lane], width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        longest = max(len(lane.prompt_ids) for lane in wanted)
+        ids = torch.full((len(wanted), longest), self.base.pad_token_id)
+        mask = torch.ones((len(wanted), width), dtype=torch.long)
+        for at, lane in enumerate(wanted):
+            pad = longest - len(lane.prompt_ids)
+            ids[at, pad:] = torch.tensor(lane.prompt_ids)
+            mask[at, :pad] = 0
+        positions = (mask[:, :longest].cumsum(1) - 1).clamp_min(0)
+        device = self.base.device
+        return ids.to(device), mask.to(device), positions.to(device)
+
+    @torch.inference_mode()
+    def _forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: LaneCache
+    ) -> torch.Tensor:
+        """Return the last position's hidden states ``(rows, hidden)``."""
+        output = self._backbone(
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+        )
+        return output.last_hidden_state[:, -1]  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def _choose(self, hidden: torch.Tensor, live: Sequence[_Live], sampling: Sampling) -> list[int]:
+        head = self.base.head
+        if sampling.temperature <= 0:
+            if len(live) <= MAX_ROWS and Shortlist.serves(head):
+                self._shortlist = self._shortlist or Shortlist(head)
+                return self._shortlist.argmax(hidden).tolist()  # type: ignore[no-any-return]
+            return head.logits(hidden).argmax(1).tolist()  # type: ignore[no-any-return]
+        probabilities = torch.softmax(head.logits(hidden) / sampling.temperature, dim=-1)
+        return [_draw(row, lane.random, sampling.top_p) for row, lane in zip(probabilities, live, strict=True)]
+
+    def _generator(self, lane: Lane, sampling: Sampling) -> torch.Generator:
+        # Consecutive seeds give unrelated streams only after mixing; the constant is 2^64 / golden ratio.
+        mixed = (sampling.seed * 0x9E3779B97F4A7C15 + lane.draw * 0xBF58476D1CE4E5B9) % 2**63
+        return torch.Generator(device=self.base.device).manual_seed(mixed)
+
+    def _chunk(self, lane: _Live, token: int, last: FinishReason | None) -> Chunk:
+        ended = token == self.base.end_token_id
+        # All ids are decoded each time: a later token can change how an earlier byte is read.
+        ids = lane.ids[:-1] if ended else lane.ids
+        text = self.base.tokenizer.decode(ids, clean_up_tokenization_spaces=False).removeprefix(lane.lane.lead_in)
+        cuts = [(at, stop) for stop in lane.lane.stop_strings if (at := text.find(stop)) >= 0]
+        answer: Answer | None = None
+        if ended:
+            answer = Answer(text, "stop", None, len(lane.ids))
+        elif cuts:
+            at, stop = min(cuts)
+            text = text[:at]
+            answer = Answer(text, "stop", stop, len(lane.ids))
+        elif last is not None:
+            answer = Answer(text, last, None, len(lane.ids))
+        return Chunk(lane.number, token, text, len(lane.ids), answer)
+
+
+def _draw(probabilities: torch.Tensor, random: torch.Generator, top_p: float) -> int:
+    """Draw one token from a distribution ``(vocab,)`` cut to its nucleus (arXiv 1904.09751)."""
+    if top_p < 1:
+        ordered, index = probabilities.sort(descending=True)
+        beyond = ordered.cumsum(0) - ordered >= top_p  # the token that crosses the mass stays in
+        ordered[beyond] = 0
+        return int(index[torch.multinomial(ordered, 1, generator=random)])
+    return int(torch.multinomial(probabilities, 1, generator=random))

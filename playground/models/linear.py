@@ -1,0 +1,70 @@
+"""The frozen matrix products: where nearly all the time goes on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def _onednn_available() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+_ONEDNN = _onednn_available()
+
+
+def frozen_matmul(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """Return ``x @ weight.T + bias`` for a weight that is not trained.
+
+    On a CPU the float32 product goes to oneDNN rather than to MKL: the same float32 arithmetic, but it
+    uses AVX-512 on every maker's processors, and two rows cost little more than one (see
+    docs/decisions.md). Elsewhere it is ``torch.nn.functional.linear``.
+
+    Args:
+        x: ``(..., in)``.
+        weight: ``(out, in)``, contiguous or a transposed view.
+        bias: ``(out,)`` or None.
+    """
+    if not (_ONEDNN and x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32):
+        return functional.linear(x, weight, bias)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _FrozenMatmul.apply(x, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    return _onednn(x, weight, bias)
+
+
+def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]
+
+
+class _FrozenMatmul(torch.autograd.Function):
+    """oneDNN's product has no derivative in PyTorch; this is the one with respect to `x`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        ctx.save_for_backward(weight)
+        return _onednn(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (weight,) = ctx.saved_tensors
+        return _onednn(grads[0].contiguous(), weight.t(), None), None, None
+
+
+class FrozenLinear(nn.Linear):
+    """A linear layer of the frozen base on a CPU. PEFT sees an ordinary ``nn.Linear`` and wraps it."""
+
+    @classmethod
+    def take(cls, linear: nn.Linear, weight: torch.Tensor) -> FrozenLinear:
+        """Return a frozen layer with `weight` and the bias of `linear`."""
+        frozen = cls(1, 1, bias=False, device="meta")
+        frozen.in_features, frozen.out_features = linear.in_features, linear.out_features
+        frozen.weight = nn.Parameter(weight, requires_grad=False)
+        if linear.bias is not None:
+            frozen.bias = nn.Parameter(linear.bias.detach().to(weight.dtype), requires_grad=False)
+        return frozen
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return frozen_matmul(input, self.weight, self.bias)

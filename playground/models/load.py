@@ -1,0 +1,179 @@
+"""Loading a base model: the same weights, bit for bit, for training and for chat."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from playground.errors import EnvironmentFault, InputError
+from playground.events import BaseIdentity
+from playground.models import demo, nf4, source
+from playground.models.head import Head, backbone
+from playground.models.linear import FrozenLinear
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model in memory, frozen, in evaluation mode."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    head: Head
+    identity: BaseIdentity
+    end_token_id: int
+    pad_token_id: int
+    device: torch.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of hidden states."""
+        return self.model.get_input_embeddings().weight.dtype  # type: ignore[no-any-return, union-attr]
+
+
+def pick_device() -> torch.device:
+    """Return this process's GPU if there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """Return the dtype of the arithmetic: float32 on a CPU, bfloat16 on GPUs that have it, else float16.
+
+    Capability decides, because ``torch.cuda.is_bf16_supported`` is also true where it is emulated.
+    """
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
+def load_base(
+    name: str, quantize: str, progress: demo.Progress = lambda stage, share: None, device: torch.device | None = None
+) -> Base:
+    """Load a base model.
+
+    Args:
+        name: ``demo``, a folder, or a hub id.
+        quantize: ``nf4`` (4 bit, with double quantisation) or ``none``.
+        progress: Called with what is being done and the share of it that is done.
+        device: Where to put it; by default a GPU if there is one.
+
+    Raises:
+        InputError: If `name` means nothing or cannot be loaded.
+        EnvironmentFault: If a package is missing, or the hub or the disk cannot be used.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    device = device or pick_device()
+    where = source.resolve(name, progress)
+    if where.kind == "hub":
+        transformers_logging.enable_progress_bar()
+        progress(f"loading {where.name} from the hub or its cache", 0.0)
+    else:
+        progress("loading the model", 0.0)
+    if quantize == "nf4":
+        _require_bitsandbytes()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where.location, trust_remote_code=False)
+        model = _load_model(where, quantize, device)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise source.explain(error, where) from error
+    progress("loading the model", 1.0)
+    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else model.config.eos_token_id
+    if not isinstance(end, int):
+        raise InputError(f"{where.name} has no end token.", "A model that cannot end a text cannot learn to stop.")
+    pad = tokenizer.pad_token_id
+    head = Head.of(model)
+    _check_head(model, head, end)
+    identity = BaseIdentity(
+        name=where.name,
+        description=_describe(where, quantize),
+        revision=source.revision(where, getattr(model.config, "_commit_hash", None)),
+        quantize=quantize,
+        dtype=str(compute_dtype(device)).removeprefix("torch."),
+    )
+    return Base(model, tokenizer, head, identity, end, end if pad is None else pad, device)
+
+
+def _describe(where: source.Source, quantize: str) -> str:
+    name = demo.DESCRIPTION if where.kind == "demo" else where.name
+    return name + (", then NF4" if quantize == "nf4" else "")
+
+
+def _require_bitsandbytes() -> None:
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError:
+        raise EnvironmentFault(
+            "bitsandbytes is not installed, so the model cannot be quantised to NF4.",
+            "Install it with 'pip install bitsandbytes', or use --quantize none.",
+        ) from None
+
+
+def _load_model(where: source.Source, quantize: str, device: torch.device) -> PreTrainedModel:
+    options: dict[str, object] = {}
+    if device.type == "cuda":
+        options["device_map"] = {"": device.index or 0}
+        options["dtype"] = compute_dtype(device)
+        if quantize == "nf4":
+            from transformers import BitsAndBytesConfig
+
+            options["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=compute_dtype(device),
+            )
+    else:
+        options["dtype"] = "auto"  # memory-mapped as stored; _to_float32 makes the only copy
+    model = AutoModelForCausalLM.from_pretrained(
+        where.location, trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa", **options
+    )
+    model.name_or_path = model.config._name_or_path = where.name  # what an adapter's config will name
+    if device.type == "cpu":
+        # Only our own conversion vouches for packed values that lie beside the weights.
+        packed = Path(where.location) if where.kind == "demo" else None
+        _to_float32(model, nf4.Values(packed) if quantize == "nf4" else None)
+    return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
+    """Make a model as stored a dense float32 one; with `values` its linear layers get their NF4 values.
+
+    A CPU has no 4-bit product: bitsandbytes itself dequantises a layer at each call. Doing it once,
+    here, gives the same weights bit for bit and costs memory instead of time. The head and the
+    embedding stay as they are, as everywhere in QLoRA.
+    """
+    output = model.get_output_embeddings()
+    for path, module in list(model.named_modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Linear) and child is not output:
+                weight = child.weight.detach()
+                key = f"{path}.{name}.weight"
+                setattr(module, name, FrozenLinear.take(child, values.of(key, weight) if values else weight.float()))
+    # Buffers such as rotary frequencies are float32 already; only parameters remain to be widened.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.float()
+    model.config.dtype = torch.float32
+    model.tie_weights()
+
+
+def _check_head(model: PreTrainedModel, head: Head, token: int) -> None:
+    """Refuse a model whose logits are not what `Head` computes: better no answer than a wrong one."""
+    probe = torch.full((1, 4), token, device=head.weight.device)
+    with torch.inference_mode():
+        hidden = backbone(model)(input_ids=probe, use_cache=False).last_hidden_state[:, -1]
+        ours, theirs = head.logits(hidden), model(input_ids=probe, use_cache=False).logits[:, -1].float()
+    if not torch.allclose(ours, theirs, rtol=2e-2, atol=2e-2 * theirs.abs().max().item()):
+        raise InputError(
+            f"{model.config.model_type} models compute their logits in a way that is not known here.",
+            "Choose another base model.",
+        )
+
+

@@ -1,0 +1,112 @@
+"""What a model name means: the demo model, a local folder or a model on the hub; never whichever exists."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from playground.errors import EnvironmentFault, InputError, PlaygroundError
+from playground.models import demo
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model comes from. `location` is a folder, or the hub id for ``from_pretrained``."""
+
+    kind: Literal["demo", "folder", "hub"]
+    name: str
+    location: str
+
+
+def resolve(name: str, progress: demo.Progress) -> Source:
+    """Return what `name` means, converting the demo model if need be.
+
+    ``demo`` (or a ``.gguf`` file with the demo model's sha256), a folder, ``hf:org/name``, or
+    ``org/name`` when no such path exists here.
+
+    Raises:
+        InputError: If it means nothing.
+        EnvironmentFault: If the demo model cannot be prepared.
+    """
+    if name == "demo":
+        return Source("demo", demo.NAME, str(demo.prepare(progress)))
+    if name.startswith("hf:"):
+        if not _HUB_ID.fullmatch(name[3:]):
+            raise InputError(f"{name!r} is not a hub id.", "A hub id looks like hf:Qwen/Qwen3-0.6B-Base.")
+        return Source("hub", name[3:], name[3:])
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return Source("demo", demo.NAME, str(demo.prepare(progress, path)))
+    if path.is_dir():
+        return Source("folder", str(path), str(_checked(path)))
+    if _HUB_ID.fullmatch(name) and not path.exists():
+        return Source("hub", name, name)
+    raise InputError(
+        f"There is no model {name!r}.",
+        "Use 'demo', a folder with config.json and *.safetensors, or a hub id such as hf:Qwen/Qwen3-0.6B-Base.",
+    )
+
+
+def _checked(path: Path) -> Path:
+    if (path / "adapter_config.json").is_file():
+        raise InputError(f"{path} is an adapter, not a base model.", "Pass it with --adapter.")
+    if not (path / "config.json").is_file():
+        raise InputError(f"{path} holds no config.json.", "Name the folder that holds the model itself.")
+    if not any(path.glob("*.safetensors")):
+        raise InputError(
+            f"{path} holds no *.safetensors file.",
+            "Only safetensors weights are read, because other formats can run code; convert the model first.",
+        )
+    return path
+
+
+def revision(source: Source, commit: str | None) -> str:
+    """Return what pins the weights: the hub's commit, the demo's file hash, or a hash of the folder's files."""
+    if source.kind == "demo":
+        return demo.SHA256
+    if source.kind == "hub":
+        return commit or "unknown"
+    digest = hashlib.sha256()
+    for file in sorted(Path(source.location).glob("*.safetensors")):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def explain(error: Exception, source: Source) -> PlaygroundError:
+    """Return a user's error for an `error` that transformers or the hub raised while loading `source`."""
+    from huggingface_hub import errors as hub
+
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    first_line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+    def among(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(item, kinds) for item in chain)
+
+    if source.kind == "hub":
+        if among(hub.GatedRepoError):
+            return InputError(
+                f"{source.name} is gated.",
+                "Accept its terms on its hub page, then set HF_TOKEN or run 'hf auth login'.",
+            )
+        if among(hub.RepositoryNotFoundError):
+            return InputError(
+                f"There is no model {source.name!r} on the hub, or it is private.",
+                "Check the id; for a private model set HF_TOKEN.",
+            )
+        if among(hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled, ConnectionError):
+            return EnvironmentFault(
+                f"{source.name} is not in the local cache and the hub cannot be reached.",
+                "Check the network and HF_HUB_OFFLINE, or use --model demo.",
+            )
+    return InputError(f"{source.name} cannot be loaded: {first_line}", "It must be a causal language model that "
+                      "transformers knows, with safetensors weights and a fast tokenizer.")

@@ -1,0 +1,96 @@
+"""Where things are: bundled files, adapters, the cache. Tiny functions, nothing is created here."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+
+from playground.errors import UsageError
+
+APP = "sft-playground"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _home() -> Path | None:
+    value = os.environ.get("SFT_PLAYGROUND_HOME")
+    return Path(value).expanduser() if value else None
+
+
+def cache_dir() -> Path:
+    """The folder for files that can be made again, such as the converted demo model."""
+    import platformdirs
+
+    home = _home()
+    return home / "cache" if home else Path(platformdirs.user_cache_dir(APP, appauthor=False))
+
+
+def log_file() -> Path:
+    """The file that takes the traceback of an unexpected error."""
+    import platformdirs
+
+    home = _home()
+    return (home or Path(platformdirs.user_log_dir(APP, appauthor=False))) / "errors.log"
+
+
+def adapters_dir(chosen: str | None = None) -> Path:
+    """The folder new adapters go to.
+
+    `chosen` (a flag) wins, then ``$SFT_PLAYGROUND_HOME/adapters``, then ``./adapters`` when it exists,
+    then the platform's data folder.
+    """
+    import platformdirs
+
+    if chosen:
+        return Path(chosen).expanduser()
+    home = _home()
+    if home:
+        return home / "adapters"
+    local = Path("adapters")
+    if local.is_dir():
+        return local
+    return Path(platformdirs.user_data_dir(APP, appauthor=False)) / "adapters"
+
+
+def bundled(kind: str) -> Path:
+    """The folder of bundled files of a `kind` (``datasets`` or ``adapters``).
+
+    A wheel carries them inside the package; a source checkout has them at its top level.
+    """
+    packaged = Path(str(files("playground"))) / "_bundled" / kind
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent / kind
+
+
+def find_file(name: str) -> Path:
+    """Return the file a user means by `name`: a path first, then a bundled data set of that name."""
+    path = Path(name).expanduser()
+    if path.exists() or path.name != name:
+        return path
+    shipped = bundled("datasets") / name
+    return shipped if shipped.is_file() else path
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can safely name a folder.
+
+    Raises:
+        UsageError: If it holds anything but letters, digits, ``.``, ``_`` and ``-``, or is too long.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a run.",
+            "Use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64 of them.",
+        )
+    return name
+
+
+def new_run_name(data: Path, folder: Path, now: datetime) -> str:
+    """Return a free folder name such as ``mini-1122-1534`` for a run on `data`."""
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", data.name.split(".")[0]).strip("._-") or "run"
+    base = f"{stem[:40]}-{now:%m%d-%H%M}"
+    name, number = base, 2
+    while (folder / name).exists():
+        name, number = f"{base}-{number}", number + 1
+    return name

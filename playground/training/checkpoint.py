@@ -1,0 +1,153 @@
+"""Checkpoints that are complete or absent.
+
+Files go into a hidden folder, each flushed to the disk; the manifest with their sizes and sha256 comes
+last; then the folder is renamed. A folder whose manifest does not verify is passed over, and the
+newest that does is resumed. Old ones are renamed before they are deleted, so that a kill half-way
+leaves nothing that looks like a checkpoint.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from playground.errors import EnvironmentFault
+
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class TrainState:
+    """All that a training carries from step to step besides the adapter and the optimiser.
+
+    The order of rows, the learning rate and the start of the adapter are pure functions of the config,
+    and nothing in a step draws random numbers, so this is all.
+    """
+
+    step: int = 0
+    num_tokens: int = 0
+    micro_batch_size: int = 0
+    skipped_steps: list[int] = field(default_factory=list)
+    loss: float | None = None
+    train_seconds: float = 0.0
+    exact: bool = True
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file and wait until it is on the disk."""
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file so that at any moment either the old or the new content is there."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        write_file(temporary, data)
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def disk_fault(error: OSError, path: Path) -> EnvironmentFault:
+    """Return the user's error for a failed write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EnvironmentFault(
+            f"The disk is full: {path} could not be written.",
+            "Make room and go on with --resume; everything up to the last checkpoint is kept.",
+        )
+    return EnvironmentFault(f"{path} cannot be written: {error.strerror or error}.", "Check the rights of the folder.")
+
+
+def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], keep: int = 2) -> Path:
+    """Write a checkpoint into `folder` and delete all but the newest `keep`.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written; nothing is left behind then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {**files, "state.json": json.dumps(asdict(state)).encode()}
+    temporary = folder / f".writing-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        for name, data in files.items():
+            write_file(temporary / name, data)
+        manifest = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+        write_file(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
+        sync_folder(temporary)
+        target = folder / f"step-{state.step:06}"
+        if target.exists():  # the same step, saved again: bit-equal by construction, so the old one may go
+            _discard(target)
+        os.replace(temporary, target)
+        sync_folder(folder)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    for old in _names(folder)[:-keep]:
+        _discard(old)
+    return target
+
+
+def newest_checkpoint(folder: Path) -> tuple[TrainState, dict[str, bytes]] | None:
+    """Return the state and the files of the newest checkpoint in `folder` that is whole, if any."""
+    for path in reversed(_names(folder)):
+        try:
+            manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
+            files = {name: (path / name).read_bytes() for name in manifest}
+        except (OSError, ValueError):
+            continue
+        if all(hashlib.sha256(files[name]).hexdigest() == manifest[name]["sha256"] for name in manifest):
+            return TrainState(**json.loads(files["state.json"])), files
+    return None
+
+
+def _names(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def _discard(path: Path) -> None:
+    gone = path.with_name(f".gone-{path.name}-{os.getpid()}")
+    os.replace(path, gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def optimizer_bytes(optimizer: torch.optim.Optimizer, names: list[str]) -> bytes:
+    """Return AdamW's moments and step counts as safetensors, under the names of the parameters."""
+    tensors: dict[str, torch.Tensor] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for name, parameter in zip(names, parameters, strict=True):
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{name}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
+    return save(tensors)
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], data: bytes) -> None:
+    """Put back what `optimizer_bytes` wrote, bit for bit."""
+    tensors = load(data)
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for name, parameter in zip(names, parameters, strict=True):
+        state = {key.split("/", 1)[1]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
+        optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}

@@ -1,0 +1,85 @@
+"""Where the time of a run goes: loading, training, sampling, saving."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playground.events import RunEnded
+from playground.training.checkpoint import TrainState
+
+
+class Clock:
+    """Stopwatches of one process; `started` is its ``time.monotonic()`` at the beginning."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.train_seconds = self.sample_seconds = self.save_seconds = self.load_seconds = 0.0
+        self._saved = self.started
+        self._num_tokens = 0
+        self._num_steps = 0
+
+    def loaded(self, seconds: float) -> None:
+        """Say how long the model took to load."""
+        self.load_seconds = seconds
+        self._saved = time.monotonic()
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Time an optimiser step."""
+        begun = time.monotonic()
+        yield
+        self.train_seconds += time.monotonic() - begun
+
+    @contextmanager
+    def sampling(self) -> Iterator[None]:
+        """Time a sampling."""
+        begun = time.monotonic()
+        yield
+        self.sample_seconds += time.monotonic() - begun
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Time a checkpoint."""
+        begun = time.monotonic()
+        yield
+        self._saved = time.monotonic()
+        self.save_seconds += self._saved - begun
+
+    def since_save(self) -> float:
+        """Return the seconds since the last checkpoint."""
+        return time.monotonic() - self._saved
+
+    def stepped(self, num_tokens: int) -> float:
+        """Count a step of `num_tokens`; return this process's tokens per second of training."""
+        self._num_tokens += num_tokens
+        self._num_steps += 1
+        return self._speed()
+
+    def seconds_left(self, num_steps: int) -> float | None:
+        """Return the time `num_steps` more will take, samples and all; None before it can be known."""
+        if self._num_steps < 2:
+            return None
+        spent = self.train_seconds + self.sample_seconds + self.save_seconds
+        return round(spent / self._num_steps * num_steps, 1)
+
+    def ended(self, outcome: str, reason: str, state: TrainState, folder: Path) -> RunEnded:
+        """Return the terminal event."""
+        return RunEnded(
+            state=outcome,  # type: ignore[arg-type]
+            reason=reason,
+            step=state.step,
+            loss=state.loss,
+            folder=str(folder),
+            num_tokens=state.num_tokens,
+            tokens_per_second=self._speed(),
+            seconds_load=round(self.load_seconds, 3),
+            seconds_train=round(self.train_seconds, 3),
+            seconds_sample=round(self.sample_seconds, 3),
+            seconds_save=round(self.save_seconds, 3),
+        )
+
+    def _speed(self) -> float:
+        return round(self._num_tokens / self.train_seconds, 2) if self.train_seconds else 0.0

@@ -1,0 +1,280 @@
+"""Training: from a config to a stream of events. The five steps stand in `_step`, in order.
+
+Forward, compare, loss, backward, update: the same algorithm as pre-training. Only the data differs,
+and which of its tokens are compared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from playground.config import TrainConfig
+from playground.data.batches import collate, micro_batches
+from playground.data.encode import IGNORE_INDEX
+from playground.errors import EnvironmentFault, PlaygroundError, UsageError
+from playground.events import (
+    BatchHalved,
+    CheckpointSaved,
+    Event,
+    RunEnded,
+    RunRecord,
+    RunStarted,
+    Sampled,
+    StepDone,
+    StepSkipped,
+)
+from playground.models.demo import Progress
+from playground.training.checkpoint import disk_fault, newest_checkpoint, save_checkpoint
+from playground.training.clock import Clock
+from playground.training.record import RunFolder, read_record
+from playground.training.schedule import learning_rate
+from playground.training.session import Session, check_resumable, prepare
+
+CHECKPOINT_SECONDS = 60.0
+SAMPLINGS = 7  # a run is sampled about this often after step 0
+MAX_SKIPPED = 3
+
+
+def train(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    until_answered: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda stage, share: None,
+) -> Iterator[Event]:
+    """Train an adapter in `folder`, yielding what happens; the last event is a `RunEnded`.
+
+    Every event is also a line of the folder's ``events.jsonl`` before it is yielded. The generator may
+    be closed at any event: what the last checkpoint holds is kept. On ranks other than the first it
+    yields nothing.
+
+    Args:
+        config: What to train. On resuming it must be the run's own.
+        folder: Made here, once data and model are found sound.
+        resume: Go on from the folder's newest checkpoint.
+        until_answered: Stop after the first sampling at which every fixed prompt is answered.
+        stop: Asked at each step; the run then saves everything and ends as ``stopped``.
+        progress: Called while the model loads.
+
+    Raises:
+        PlaygroundError: For unusable input or a full disk. Nothing is left half-written.
+    """
+    clock = Clock()
+    if resume and read_record(folder) is None:
+        raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
+    session = prepare(config, progress)
+    run = RunFolder(folder) if session.ranks.is_main else None
+    try:
+        for event in _run(session, run, folder, clock, resume, until_answered, stop):
+            if run is not None:
+                run.log(event)
+                yield event
+    except OSError as error:
+        raise disk_fault(error, folder) from error
+    finally:
+        if run is not None:
+            run.close()
+        session.ranks.close()
+
+
+def _run(
+    session: Session,
+    run: RunFolder | None,
+    folder: Path,
+    clock: Clock,
+    resume: bool,
+    until_answered: bool,
+    stop: Callable[[], bool],
+) -> Iterator[Event]:
+    record = _begin(session, folder, resume)
+    clock.loaded(session.seconds_load)
+    yield _started(session, record, folder)
+    if run is not None:
+        run.write_record(record)
+    state, num_steps = session.state, session.num_steps
+    every = max(1, round(num_steps / SAMPLINGS))
+    sampled: Sampled | None = None
+    outcome, reason = "finished", "all steps are done"
+    fresh = True  # nothing to save yet
+    try:
+        while True:
+            if not resume and (state.step % every == 0 or state.step == num_steps):
+                with clock.sampling():
+                    sampled = session.sample(clock.started) if run is not None else None
+                if sampled is not None:
+                    yield sampled
+                if not fresh:
+                    yield from _save(session, run, clock)
+                # The first rank knows the answers; every rank must take the same decision.
+                done = sampled is not None and until_answered and state.step > 0 and sampled.all_answered
+                if session.ranks.any(done):
+                    outcome, reason = "stopped", "every sample prompt is answered"
+            elif clock.since_save() > CHECKPOINT_SECONDS:
+                yield from _save(session, run, clock)
+            resume = False  # the step that is resumed from was sampled before
+            if session.ranks.any(stop()):
+                outcome, reason = "stopped", "asked to stop"
+            if state.step == num_steps or outcome != "finished":
+                break
+            yield from _step(session, clock)
+            fresh = False
+        if outcome == "stopped" and not fresh:
+            yield from _save(session, run, clock)
+        record = _write_end(session, run, record, outcome, sampled)
+        yield clock.ended(outcome, reason, state, folder)
+    except (PlaygroundError, OSError) as error:
+        reason = error.message if isinstance(error, PlaygroundError) else disk_fault(error, folder).message
+        _mark_failed(session, run, record)
+        yield clock.ended("failed", reason, state, folder)
+        raise
+
+
+def _begin(session: Session, folder: Path, resume: bool) -> RunRecord:
+    if not resume:
+        return session.new_record(folder.name)
+    record = read_record(folder)
+    assert record is not None  # `train` has looked
+    exact = check_resumable(record, session)
+    if (found := newest_checkpoint(folder / "checkpoints")) is None:
+        raise UsageError(f"The run {record.name} has no whole checkpoint to go on from.", "Start a new run.")
+    session.restore(*found)
+    session.state.exact = session.state.exact and exact
+    return replace(record, state="running")
+
+
+def _started(session: Session, record: RunRecord, folder: Path) -> RunStarted:
+    return RunStarted(
+        run=record.name,
+        folder=str(folder),
+        model=session.base.identity.description,
+        data=record.data_name,
+        quantize=session.config.quantize,
+        device=str(session.base.device),
+        num_examples=len(session.rows),
+        num_truncated=sum(row.truncated for row in session.rows),
+        num_tokens=sum(len(row.input_ids) for row in session.rows),
+        num_trained_tokens=sum(row.num_trained for row in session.rows),
+        num_steps=session.num_steps,
+        trainable_parameters=sum(parameter.numel() for parameter in session.parameters),
+        step=session.state.step,
+        seconds_load=round(session.seconds_load, 3),
+    )
+
+
+def _step(session: Session, clock: Clock) -> Iterator[Event]:
+    """Take one optimiser step on the rows whose turn it is."""
+    config, state, ranks = session.config, session.state, session.ranks
+    rows = [session.rows[index] for index in session.batch(state.step)]
+    num_trained = sum(label != IGNORE_INDEX for row in rows for label in row.labels[1:])
+    rate = learning_rate(state.step, session.num_steps, config.learning_rate, config.warmup_ratio)
+    parameters = session.parameters
+    with clock.training():
+        while (loss_sum := _gradients(session, rows, num_trained)) is None:
+            if state.micro_batch_size == 1:
+                raise EnvironmentFault(
+                    "Memory ran out with a single row.", "Lower --max-length, or choose a smaller model."
+                )
+            state.micro_batch_size //= 2
+            yield BatchHalved(state.step + 1, state.micro_batch_size)
+        ranks.sum_gradients(parameters)
+        loss = ranks.sum(loss_sum)[0] / num_trained
+        grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
+        # 5. Update. Nothing that is not finite reaches the weights.
+        finite = not ranks.any(not (abs(loss) < float("inf") and grad_norm < float("inf")))
+        if finite:
+            for group in session.optimizer.param_groups:
+                group["lr"] = rate
+            session.optimizer.step()
+        session.optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    if not finite:
+        state.skipped_steps.append(state.step)
+        yield StepSkipped(state.step, f"loss {loss:g}, gradient norm {grad_norm:g}")
+        if state.skipped_steps[-MAX_SKIPPED:] == list(range(state.step - MAX_SKIPPED + 1, state.step + 1)):
+            raise PlaygroundError(
+                f"The loss was not finite for {MAX_SKIPPED} steps in a row.",
+                "Lower --learning-rate and look at the rows with 'data check'.",
+            )
+        return
+    num_tokens = sum(len(row.input_ids) for row in rows)
+    state.loss = loss
+    state.num_tokens += num_tokens
+    yield StepDone(
+        step=state.step,
+        epoch=round(state.step / session.steps_per_epoch, 4),
+        loss=loss,
+        learning_rate=rate,
+        grad_norm=grad_norm,
+        num_tokens=state.num_tokens,
+        tokens_per_second=clock.stepped(num_tokens),
+        seconds_left=clock.seconds_left(session.num_steps - state.step),
+    )
+
+
+def _gradients(session: Session, rows: list, num_trained: int) -> float | None:  # type: ignore[type-arg]
+    """Add up this rank's share of the gradient; return its loss sum, or None if memory ran out anywhere.
+
+    The loss is averaged over all trained tokens of the step, not over micro-batches: a short answer
+    weighs by its tokens, however the step is cut.
+    """
+    state, ranks = session.state, session.ranks
+    loss_sum, out_of_memory = 0.0, False
+    pieces = micro_batches(range(len(rows)), state.micro_batch_size)[ranks.rank :: ranks.world]
+    try:
+        for piece in pieces:
+            batch = collate([rows[index] for index in piece], session.base.pad_token_id, session.base.device)
+            # 1. Forward, 2. compare, 3. loss: hidden states of the trained positions, their logits
+            # against the tokens that should follow, and the sum of -log p.
+            loss = session.loss(batch)
+            # 4. Backward.
+            (loss / num_trained).backward()
+            loss_sum += float(loss.detach())
+    except (torch.OutOfMemoryError, MemoryError):
+        out_of_memory = True
+    except RuntimeError as error:  # how the CPU allocator says it
+        if "alloc" not in str(error) or "memory" not in str(error):
+            raise
+        out_of_memory = True
+    if ranks.any(out_of_memory):
+        session.optimizer.zero_grad(set_to_none=True)
+        if session.base.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+    return loss_sum
+
+
+def _save(session: Session, run: RunFolder | None, clock: Clock) -> Iterator[Event]:
+    if run is None:
+        return
+    with clock.saving():
+        session.state.train_seconds = clock.train_seconds
+        path = save_checkpoint(run.checkpoints, session.state, session.checkpoint_files())
+    yield CheckpointSaved(session.state.step, str(path))
+
+
+def _write_end(
+    session: Session, run: RunFolder | None, record: RunRecord, outcome: str, sampled: Sampled | None
+) -> RunRecord:
+    state = session.state
+    record = replace(record, state=outcome, step=state.step, loss=state.loss, exact=state.exact)  # type: ignore[arg-type]
+    if run is not None:
+        run.write_adapter(session.model, record, sampled)
+        run.write_record(record)
+    return record
+
+
+def _mark_failed(session: Session, run: RunFolder | None, record: RunRecord) -> None:
+    if run is None:
+        return
+    state = session.state
+    try:
+        run.write_record(replace(record, state="failed", step=state.step, loss=state.loss, exact=state.exact))
+    except OSError:
+        pass  # the disk that failed the run may refuse the record too; the error itself is on its way

@@ -1,0 +1,145 @@
+"""A run's folder: the adapter, its record, its events, its card."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import filelock
+from peft import PeftModel
+from safetensors.torch import save
+
+from playground import __version__
+from playground.errors import EnvironmentFault
+from playground.events import Event, RunRecord, Sampled
+from playground.models import demo, lora
+from playground.training.checkpoint import replace_file
+
+RECORD, EVENTS, CARD = "run.json", "events.jsonl", "README.md"
+_LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that can change a result."""
+    found = {"python": platform.python_version(), "sft-playground": __version__}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def now() -> str:
+    """Return the time as a record holds it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class RunFolder:
+    """The open folder of one run, held by this process alone.
+
+    Raises:
+        EnvironmentFault: If another process trains in it, or it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EnvironmentFault(f"{path} cannot be made: {error.strerror}.", "Check the rights.") from error
+        self._lock = filelock.FileLock(path / ".lock", timeout=0)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            holder = _read(path / ".pid") or "another process"
+            raise EnvironmentFault(
+                f"The run {path.name} is being trained by process {holder}.", "Wait for it, or use another --name."
+            ) from None
+        except OSError as error:
+            raise EnvironmentFault(f"{path} cannot be written: {error.strerror}.", "Check the rights.") from error
+        (path / ".pid").write_text(str(os.getpid()), "utf-8")
+        self._events = (path / EVENTS).open("a", encoding="utf-8")
+
+    def log(self, event: Event) -> None:
+        """Append an event. Lines are whole or, after a crash, last and cut; readers skip such a line."""
+        self._events.write(event.to_json() + "\n")
+        self._events.flush()
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write ``run.json`` whole."""
+        replace_file(self.path / RECORD, json.dumps(record.to_dict(), indent=2, ensure_ascii=False).encode())
+
+    def write_adapter(self, model: PeftModel, record: RunRecord, samples: Sampled | None) -> None:
+        """Write the adapter as plain PEFT reads it, with its card and, for Gemma, the notice."""
+        replace_file(self.path / lora.WEIGHTS, save(lora.state(model), metadata={"format": "pt"}))
+        replace_file(self.path / lora.CONFIG, lora.config_json(model).encode())
+        replace_file(self.path / CARD, card(record, samples).encode())
+        if _is_gemma(record):
+            replace_file(self.path / "NOTICE", (demo.LICENCE + "\n").encode())
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._events.close()
+        (self.path / ".pid").unlink(missing_ok=True)
+        self._lock.release()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except OSError:
+        return ""
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """Return the record in a folder, or None if there is none that can be read."""
+    try:
+        return RunRecord.from_dict(json.loads((folder / RECORD).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _is_gemma(record: RunRecord) -> bool:
+    return "gemma" in record.base.name.lower()
+
+
+def card(record: RunRecord, samples: Sampled | None) -> str:
+    """Return a model card: what the adapter is, what it was trained on, what it says."""
+    config = record.config
+    head = ["---", f"base_model: {record.base.name}", "library_name: peft", "tags: [lora, sft, sft-playground]"]
+    if _is_gemma(record):
+        head.append("license: gemma")
+    lines = [
+        *head,
+        "---",
+        "",
+        f"# {record.name}",
+        "",
+        f"A LoRA adapter for {record.base.description} (`{record.base.name}`), trained with sft-playground.",
+        "",
+        f"- Data: {record.data_name}, {record.num_examples} rows, sha256 `{record.data_sha256[:16]}…`;"
+        " loss on response tokens only.",
+        f"- Steps: {record.step} of {record.num_steps}, state: {record.state}"
+        + (f", last loss {record.loss:.3f}." if record.loss is not None else "."),
+        f"- Rank {config['lora_r']}, alpha {config['lora_alpha']}, all linear layers; learning rate"
+        f" {config['learning_rate']:g}; base in {record.base.quantize}, arithmetic in {record.base.dtype}.",
+        f"- Prompt style: `{record.style}` — `User: …` newline `Assistant:`; the answer ends in the model's end token.",
+        "",
+        "Load it on the base in the same quantisation: an adapter learns the base's rounding too.",
+    ]
+    if _is_gemma(record):
+        lines += ["", "## Licence", "", demo.LICENCE]
+    if samples:
+        lines += ["", f"## Samples at step {samples.step}", ""]
+        for sample in samples.samples:
+            answer = sample.answer.text.strip().replace("\n", "\n> ")
+            lines += [f"**{sample.prompt}**", "", f"> {answer}", ""]
+    return "\n".join(lines) + "\n"
+
+
