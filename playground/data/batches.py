@@ -42,9 +42,24 @@ def epoch_batches(lengths: Sequence[int], sha256: str, seed: int, epoch: int, ba
     return batches
 
 
-def micro_batches(batch: Sequence[int], micro_batch_size: int) -> list[list[int]]:
-    """Cut a batch into pieces of at most `micro_batch_size` rows."""
-    return [list(batch[at : at + micro_batch_size]) for at in range(0, len(batch), micro_batch_size)]
+def micro_batches(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:
+    """Cut a batch into pieces that go through the model one at a time; return positions in the batch.
+
+    How a step is cut changes its memory and its rounding, not its meaning: the loss is averaged over
+    the whole step.
+
+    Args:
+        lengths: Tokens of each row of the batch.
+        max_rows: Rows of a piece at most.
+        max_tokens: Tokens of a piece at most, padding included; a longer row is a piece of its own.
+    """
+    pieces: list[list[int]] = []
+    for at in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
+        piece = pieces[-1] if pieces else []
+        if not piece or len(piece) == max_rows or (len(piece) + 1) * lengths[piece[0]] > max_tokens:
+            pieces.append(piece := [])
+        piece.append(at)
+    return pieces
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,9 @@ def _gradients(session: Session, rows: list, num_trained: int) -> float | None: 
     """
     state, ranks = session.state, session.ranks
     loss_sum, out_of_memory = 0.0, False
-    pieces = micro_batches(range(len(rows)), state.micro_batch_size)[ranks.rank :: ranks.world]
+    lengths = [len(row.input_ids) for row in rows]
+    most = min(state.micro_batch_size, -(-len(rows) // ranks.world))  # leave no rank idle
+    pieces = micro_batches(lengths, most, session.max_tokens)[ranks.rank :: ranks.world]
     try:
         for piece in pieces:
             batch = collate([rows[index] for index in piece], session.base.pad_token_id, session.base.device)

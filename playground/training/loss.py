@@ -18,7 +18,7 @@ from playground.models.head import Head
 from playground.models.linear import frozen_matmul
 
 # Room for one chunk of float32 logits. Larger chunks were not faster (docs/decisions.md).
-CHUNK_BYTES = 256 << 20
+CHUNK_BYTES = 128 << 20
 
 
 class SupervisedLoss(nn.Module):

@@ -33,6 +33,7 @@ from playground.training.loss import SupervisedLoss
 from playground.training.ranks import Ranks
 from playground.training.record import now, versions
 
+CPU_TOKENS_AT_ONCE = 160
 ADAPTER = "default"  # PEFT saves an adapter of another name into a folder of its own
 
 
@@ -67,6 +68,15 @@ class Session:
         """Rows per optimiser step, over all ranks."""
         config = self.config
         return config.per_device_train_batch_size * config.gradient_accumulation_steps * self.ranks.world
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens, padding included, that go through the model at once.
+
+        On a CPU larger pieces are hardly faster, but their activations are the peak of the memory:
+        1.6 MB a token with the demo model (docs/decisions.md). A GPU takes the whole micro-batch.
+        """
+        return CPU_TOKENS_AT_ONCE if self.base.device.type == "cpu" else 1 << 30
 
     @property
     def steps_per_epoch(self) -> int:
