@@ -214,6 +214,30 @@ class Compared(_Json):
         return {"id": self.id, "prompt": self.prompt, **sides}
 
 
+@dataclass(frozen=True, slots=True)
+class SideSummary(_Json):
+    """One side over all prompts: shares from 0 to 1, and the mean number of tokens."""
+
+    answered: float
+    stopped_by_itself: float
+    repeats: float
+    mean_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(_Json):
+    """A whole comparison. `tokens_per_second` counts all lanes together."""
+
+    num_prompts: int
+    sides: dict[str, SideSummary]
+    tokens_per_second: float
+    seconds: float
+    model: str
+    adapter: str
+    batch_size: int
+    fingerprint: str
+
+
 EVENTS: dict[str, type[Event]] = {
     cls.__name__: cls
     for cls in (RunStarted, StepDone, StepSkipped, BatchHalved, Sampled, CheckpointSaved, RunEnded)

@@ -1,0 +1,1 @@
+"""Comparisons and runs as text; no model code."""

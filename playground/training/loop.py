@@ -28,10 +28,11 @@ from playground.events import (
     StepDone,
     StepSkipped,
 )
+from playground.models.adapters import read_record
 from playground.models.demo import Progress
 from playground.training.checkpoint import disk_fault, newest_checkpoint, save_checkpoint
 from playground.training.clock import Clock
-from playground.training.record import RunFolder, read_record
+from playground.training.record import RunFolder
 from playground.training.schedule import learning_rate
 from playground.training.session import Session, check_resumable, prepare
 

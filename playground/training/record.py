@@ -17,9 +17,10 @@ from playground import __version__
 from playground.errors import EnvironmentFault
 from playground.events import Event, RunRecord, Sampled
 from playground.models import demo, lora
+from playground.models.adapters import RECORD
 from playground.training.checkpoint import replace_file
 
-RECORD, EVENTS, CARD = "run.json", "events.jsonl", "README.md"
+EVENTS, CARD = "events.jsonl", "README.md"
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
 
 
@@ -95,14 +96,6 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8").strip()
     except OSError:
         return ""
-
-
-def read_record(folder: Path) -> RunRecord | None:
-    """Return the record in a folder, or None if there is none that can be read."""
-    try:
-        return RunRecord.from_dict(json.loads((folder / RECORD).read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 def _is_gemma(record: RunRecord) -> bool:

@@ -1,0 +1,16 @@
+"""The command line: click commands that import what they need when they run.
+
+Standard output is data, standard error is narration. Exit codes: 0 ok, 1 failed or refused input,
+2 usage, 3 environment, 4 gate not met, 128 + n ended by a signal.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run ``sft-playground``; the one border where any error becomes a line and an exit code."""
+    from playground.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))

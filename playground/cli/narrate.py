@@ -1,0 +1,174 @@
+"""Narration on standard error: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from playground.events import (
+    BatchHalved,
+    CheckpointSaved,
+    Event,
+    RunEnded,
+    RunStarted,
+    Sampled,
+    StepDone,
+    StepSkipped,
+)
+from playground.data.answered import repeats_itself
+from playground.report.words import duration, how_it_ended
+from playground.text import clean, count, one_line
+
+PLAIN_SECONDS = 10.0  # between two plain lines
+
+
+class Narrator:
+    """Tells what happens while a model loads and trains. Use it as a context manager.
+
+    On a terminal the last status and the latest samples stay in place and change; in a pipe each
+    sampling and, every ten seconds, the status is a line of its own.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._tty else None
+        self._status = Text()
+        self._samples: list[RenderableType] = []
+        self._num_steps = 0
+        self._last_plain = 0.0
+        self._stage = ""
+
+    @property
+    def _tty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def line(self, text: str, style: str = "") -> None:
+        """Print a lasting line."""
+        self._console.print(Text(clean(text), style=style), soft_wrap=True)
+
+    def show(self, renderable: RenderableType) -> None:
+        """Print something lasting."""
+        self._console.print(renderable)
+
+    def progress(self, stage: str, share: float) -> None:
+        """Show how far a stage is; a plain log gets each stage once."""
+        if not self._live:
+            if stage != self._stage:
+                self.line(f"{stage} …")
+            self._stage = stage
+            return
+        self._status = Text(f"{clean(stage)} {100 * share:.0f} %" if 0 < share < 1 else f"{clean(stage)} …")
+        self._redraw()
+
+    def event(self, event: Event) -> None:
+        """Tell what an event of a training says."""
+        match event:
+            case RunStarted():
+                self._num_steps = event.num_steps
+                self._started(event)
+            case StepDone():
+                self._step(event)
+            case Sampled():
+                self._sampled(event)
+            case StepSkipped():
+                self.line(f"step {event.step} was skipped: {event.reason}; the weights stay as they were", "yellow")
+            case BatchHalved():
+                self.line(
+                    f"memory ran out; the same batch again, {count(event.micro_batch_size, 'row')} at a time", "yellow"
+                )
+            case RunEnded():
+                self._ended(event)
+            case CheckpointSaved():
+                pass
+
+    def _started(self, event: RunStarted) -> None:
+        trained = event.num_trained_tokens / event.num_tokens
+        self.line(f"{event.run}: {event.model} on {event.device}", "bold")
+        self.line(
+            f"{event.data}: {count(event.num_examples, 'row')}, {count(event.num_tokens, 'token')},"
+            f" {100 * trained:.0f} % of them trained (the answers, not the prompts)"
+        )
+        if event.num_truncated:
+            self.line(f"{count(event.num_truncated, 'row')} longer than max_length were truncated", "yellow")
+        more = f", going on after step {event.step}" if event.step else ""
+        self.line(f"{count(event.num_steps, 'step')}, {count(event.trainable_parameters, 'trainable parameter')}{more}")
+
+    def _step(self, event: StepDone) -> None:
+        left = f" · {duration(event.seconds_left)} left" if event.seconds_left is not None else ""
+        text = (
+            f"step {event.step} of {self._num_steps}{left} · loss {event.loss:.2f}"
+            f" · rate {event.learning_rate:.1e} · {event.tokens_per_second:.0f} tokens/s"
+        )
+        self._status = Text(text)
+        if self._live:
+            self._redraw()
+        elif time.monotonic() - self._last_plain > PLAIN_SECONDS or event.step == self._num_steps:
+            self._last_plain = time.monotonic()
+            self.line(text)
+
+    def _sampled(self, event: Sampled) -> None:
+        width = max(40, self._console.width)
+        lines = [Text(f"after {count(event.step, 'step')}:", style="bold")]
+        for sample in event.samples:
+            state = how_it_ended(sample.answer, repeats_itself(sample.answer))
+            lines.append(Text(f"  {one_line(sample.prompt, width - 2)}", style="dim"))
+            room = width - len(state) - 7
+            lines.append(
+                Text.assemble(
+                    "    ",
+                    (one_line(sample.answer.text.strip(), room), "magenta" if sample.answered else ""),
+                    "  ",
+                    (state, "green" if sample.answered else "dim"),
+                )
+            )
+        if self._live:
+            self._samples = list(lines)
+            self._redraw()
+        else:
+            for line in lines:
+                self._console.print(line, soft_wrap=True)
+
+    def _ended(self, event: RunEnded) -> None:
+        for line in self._samples:
+            self._console.print(line)
+        self._samples, self._status = [], Text()
+        colour = {"finished": "green", "stopped": "yellow", "failed": "red"}[event.state]
+        loss = f", loss {event.loss:.2f}" if event.loss is not None else ""
+        self.line(f"{event.state} after {count(event.step, 'step')}: {event.reason}{loss}", colour)
+        whole = event.seconds_load + event.seconds_train + event.seconds_sample + event.seconds_save
+        shares = ", ".join(
+            f"{name} {100 * seconds / whole:.0f} %"
+            for name, seconds in (
+                ("loading", event.seconds_load),
+                ("training", event.seconds_train),
+                ("samples", event.seconds_sample),
+                ("saving", event.seconds_save),
+            )
+        )
+        self.line(
+            f"{count(event.num_tokens, 'token')}, {event.tokens_per_second:.0f} tokens/s; {duration(whole)}: {shares}",
+            "dim",
+        )
+        if event.state != "failed":
+            self.line(f"adapter: {event.folder}")
+
+    def _redraw(self) -> None:
+        if self._live:
+            self._live.update(Group(*self._samples, self._status), refresh=True)

@@ -1,0 +1,70 @@
+"""Options drawn from the declarations in ``config.py``, and the signals every long command heeds."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, fields
+from typing import Any
+
+import click
+
+from playground.config import TrainConfig
+
+
+def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add one option for each declared field of `TrainConfig`."""
+    for f in reversed(fields(TrainConfig)):
+        if "help" not in f.metadata:
+            continue
+        flag = "--" + f.name.replace("_", "-")
+        assert f.default is not MISSING
+        kind: Any = click.Choice(f.metadata["choices"]) if "choices" in f.metadata else type(f.default)
+        extra: dict[str, Any] = {"is_flag": True} if isinstance(f.default, bool) else {"type": kind}
+        function = click.option(
+            flag, f.name, default=f.default, show_default=True, help=f.metadata["help"], **extra
+        )(function)
+    return function
+
+
+def typed(ctx: click.Context) -> dict[str, Any]:
+    """Return the options the user typed, without the defaults."""
+    source = click.core.ParameterSource.COMMANDLINE
+    return {name: value for name, value in ctx.params.items() if ctx.get_parameter_source(name) == source}
+
+
+class Interrupt:
+    """Whether to stop, and because of which signal; call it to ask."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """128 + n for signal n, 0 without one."""
+        return 128 + self.signal if self.signal else 0
+
+
+@contextmanager
+def interruptible(saying: str) -> Iterator[Interrupt]:
+    """Let SIGINT and SIGTERM finish the work in hand; a second one ends the process at once."""
+    interrupt = Interrupt()
+
+    def ask(number: int, frame: object) -> None:
+        if interrupt.signal is not None:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        interrupt.signal = number
+        print(f"\n{saying} (again to end at once)", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

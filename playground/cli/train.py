@@ -1,0 +1,93 @@
+"""``sft-playground train``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from playground import paths
+from playground.cli.options import config_options, interruptible, typed
+from playground.config import TrainConfig
+from playground.errors import UsageError
+from playground.events import Event, RunEnded
+
+
+@click.command()
+@config_options
+@click.option("--name", metavar="RUN", help="Name of the run and its folder. [default: made from data and time]")
+@click.option("--adapters-dir", metavar="DIR", help="Folder for new adapters. [default: ./adapters, or your data folder]")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped; it keeps its own options.")
+@click.option("--json", "as_json", is_flag=True, help="Write events as JSON lines to standard output.")
+@click.pass_context
+def train(
+    ctx: click.Context, name: str | None, adapters_dir: str | None, resume: str | None, as_json: bool, **options: Any
+) -> int:
+    """Fine-tune a base model with QLoRA and keep the adapter.
+
+    Only the answers carry loss. Fixed prompts are answered before the first step and on the way, so
+    you can watch the model change. Ctrl-C finishes the step, saves everything and keeps the adapter;
+    --resume goes on from there.
+    """
+    home = paths.adapters_dir(adapters_dir)
+    if resume is not None:
+        folder = Path(resume) if Path(resume).is_dir() else home / paths.check_name(resume)
+        config = _recorded(folder, {key: value for key, value in typed(ctx).items() if key in options})
+        if name is not None:
+            raise UsageError("--name and --resume do not go together.", "A resumed run keeps its name.")
+    else:
+        config = TrainConfig(**options)
+        run = paths.check_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
+        folder = home / run
+        if (folder / "run.json").exists():
+            raise UsageError(f"There is a run {run} already.", f"Choose another --name, or go on with --resume {run}.")
+    return run_training(config, folder, as_json=as_json, resume=resume is not None)
+
+
+def run_training(
+    config: TrainConfig, folder: Path, *, as_json: bool = False, resume: bool = False, until_answered: bool = False
+) -> int:
+    """Train with narration; return the exit code."""
+    from playground.cli.narrate import Narrator
+
+    last: Event | None = None
+    with interruptible("finishing the step and saving") as interrupt, Narrator() as narrator:
+        narrator.progress("starting PyTorch", 0.0)
+        from playground.training.loop import train as events
+
+        if config.model == "demo":
+            _show_licence(narrator)
+        for event in events(
+            config, folder, resume=resume, until_answered=until_answered, stop=interrupt, progress=narrator.progress
+        ):
+            last = event
+            if as_json:
+                click.echo(event.to_json())
+            narrator.event(event)
+        if isinstance(last, RunEnded) and last.state != "failed" and not until_answered:
+            narrator.line(f"look at it: sft-playground --compare prompts.txt --adapter {folder.name}")
+    return interrupt.exit_code
+
+
+def _recorded(folder: Path, typed_options: dict[str, Any]) -> TrainConfig:
+    """Return the config a run was begun with; refuse options that differ from it."""
+    from playground.models.adapters import read_record
+
+    record = read_record(folder)
+    if record is None:
+        raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
+    config = TrainConfig.from_dict(record.config)
+    values = config.to_dict()
+    different = [f"{key} was {values[key]}, not {value}" for key, value in typed_options.items() if values[key] != value]
+    if different:
+        raise UsageError(f"A resumed run keeps its options: {'; '.join(different)}.", "Leave them out.")
+    return config
+
+
+def _show_licence(narrator: Any) -> None:
+    from playground.models import demo
+
+    if not demo.is_prepared():
+        narrator.line(demo.LICENCE, "italic")

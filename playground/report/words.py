@@ -1,0 +1,30 @@
+"""State in words, the same words everywhere."""
+
+from __future__ import annotations
+
+from playground.events import Answer
+
+
+def how_it_ended(answer: Answer, repeats: bool) -> str:
+    """Return how an answer ended, as a person would say it."""
+    if answer.stopped_by_itself:
+        return "■ stopped by itself"
+    if answer.finish_reason == "stop":
+        return "✂ began another turn"
+    if answer.finish_reason == "cancelled":
+        return "□ stopped by you"
+    if answer.finish_reason == "error":
+        return "✗ failed"
+    going = f"cut off after {answer.num_tokens} tokens, still going"
+    return f"↻ repeating itself · {going}" if repeats else f"… {going}"
+
+
+def duration(seconds: float) -> str:
+    """Return ``"58 s"`` or ``"3 min 20 s"``."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60} s"
+
+
+def percent(share: float) -> str:
+    """Return ``"92 %"``."""
+    return f"{100 * share:.0f} %"
