@@ -11,12 +11,6 @@ from typing import Any
 
 from playground.errors import UsageError
 
-SAMPLE_PROMPTS = (
-    "Explain quantum physics.",
-    "What's the capital of France?",
-    "Write a poem about recursion.",
-)
-
 
 def _option(default: Any, help: str, **limits: Any) -> Any:
     return field(default=default, metadata={"help": help, **limits})
@@ -37,12 +31,18 @@ class TrainConfig:
     gradient_accumulation_steps: int = _option(1, "Forward passes per update.", least=1, most=4096)
     max_length: int = _option(1024, "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20)
     lora_r: int = _option(16, "Rank of the adapter.", least=1, most=512)
-    lora_alpha: int = _option(32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000)
+    lora_alpha: int = _option(
+        32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000
+    )
     warmup_ratio: float = _option(0.1, "Share of the steps in which the rate rises.", least=0.0, most=1.0)
     max_grad_norm: float = _option(1.0, "Gradients longer than this are shortened to it.", above=0.0, most=1e9)
     seed: int = _option(0, "Seed of the adapter's start and of the order of rows.", least=0, most=2**63 - 1)
     deterministic: bool = _option(False, "Use only deterministic kernels, so that resuming on CUDA is bit-exact.")
-    sample_prompts: tuple[str, ...] = SAMPLE_PROMPTS
+    sample_prompts: tuple[str, ...] = (
+        "Explain quantum physics.",
+        "What's the capital of France?",
+        "Write a poem about recursion.",
+    )
     sample_max_new_tokens: int = 64
 
     def __post_init__(self) -> None:
@@ -51,12 +51,16 @@ class TrainConfig:
             raise UsageError("; ".join(problems) + ".", "See 'sft-playground train --help' for what each option takes.")
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the config as a record keeps it."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
+        """Rebuild a config from a record; unknown keys are ignored."""
         known = {f.name for f in fields(cls)}
-        values = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known}
+        values: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known
+        }
         return cls(**values)
 
 

@@ -18,6 +18,7 @@ class _Json:
     """JSON for a frozen dataclass; nested dataclasses and tuples of them come back as they were."""
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the value as JSON's types."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
     def to_json(self) -> str:
@@ -72,6 +73,7 @@ class Answer(_Json):
 
     @property
     def stopped_by_itself(self) -> bool:
+        """Whether the model emitted its own end token."""
         return self.finish_reason == "stop" and self.stop_reason is None
 
 
@@ -96,6 +98,7 @@ class Event(_Json):
     terminal: ClassVar[bool] = False
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields and the event's name."""
         return {"event": type(self).__name__, **asdict(self)}
 
 
@@ -160,14 +163,19 @@ class Sample(_Json):
 
 @dataclass(frozen=True, slots=True)
 class Sampled(Event):
-    """The fixed prompts, answered at `step`. `seconds` since the run's process began."""
+    """The fixed prompts, answered at `step` by the adapted model, and at step 0 also by the raw base.
+
+    `seconds` counts from the start of the run's process.
+    """
 
     step: int
     samples: tuple[Sample, ...]
+    base: tuple[Sample, ...]
     seconds: float
 
     @property
     def all_answered(self) -> bool:
+        """Whether the adapted model answered every prompt."""
         return all(sample.answered for sample in self.samples)
 
 
@@ -208,9 +216,8 @@ class Compared(_Json):
     answered: dict[str, bool]
 
     def to_dict(self) -> dict[str, Any]:
-        sides = {
-            side: {**answer.to_dict(), "answered": self.answered[side]} for side, answer in self.answers.items()
-        }
+        """Return one flat object with a key for each side."""
+        sides = {side: {**answer.to_dict(), "answered": self.answered[side]} for side, answer in self.answers.items()}
         return {"id": self.id, "prompt": self.prompt, **sides}
 
 
@@ -239,8 +246,7 @@ class Summary(_Json):
 
 
 EVENTS: dict[str, type[Event]] = {
-    cls.__name__: cls
-    for cls in (RunStarted, StepDone, StepSkipped, BatchHalved, Sampled, CheckpointSaved, RunEnded)
+    cls.__name__: cls for cls in (RunStarted, StepDone, StepSkipped, BatchHalved, Sampled, CheckpointSaved, RunEnded)
 }
 
 

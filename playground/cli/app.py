@@ -59,7 +59,7 @@ def _spell_out_compare(args: list[str], commands: list[str]) -> list[str]:
 @click.version_option(__version__, "-V", "--version", prog_name="sft-playground")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """See what supervised fine-tuning does.
+    r"""See what supervised fine-tuning does.
 
     A base model continues your sentence. Fine-tuned on a hundred good examples, the same model answers
     it and stops. Watch both, side by side:

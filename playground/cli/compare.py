@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,12 @@ from playground import paths
 from playground.cli.options import interruptible
 from playground.errors import GateNotMet, UsageError
 from playground.events import Compared, Summary
+from playground.text import count
+
+if TYPE_CHECKING:
+    from playground.cli.narrate import Narrator
+    from playground.data.prompts import Prompt
+    from playground.inference.engine import Sampling
 
 _GATE = re.compile(r"(base|control|sft)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d+(?:\.\d+)?)")
 BATCH_SIZE = 16  # prompts; three lanes each
@@ -20,9 +28,13 @@ BATCH_SIZE = 16  # prompts; three lanes each
 @click.command()
 @click.argument("prompts")
 @click.option("--adapter", metavar="NAME|PATH", help="The adapter. [default: your newest]")
-@click.option("--adapters-dir", metavar="DIR", help="Where your adapters are. [default: ./adapters, or your data folder]")
+@click.option(
+    "--adapters-dir", metavar="DIR", help="Where your adapters are. [default: ./adapters, or your data folder]"
+)
 @click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
-@click.option("--quantize", type=click.Choice(["nf4", "none"]), help="How the base is stored. [default: as in training]")
+@click.option(
+    "--quantize", type=click.Choice(["nf4", "none"]), help="How the base is stored. [default: as in training]"
+)
 @click.option("--out", metavar="FILE.jsonl", type=click.Path(path_type=Path), help="Write one JSON object a prompt.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy.")
@@ -30,6 +42,7 @@ BATCH_SIZE = 16  # prompts; three lanes each
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--fail-under", metavar="SIDE.SHARE=X", multiple=True, help="Exit with 4 below, e.g. sft.answered=0.9.")
 def compare(
+    *,
     prompts: str,
     adapter: str | None,
     adapters_dir: str | None,
@@ -55,32 +68,51 @@ def compare(
 
     rows = read_prompts(Path(prompts) if prompts == "-" else paths.find_file(prompts))
     folder = find_adapter(adapter, paths.adapters_dir(adapters_dir))
-    writer = _Writer(out)
-    with interruptible("stopping after what is finished") as interrupt, writer:
+    with interruptible("stopping") as interrupt, _Writer(out) as writer:
         from playground.cli.narrate import Narrator
 
         with Narrator() as narrator:
             narrator.progress("starting PyTorch", 0.0)
-            from playground.analysis import compare as analysis
             from playground.inference.engine import Sampling
 
-            pair = analysis.load_pair(folder, model, quantize, narrator.progress)
-            narrator.progress(f"answering {len(rows)} prompts", 0.0)
             sampling = Sampling(max_new_tokens, temperature, top_p, seed)
-            tally = analysis.Tally(pair, min(BATCH_SIZE, len(rows)))
-            compared: list[Compared] = []
-            for row in analysis.compare(pair, rows, sampling, BATCH_SIZE, interrupt):
-                tally.add(row)
-                compared.append(row)
-                writer.write(row)
-                narrator.progress(f"answering {len(rows)} prompts", len(compared) / len(rows))
-        summary = tally.summary()
-        _print(compared, summary)
+            compared, summary = answer_all(
+                rows, folder, sampling, narrator, each=writer.write, cancelled=interrupt, model=model, quantize=quantize
+            )
+        show(compared, summary)
     _check(gates, summary)
     return interrupt.exit_code
 
 
-def _print(rows: list[Compared], summary: Summary) -> None:
+def answer_all(
+    prompts: Sequence[Prompt],
+    folder: Path,
+    sampling: Sampling,
+    narrator: Narrator,
+    *,
+    each: Callable[[Compared], None] = lambda row: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    model: str | None = None,
+    quantize: str | None = None,
+) -> tuple[list[Compared], Summary]:
+    """Answer all prompts with the adapter in `folder`, calling `each` as they are finished."""
+    from playground.analysis import compare as analysis
+
+    pair = analysis.load_pair(folder, model, quantize, narrator.progress)
+    stage = f"answering {count(len(prompts), 'prompt')}"
+    narrator.progress(stage, 0.0)
+    tally = analysis.Tally(pair, min(BATCH_SIZE, len(prompts)))
+    compared: list[Compared] = []
+    for row in analysis.compare(pair, prompts, sampling, BATCH_SIZE, cancelled):
+        tally.add(row)
+        compared.append(row)
+        each(row)
+        narrator.progress(stage, len(compared) / len(prompts))
+    return compared, tally.summary()
+
+
+def show(rows: Sequence[Compared], summary: Summary) -> None:
+    """Print a comparison to standard output."""
     from rich.console import Console
 
     from playground.data.answered import repeats_itself

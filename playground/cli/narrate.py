@@ -11,17 +11,18 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from playground.data.answered import repeats_itself
 from playground.events import (
     BatchHalved,
     CheckpointSaved,
     Event,
     RunEnded,
     RunStarted,
+    Sample,
     Sampled,
     StepDone,
     StepSkipped,
 )
-from playground.data.answered import repeats_itself
 from playground.report.words import duration, how_it_ended
 from playground.text import clean, count, one_line
 
@@ -124,26 +125,30 @@ class Narrator:
             self.line(text)
 
     def _sampled(self, event: Sampled) -> None:
-        width = max(40, self._console.width)
-        lines = [Text(f"after {count(event.step, 'step')}:", style="bold")]
-        for sample in event.samples:
-            state = how_it_ended(sample.answer, repeats_itself(sample.answer))
-            lines.append(Text(f"  {one_line(sample.prompt, width - 2)}", style="dim"))
-            room = width - len(state) - 7
-            lines.append(
-                Text.assemble(
-                    "    ",
-                    (one_line(sample.answer.text.strip(), room), "magenta" if sample.answered else ""),
-                    "  ",
-                    (state, "green" if sample.answered else "dim"),
-                )
-            )
+        if event.base:
+            self._print_samples("the base model, fed the raw prompts:", event.base)
+        lines = self._sample_lines(f"after {count(event.step, 'step')}:", event.samples)
         if self._live:
             self._samples = list(lines)
             self._redraw()
         else:
             for line in lines:
                 self._console.print(line, soft_wrap=True)
+
+    def _print_samples(self, title: str, samples: tuple[Sample, ...]) -> None:
+        for line in self._sample_lines(title, samples):
+            self._console.print(line, soft_wrap=True)
+
+    def _sample_lines(self, title: str, samples: tuple[Sample, ...]) -> list[Text]:
+        width = max(40, self._console.width)
+        lines = [Text(title, style="bold")]
+        for sample in samples:
+            state = how_it_ended(sample.answer, repeats_itself(sample.answer))
+            said = one_line(sample.answer.text.strip(), width - len(state) - 7)
+            lines.append(Text(f"  {one_line(sample.prompt, width - 2)}", style="dim"))
+            colours = ("magenta", "green") if sample.answered else ("", "dim")
+            lines.append(Text.assemble("    ", (said, colours[0]), "  ", (state, colours[1])))
+        return lines
 
     def _ended(self, event: RunEnded) -> None:
         for line in self._samples:

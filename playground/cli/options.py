@@ -23,9 +23,9 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
         assert f.default is not MISSING
         kind: Any = click.Choice(f.metadata["choices"]) if "choices" in f.metadata else type(f.default)
         extra: dict[str, Any] = {"is_flag": True} if isinstance(f.default, bool) else {"type": kind}
-        function = click.option(
-            flag, f.name, default=f.default, show_default=True, help=f.metadata["help"], **extra
-        )(function)
+        function = click.option(flag, f.name, default=f.default, show_default=True, help=f.metadata["help"], **extra)(
+            function
+        )
     return function
 
 

@@ -18,12 +18,14 @@ from playground.events import Event, RunEnded
 @click.command()
 @config_options
 @click.option("--name", metavar="RUN", help="Name of the run and its folder. [default: made from data and time]")
-@click.option("--adapters-dir", metavar="DIR", help="Folder for new adapters. [default: ./adapters, or your data folder]")
+@click.option(
+    "--adapters-dir", metavar="DIR", help="Folder for new adapters. [default: ./adapters, or your data folder]"
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped; it keeps its own options.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as JSON lines to standard output.")
 @click.pass_context
 def train(
-    ctx: click.Context, name: str | None, adapters_dir: str | None, resume: str | None, as_json: bool, **options: Any
+    ctx: click.Context, /, name: str | None, adapters_dir: str | None, resume: str | None, as_json: bool, **options: Any
 ) -> int:
     """Fine-tune a base model with QLoRA and keep the adapter.
 
@@ -80,7 +82,9 @@ def _recorded(folder: Path, typed_options: dict[str, Any]) -> TrainConfig:
         raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
     config = TrainConfig.from_dict(record.config)
     values = config.to_dict()
-    different = [f"{key} was {values[key]}, not {value}" for key, value in typed_options.items() if values[key] != value]
+    different = [
+        f"{key} was {values[key]}, not {value}" for key, value in typed_options.items() if values[key] != value
+    ]
     if different:
         raise UsageError(f"A resumed run keeps its options: {'; '.join(different)}.", "Leave them out.")
     return config

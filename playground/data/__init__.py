@@ -1,0 +1,1 @@
+"""From files to tensors: examples, styles, ids with labels, batches."""

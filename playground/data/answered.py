@@ -65,7 +65,7 @@ def count_items(text: str) -> int:
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1:
         return len(lines)
-    listed = text.split(":")[-1]
+    listed = text.rsplit(":", maxsplit=1)[-1]
     return len([part for part in re.split(r",|;|\band\b|\bor\b", listed) if _WORD.search(part)])
 
 

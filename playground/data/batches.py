@@ -31,7 +31,7 @@ def epoch_batches(lengths: Sequence[int], sha256: str, seed: int, epoch: int, ba
         epoch: Counted from 0.
         batch_size: Rows per optimiser step. Only one batch may be smaller.
     """
-    rng = random.Random(f"{sha256}:{seed}:{epoch}:{batch_size}")
+    rng = random.Random(f"{sha256}:{seed}:{epoch}:{batch_size}")  # noqa: S311 - an order, not a secret
     rows = list(range(len(lengths)))
     rng.shuffle(rows)
     batches: list[list[int]] = []

@@ -29,6 +29,7 @@ class Encoded:
 
     @property
     def num_trained(self) -> int:
+        """How many tokens carry loss."""
         return sum(label != IGNORE_INDEX for label in self.labels)
 
 
@@ -92,7 +93,7 @@ class Encoder:
         # Text cut at a token boundary may encode to a token more or less, so the result is measured.
         while (excess := len(ids) - self.max_length) > 0 and cut < len(user):
             cut = min(cut + excess, len(user))
-            kept = self.tokenizer.decode(user[cut:]).strip() or "…"
+            kept = str(self.tokenizer.decode(list(user[cut:]))).strip() or "…"
             ids, labels = self._join((*turns[:first], replace(turns[first], content=kept), *turns[first + 1 :]))
         return Encoded(ids[: self.max_length], labels[: self.max_length], truncated=True)
 

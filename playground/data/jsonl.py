@@ -48,7 +48,9 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"There is no file {str(path)!r}.", "Check the name; bundled sets go by a bare name.") from None
+        raise InputError(
+            f"There is no file {str(path)!r}.", "Check the name; bundled sets go by a bare name."
+        ) from None
     except IsADirectoryError:
         raise InputError(f"{str(path)!r} is a folder, not a file.", "Name a file inside it.") from None
     except OSError as error:
@@ -77,9 +79,8 @@ def parse_lines(text: str) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
     Only a line feed ends a line: U+2028 and its like are legal inside a JSON string.
     """
     for number, line in enumerate(text.split("\n"), start=1):
-        line = line.strip(" \t\r")
-        if line:
-            yield number, _parse(line, number)
+        if stripped := line.strip(" \t\r"):
+            yield number, _parse(stripped, number)
 
 
 def _parse(line: str, number: int) -> dict[str, Any] | Problem:

@@ -27,6 +27,19 @@ class Prompt:
     items: int = 0
 
 
+# The prompts a training answers before its first step and on the way, with what an answer must be.
+STORY = (
+    Prompt("explain", "Explain quantum physics.", "explain"),
+    Prompt("fact", "What's the capital of France?", "fact", ("Paris",)),
+    Prompt("poem", "Write a poem about recursion.", "poem"),
+)
+
+
+def as_prompt(text: str) -> Prompt:
+    """Return the prompt with this `text`: with its expectations if it is one of the `STORY`, else without."""
+    return next((prompt for prompt in STORY if prompt.prompt == text), Prompt("", text))
+
+
 def read_prompts(path: Path) -> list[Prompt]:
     """Read prompts from a ``.jsonl`` file, any other text file, or standard input (``-``).
 

@@ -1,0 +1,1 @@
+"""Lanes in lock-step: the decode loop, its cache, its fast exact greedy choice."""

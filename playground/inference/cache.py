@@ -19,11 +19,13 @@ from playground.errors import InputError
 class _Layer(CacheLayerMixin):
     """Keys and values of one layer, ``(rows, heads, capacity, head_dim)``, filled up to `length`."""
 
+    keys: torch.Tensor  # (rows, heads, capacity, head_dim)
+    values: torch.Tensor
     is_sliding = False  # every position is kept; the mask, not the cache, makes the window
     is_compileable = False
 
     def __init__(self, capacity: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.capacity = capacity
         self.length = 0
 
@@ -86,4 +88,5 @@ class LaneCache(Cache):
     def keep(self, indices: Sequence[int]) -> None:
         """Go on with the rows at `indices` only."""
         for layer in self.layers:
-            layer.keep(torch.tensor(indices, device=layer.keys.device))  # type: ignore[attr-defined]
+            assert isinstance(layer, _Layer)
+            layer.keep(torch.tensor(indices, device=layer.keys.device))

@@ -156,8 +156,8 @@ class Engine:
         if sampling.temperature <= 0:
             if len(live) <= MAX_ROWS and Shortlist.serves(head):
                 self._shortlist = self._shortlist or Shortlist(head)
-                return self._shortlist.argmax(hidden).tolist()  # type: ignore[no-any-return]
-            return head.logits(hidden).argmax(1).tolist()  # type: ignore[no-any-return]
+                return self._shortlist.argmax(hidden).tolist()
+            return head.logits(hidden).argmax(1).tolist()
         probabilities = torch.softmax(head.logits(hidden) / sampling.temperature, dim=-1)
         return [_draw(row, lane.random, sampling.top_p) for row, lane in zip(probabilities, live, strict=True)]
 
@@ -170,7 +170,8 @@ class Engine:
         ended = token == self.base.end_token_id
         # All ids are decoded each time: a later token can change how an earlier byte is read.
         ids = lane.ids[:-1] if ended else lane.ids
-        text = self.base.tokenizer.decode(ids, clean_up_tokenization_spaces=False).removeprefix(lane.lane.lead_in)
+        text = str(self.base.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
+        text = text.removeprefix(lane.lane.lead_in)
         cuts = [(at, stop) for stop in lane.lane.stop_strings if (at := text.find(stop)) >= 0]
         answer: Answer | None = None
         if ended:

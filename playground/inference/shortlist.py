@@ -68,4 +68,5 @@ class Shortlist:
         if len(candidates) > _MAX_CANDIDATES:
             return frozen_matmul(hidden, self._weight).argmax(1)
         exact = frozen_matmul(hidden, self._weight.index_select(0, candidates))
-        return candidates[exact.argmax(1)]
+        best: torch.Tensor = candidates[exact.argmax(1)]
+        return best

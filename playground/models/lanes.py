@@ -99,7 +99,7 @@ def lanes(model: torch.nn.Module, rows: Sequence[Row]) -> Iterator[Lanes]:
             layer._active_adapter = names
         current.apply()
         if layers and not getattr(model, "_lanes_checked", False):
-            hooks = [layer.register_forward_pre_hook(current.check_shape) for layer in layers]  # type: ignore[attr-defined]
+            hooks = [layer.register_forward_pre_hook(current.check_shape) for layer in layers]
         config.use_cache = True
         yield current
         if hooks:
@@ -119,5 +119,3 @@ def lanes(model: torch.nn.Module, rows: Sequence[Row]) -> Iterator[Lanes]:
         torch.set_rng_state(random[0])
         if random[1]:
             torch.cuda.set_rng_state_all(random[1])
-
-

@@ -67,4 +67,5 @@ class FrozenLinear(nn.Linear):
         return frozen
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return ``input @ weight.T + bias``; see `frozen_matmul`."""
         return frozen_matmul(input, self.weight, self.bias)

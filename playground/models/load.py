@@ -33,7 +33,7 @@ class Base:
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of hidden states."""
-        return self.model.get_input_embeddings().weight.dtype  # type: ignore[no-any-return, union-attr]
+        return self.head.weight.dtype
 
 
 def pick_device() -> torch.device:
@@ -140,7 +140,8 @@ def _load_model(where: source.Source, quantize: str, device: torch.device) -> Pr
         # Only our own conversion vouches for packed values that lie beside the weights.
         packed = Path(where.location) if where.kind == "demo" else None
         _to_float32(model, nf4.Values(packed) if quantize == "nf4" else None)
-    return model.eval().requires_grad_(False)  # type: ignore[no-any-return]
+    model.eval().requires_grad_(False)
+    return model
 
 
 def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
@@ -175,5 +176,3 @@ def _check_head(model: PreTrainedModel, head: Head, token: int) -> None:
             f"{model.config.model_type} models compute their logits in a way that is not known here.",
             "Choose another base model.",
         )
-
-

@@ -51,7 +51,7 @@ def attach_new(base: Base, r: int, lora_alpha: int, seed: int) -> PeftModel:
     config = LoraConfig(r=r, lora_alpha=lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return get_peft_model(base.model, config)  # type: ignore[return-value]
+        return get_peft_model(base.model, config)
 
 
 def read_adapter(folder: Path) -> AdapterFile:
@@ -107,8 +107,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise refuse(f"r is {r!r}")
     if not isinstance(alpha, int | float) or not math.isfinite(alpha) or not 0 < alpha <= 10_000:
         raise refuse(f"lora_alpha is {alpha!r}")
-    if not isinstance(targets, list) or not targets or not all(
-        isinstance(name, str) and _MODULE.fullmatch(name) for name in targets
+    if (
+        not isinstance(targets, list)
+        or not targets
+        or not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in targets)
     ):
         raise refuse("target_modules is not a list of module names")
     known = {"peft_type", "r", "lora_alpha", "target_modules", "use_rslora"} | _IGNORED
@@ -126,7 +128,7 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
     """
     config = LoraConfig(
         r=file.r,
-        lora_alpha=file.lora_alpha,  # type: ignore[arg-type]
+        lora_alpha=file.lora_alpha,
         target_modules=list(file.target_modules),
         use_rslora=file.use_rslora,
         task_type="CAUSAL_LM",
@@ -134,7 +136,7 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
     try:
         with torch.random.fork_rng():
             if model is None:
-                model = get_peft_model(base.model, config, adapter_name=name)  # type: ignore[assignment]
+                model = get_peft_model(base.model, config, adapter_name=name)
             else:
                 model.add_adapter(name, config)
     except ValueError as error:
@@ -163,6 +165,17 @@ def state(model: PeftModel) -> dict[str, torch.Tensor]:
     """Return the adapter's tensors under PEFT's names, on the CPU, sorted by name."""
     tensors = get_peft_model_state_dict(model, save_embedding_layers=False)
     return {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
+
+
+def put_state(model: PeftModel, tensors: dict[str, torch.Tensor]) -> None:
+    """Put back what `state` returned.
+
+    Raises:
+        InputError: If the names are not exactly those of the model's adapter.
+    """
+    if set(tensors) != set(get_peft_model_state_dict(model, save_embedding_layers=False)):
+        raise InputError("The checkpoint belongs to another adapter.", "Start a new run.")
+    set_peft_model_state_dict(model, tensors)
 
 
 def config_json(model: PeftModel) -> str:

@@ -33,7 +33,7 @@ class Values:
 
     def __init__(self, folder: Path | None) -> None:
         path = folder / FILE if folder else None
-        self._file = safe_open(path, "pt") if path and path.is_file() else None  # type: ignore[no-untyped-call]
+        self._file = safe_open(path, "pt") if path and path.is_file() else None
         self._keys = list(self._file.keys()) if self._file else []
 
     def of(self, name: str, weight: torch.Tensor) -> torch.Tensor:

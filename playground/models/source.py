@@ -108,5 +108,7 @@ def explain(error: Exception, source: Source) -> PlaygroundError:
                 f"{source.name} is not in the local cache and the hub cannot be reached.",
                 "Check the network and HF_HUB_OFFLINE, or use --model demo.",
             )
-    return InputError(f"{source.name} cannot be loaded: {first_line}", "It must be a causal language model that "
-                      "transformers knows, with safetensors weights and a fast tokenizer.")
+    return InputError(
+        f"{source.name} cannot be loaded: {first_line}",
+        "It must be a causal language model that transformers knows, with safetensors weights and a fast tokenizer.",
+    )

@@ -95,7 +95,9 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
         temporary.mkdir()
         for name, data in files.items():
             write_file(temporary / name, data)
-        manifest = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+        manifest = {
+            name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+        }
         write_file(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
         sync_folder(temporary)
         target = folder / f"step-{state.step:06}"

@@ -6,8 +6,8 @@ and which of its tokens are compared.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,12 @@ import torch
 
 from playground.config import TrainConfig
 from playground.data.batches import collate, micro_batches
-from playground.data.encode import IGNORE_INDEX
+from playground.data.encode import IGNORE_INDEX, Encoded
 from playground.errors import EnvironmentFault, PlaygroundError, UsageError
 from playground.events import (
     BatchHalved,
     CheckpointSaved,
     Event,
-    RunEnded,
     RunRecord,
     RunStarted,
     Sampled,
@@ -73,7 +72,7 @@ def train(
     session = prepare(config, progress)
     run = RunFolder(folder) if session.ranks.is_main else None
     try:
-        for event in _run(session, run, folder, clock, resume, until_answered, stop):
+        for event in _run(session, run, folder, clock, resume=resume, until_answered=until_answered, stop=stop):
             if run is not None:
                 run.log(event)
                 yield event
@@ -90,6 +89,7 @@ def _run(
     run: RunFolder | None,
     folder: Path,
     clock: Clock,
+    *,
     resume: bool,
     until_answered: bool,
     stop: Callable[[], bool],
@@ -219,7 +219,7 @@ def _step(session: Session, clock: Clock) -> Iterator[Event]:
     )
 
 
-def _gradients(session: Session, rows: list, num_trained: int) -> float | None:  # type: ignore[type-arg]
+def _gradients(session: Session, rows: Sequence[Encoded], num_trained: int) -> float | None:
     """Add up this rank's share of the gradient; return its loss sum, or None if memory ran out anywhere.
 
     The loss is averaged over all trained tokens of the step, not over micro-batches: a short answer
@@ -277,7 +277,6 @@ def _mark_failed(session: Session, run: RunFolder | None, record: RunRecord) -> 
     if run is None:
         return
     state = session.state
-    try:
+    # The disk that failed the run may refuse the record too; the error itself is on its way.
+    with suppress(OSError):
         run.write_record(replace(record, state="failed", step=state.step, loss=state.loss, exact=state.exact))
-    except OSError:
-        pass  # the disk that failed the run may refuse the record too; the error itself is on its way

@@ -38,7 +38,7 @@ class Ranks:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
         distributed.all_reduce(tensor)
-        return tensor.tolist()  # type: ignore[no-any-return]
+        return tensor.tolist()
 
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is true on any rank; every rank gets the same answer."""

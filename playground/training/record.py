@@ -134,5 +134,3 @@ def card(record: RunRecord, samples: Sampled | None) -> str:
             answer = sample.answer.text.strip().replace("\n", "\n> ")
             lines += [f"**{sample.prompt}**", "", f"> {answer}", ""]
     return "\n".join(lines) + "\n"
-
-

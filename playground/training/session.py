@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from peft import PeftModel
@@ -13,14 +12,14 @@ from safetensors.torch import load, save
 
 from playground import paths
 from playground.config import TrainConfig
+from playground.data.answered import answered
 from playground.data.batches import epoch_batches
 from playground.data.encode import Encoded, Encoder, encode_all
 from playground.data.examples import Dataset, Turn, read_dataset
-from playground.data.prompts import Prompt
+from playground.data.prompts import as_prompt
 from playground.data.styles import ChatStyle, get_style
-from playground.errors import InputError, UsageError
+from playground.errors import UsageError
 from playground.events import RunRecord, Sample, Sampled
-from playground.data.answered import answered
 from playground.inference.engine import Engine, Lane, Sampling
 from playground.models import lora
 from playground.models.demo import Progress
@@ -57,10 +56,12 @@ class Session:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
+        """The parameters that are trained."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     @property
     def parameter_names(self) -> list[str]:
+        """Their names, in the same order."""
         return [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
 
     @property
@@ -80,10 +81,12 @@ class Session:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Optimiser steps in which each row is seen once."""
         return -(-len(self.rows) // self.batch_size)
 
     @property
     def num_steps(self) -> int:
+        """Optimiser steps of the whole run."""
         return self.steps_per_epoch * self.config.num_train_epochs
 
     def batch(self, step: int) -> list[int]:
@@ -104,30 +107,33 @@ class Session:
         """Go on from a checkpoint, bit for bit."""
         self.state = state
         tensors = load(files[lora.WEIGHTS])
-        current = lora.get_peft_model_state_dict(self.model)
-        if set(tensors) != set(current):
-            raise InputError("The checkpoint belongs to another adapter.", "Start a new run.")
-        lora.set_peft_model_state_dict(self.model, tensors)
+        lora.put_state(self.model, tensors)
         restore_optimizer(self.optimizer, self.parameter_names, files["optimizer.safetensors"])
 
     def sample(self, started: float) -> Sampled:
-        """Answer the fixed prompts with the adapter as it is; training does not notice."""
-        prompts = self.config.sample_prompts
+        """Answer the fixed prompts with the adapter as it is; training does not notice.
+
+        Before the first step the base answers them too, fed with the raw prompts: it will not change.
+        """
+        prompts = [as_prompt(text) for text in self.config.sample_prompts]
         lanes = [
             Lane(
-                self.encoder.prompt([Turn("user", prompt)]),
+                self.encoder.prompt([Turn("user", prompt.prompt)]),
                 Row(ADAPTER),
                 stop_strings=self.style.stop_strings,
                 lead_in=self.style.lead_in,
             )
             for prompt in prompts
         ]
-        answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens))
-        samples = tuple(
-            Sample(prompt, answer, answered(Prompt(str(number), prompt), answer))
-            for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
-        )
-        return Sampled(self.state.step, samples, round(time.monotonic() - started, 3))
+        if self.state.step == 0:
+            lanes += [Lane(self.encoder.raw(prompt.prompt)) for prompt in prompts]
+        answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens)) if lanes else []
+        samples = [
+            Sample(prompt.prompt, answer, answered(prompt, answer))
+            for prompt, answer in zip(prompts * 2, answers, strict=False)
+        ]
+        seconds = round(time.monotonic() - started, 3)
+        return Sampled(self.state.step, tuple(samples[: len(prompts)]), tuple(samples[len(prompts) :]), seconds)
 
     def new_record(self, name: str) -> RunRecord:
         """Return the record of a run that begins now."""
