@@ -1,0 +1,112 @@
+"""The decode loop against ``generate``, one unpadded prompt at a time."""
+
+import pytest
+import torch
+from test_lanes_proof import SFT, adapted
+
+from playground.events import Answer
+from playground.inference.engine import Engine, Lane, Sampling
+from playground.models.lanes import Row
+from playground.models.load import load_base
+
+PROMPTS = [(2, 40, 41, 42), (2, 70, 71), (2, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 89, 88, 87, 86, 85, 84, 83, 82, 81)]
+
+
+@pytest.fixture(params=["gemma3", "llama", "gemma2"])
+def engine(request, tiny_folder):
+    base = load_base(str(tiny_folder(request.param)), "none")
+    return Engine(base, adapted(base), None)
+
+
+def reference(engine, prompt, row, tokens):
+    model = engine.model
+    context = model.disable_adapter() if row.adapter is None else torch.no_grad()
+    with context, torch.no_grad():
+        out = model.generate(
+            input_ids=torch.tensor([prompt]), max_new_tokens=tokens, do_sample=False, eos_token_id=1, pad_token_id=0
+        )
+    return out[0, len(prompt) :].tolist()
+
+
+def collect(engine, lanes, sampling, **options):
+    ids = [[] for _ in lanes]
+    for chunk in engine.stream(lanes, sampling, **options):
+        ids[chunk.lane].append(chunk.token_id)
+    return ids
+
+
+def test_greedy_lanes_of_different_lengths_equal_generate_one_by_one(engine):
+    lanes = [Lane(prompt, row) for prompt in PROMPTS for row in (Row(), SFT)]
+    assert collect(engine, lanes, Sampling(24)) == [reference(engine, lane.prompt_ids, lane.row, 24) for lane in lanes]
+
+
+def test_lanes_that_end_early_leave_the_others_as_they_were(engine):
+    alone = engine.answers([Lane(PROMPTS[0])], Sampling(20))[0]
+    text = engine.base.tokenizer.decode(collect(engine, [Lane(PROMPTS[1])], Sampling(20))[0])
+    stop = text[2:4]
+    answers = engine.answers([Lane(PROMPTS[1], stop_strings=(stop,)), Lane(PROMPTS[0])], Sampling(20))
+    assert answers[0] == Answer(text[: text.find(stop)], "stop", stop, answers[0].num_tokens)
+    assert answers[0].num_tokens < 20
+    assert not answers[0].stopped_by_itself
+    assert answers[1] == alone
+    assert alone.num_tokens > answers[0].num_tokens  # it went on after the other had left
+
+
+def test_the_end_token_alone_means_stopped_by_itself(engine):
+    first = collect(engine, [Lane(PROMPTS[0])], Sampling(3))[0]
+    object.__setattr__(engine.base, "end_token_id", first[2])
+    answer = engine.answers([Lane(PROMPTS[0])], Sampling(10))[0]
+    at = first.index(first[2])
+    assert answer == Answer(engine.base.tokenizer.decode(first[:at]), "stop", None, at + 1)
+    assert answer.stopped_by_itself
+
+
+def test_cancel_ends_every_lane_at_the_next_token(engine):
+    asked = iter([False, False, True])
+    answers = engine.answers([Lane(PROMPTS[0]), Lane(PROMPTS[1], SFT)], Sampling(50), lambda: next(asked))
+    assert [(a.finish_reason, a.num_tokens) for a in answers] == [("cancelled", 3)] * 2
+
+
+def test_closing_the_stream_leaves_the_model_as_it_was(engine):
+    inputs = {"input_ids": torch.tensor([PROMPTS[0]])}
+    with torch.no_grad():
+        before = engine.model(**inputs).logits
+    stream = engine.stream([Lane(PROMPTS[0]), Lane(PROMPTS[1], SFT)], Sampling(50))
+    next(stream)
+    stream.close()
+    with torch.no_grad():
+        assert torch.equal(engine.model(**inputs).logits, before)
+
+
+def test_sampling_repeats_with_its_seed_and_not_with_another(engine):
+    lanes = [Lane(PROMPTS[0], draw=1), Lane(PROMPTS[0], draw=2)]
+    hot = Sampling(16, temperature=1.5, seed=7)
+    first = collect(engine, lanes, hot)
+    assert collect(engine, lanes, hot) == first
+    assert first[0] != first[1]
+    assert collect(engine, lanes, Sampling(16, temperature=1.5, seed=8)) != first
+    # Whoever else is in the batch, a lane draws its own numbers.
+    assert collect(engine, lanes[1:], hot)[0] == first[1]
+
+
+def test_sampling_follows_the_distribution(engine):
+    """10,000 draws against softmax, by a chi-square statistic over the likely tokens."""
+    from playground.inference.engine import _draw
+
+    probabilities = torch.softmax(torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0]), 0)
+    random = torch.Generator().manual_seed(0)
+    counts = torch.zeros(5)
+    for _ in range(10_000):
+        counts[_draw(probabilities.clone(), random, 1.0)] += 1
+    expected = probabilities * 10_000
+    assert ((counts - expected).square() / expected).sum() < 18.5  # 0.1 % point of chi-square with 4 degrees
+    nucleus = {_draw(probabilities.clone(), random, 0.6) for _ in range(500)}
+    assert nucleus == {0, 1}  # 0.56 alone is below 0.6, so the second stays in
+
+
+def test_a_prompt_beyond_the_context_is_refused_and_the_budget_is_cut_to_it(engine):
+    from playground.errors import InputError
+
+    with pytest.raises(InputError, match="does not fit"):
+        next(engine.stream([Lane((5,) * 512)], Sampling(4)))
+    assert engine.answers([Lane((5,) * 508)], Sampling(50))[0].num_tokens <= 4
