@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from playground.errors import EnvironmentFault, InputError
@@ -132,8 +132,12 @@ def _load_model(where: source.Source, quantize: str, device: torch.device) -> Pr
             )
     else:
         options["dtype"] = "auto"  # memory-mapped as stored; _to_float32 makes the only copy
+    # Named outright: left to itself, transformers would also take a name from the repository's config.
+    config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
+    kind = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    attention = "eager" if kind is not None and not kind._supports_sdpa else "sdpa"  # Gemma 2 caps its scores
     model = AutoModelForCausalLM.from_pretrained(
-        where.location, trust_remote_code=False, use_safetensors=True, attn_implementation="sdpa", **options
+        where.location, trust_remote_code=False, use_safetensors=True, attn_implementation=attention, **options
     )
     model.name_or_path = model.config._name_or_path = where.name  # what an adapter's config will name
     if device.type == "cpu":

@@ -1,0 +1,46 @@
+"""Two gloo processes give what one gives, to 1e-6."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from playground.config import TrainConfig
+from playground.training.loop import train
+size, folder, model, data = int(sys.argv[1]), *sys.argv[2:]
+settings = TrainConfig(model=model, data=data, quantize="none", per_device_train_batch_size=size, lora_r=4, lora_alpha=8,
+                       learning_rate=1e-3, num_train_epochs=1, sample_max_new_tokens=2)
+print(len(list(train(settings, Path(folder)))))
+"""
+
+
+def run(size, folder, model, data, world):
+    environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    environment["OMP_NUM_THREADS"] = "1"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "29765"]
+    script = Path(folder).parent / "train_ranks.py"
+    script.write_text(SCRIPT)
+    command = [*(launcher if world > 1 else [sys.executable]), str(script), str(size), str(folder), str(model), str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return sorted(int(word) for word in done.stdout.split())
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
+def test_two_processes_equal_one(tiny_folder, rows_file, tmp_path):
+    model, data = tiny_folder("llama"), rows_file(14)  # the last batch is uneven
+    one = run(4, tmp_path / "one", model, data, world=1)
+    two = run(2, tmp_path / "two", model, data, world=2)
+    assert two == [0, *one]  # the second rank yields no events
+    a, b = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
+    assert a.keys() == b.keys()
+    assert max((a[name] - b[name]).abs().max().item() for name in a) <= 1e-6
+    assert max(tensor.abs().max().item() for name, tensor in a.items() if "lora_B" in name) > 1e-3

@@ -1,0 +1,237 @@
+"""Training end to end on tiny models: resume, stop, sampling, faults."""
+
+import hashlib
+import json
+
+import pytest
+import torch
+
+from playground.config import TrainConfig
+from playground.errors import EnvironmentFault, InputError, PlaygroundError, UsageError
+from playground.events import BatchHalved, CheckpointSaved, RunEnded, RunStarted, Sampled, StepDone, StepSkipped, event_from_json
+from playground.models.adapters import read_record
+from playground.training import loop
+from playground.training.loop import train
+
+
+def config(folder, data, **changes):
+    values = {
+        "model": str(folder), "data": str(data), "quantize": "none", "per_device_train_batch_size": 4,
+        "lora_r": 4, "lora_alpha": 8, "learning_rate": 1e-2, "num_train_epochs": 2, "sample_max_new_tokens": 4,
+    }  # fmt: skip
+    return TrainConfig(**{**values, **changes})
+
+
+def adapter_sha(folder):
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def stop_after(steps):
+    """A `stop` that says yes once `steps` optimiser steps have been asked about."""
+    asked = {"count": -1}
+
+    def stop():
+        asked["count"] += 1
+        return asked["count"] >= steps
+
+    return stop
+
+
+@pytest.mark.parametrize("quantize", ["none", "nf4"])
+@pytest.mark.parametrize("at", [1, 3, 7])
+def test_stop_and_resume_is_bit_equal_to_an_uninterrupted_run(tiny_folder, rows_file, tmp_path, quantize, at):
+    settings = config(tiny_folder("gemma3"), rows_file(18), quantize=quantize)
+    whole = list(train(settings, tmp_path / "whole"))
+    stopped = list(train(settings, tmp_path / "parts", stop=stop_after(at)))
+    assert stopped[-1].state == "stopped" and stopped[-1].step == at
+    assert read_record(tmp_path / "parts").state == "stopped"
+    resumed = list(train(settings, tmp_path / "parts", resume=True))
+    assert resumed[0].step == at
+    assert adapter_sha(tmp_path / "parts") == adapter_sha(tmp_path / "whole")
+    losses = [e.loss for e in stopped + resumed if isinstance(e, StepDone)]
+    assert losses == [e.loss for e in whole if isinstance(e, StepDone)]
+    assert read_record(tmp_path / "parts").exact
+
+
+def test_sampling_does_not_disturb_training(tiny_folder, rows_file, tmp_path, monkeypatch):
+    settings = config(tiny_folder("llama"), rows_file(12))
+    list(train(settings, tmp_path / "few"))
+    monkeypatch.setattr(loop, "SAMPLINGS", 1000)  # after every step
+    events = list(train(settings, tmp_path / "many"))
+    assert sum(isinstance(e, Sampled) for e in events) == events[-1].step + 1
+    assert adapter_sha(tmp_path / "few") == adapter_sha(tmp_path / "many")
+
+
+def test_the_events_tell_the_run_and_stand_in_its_log(tiny_folder, rows_file, tmp_path):
+    data = rows_file(10)
+    events = list(train(config(tiny_folder("llama"), data), tmp_path / "run"))
+    started, ended = events[0], events[-1]
+    assert isinstance(started, RunStarted) and isinstance(ended, RunEnded)
+    assert (started.num_examples, started.num_steps, ended.step, ended.state) == (10, 6, 6, "finished")
+    assert isinstance(events[1], Sampled) and events[1].step == 0 and events[1].base
+    assert sum(e.terminal for e in events) == 1
+    logged = [event_from_json(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert logged == events
+    record = read_record(tmp_path / "run")
+    assert record.data_sha256 == hashlib.sha256(data.read_bytes()).hexdigest()
+    assert record.state == "finished" and record.style == "chat" and record.config["lora_r"] == 4
+    assert ended.num_tokens == 2 * started.num_tokens
+
+
+def test_loss_falls_and_only_the_adapter_changes(tiny_folder, rows_file, tmp_path):
+    from playground.training.session import prepare
+
+    settings = config(tiny_folder("llama"), rows_file(16), num_train_epochs=6)
+    session = prepare(settings, lambda *a: None)
+    frozen = {n: p.clone() for n, p in session.model.named_parameters() if "lora_" not in n}
+    events = list(train(settings, tmp_path / "run"))
+    losses = [e.loss for e in events if isinstance(e, StepDone)]
+    assert losses[-1] < losses[0] / 2
+    assert all(torch.equal(p, frozen[n]) for n, p in session.model.named_parameters() if n in frozen)
+
+
+def test_a_step_that_is_not_finite_leaves_the_weights_alone(tiny_folder, rows_file, tmp_path, monkeypatch):
+    settings = config(tiny_folder("llama"), rows_file(12))
+    real = loop._gradients
+    calls = {"count": 0}
+
+    def poisoned(session, rows, num_trained):
+        result = real(session, rows, num_trained)
+        calls["count"] += 1
+        if calls["count"] == 2:
+            calls["before"] = [p.detach().clone() for p in session.parameters]
+            session.parameters[0].grad[0, 0] = float("nan")
+        elif calls["count"] == 3:
+            calls["after"] = [p.detach().clone() for p in session.parameters]
+        return result
+
+    monkeypatch.setattr(loop, "_gradients", poisoned)
+    events = list(train(settings, tmp_path / "run"))
+    assert [e.step for e in events if isinstance(e, StepSkipped)] == [2]
+    assert all(torch.equal(a, b) for a, b in zip(calls["before"], calls["after"], strict=True))
+    assert events[-1].state == "finished"
+
+
+def test_three_such_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp_path, monkeypatch):
+    def always(session, rows, num_trained):
+        for parameter in session.parameters:
+            parameter.grad = torch.full_like(parameter, float("inf"))
+        return float("nan")
+
+    monkeypatch.setattr(loop, "_gradients", always)
+    events = []
+    with pytest.raises(PlaygroundError, match="3 steps in a row"):
+        events.extend(train(config(tiny_folder("llama"), rows_file(20)), tmp_path / "run"))
+    logged = [event_from_json(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert logged[-1].state == "failed"
+    assert read_record(tmp_path / "run").state == "failed"
+
+
+def test_out_of_memory_halves_the_micro_batch_and_repeats_the_same_step(tiny_folder, rows_file, tmp_path, monkeypatch):
+    from playground.training.loss import SupervisedLoss
+
+    settings = config(tiny_folder("llama"), rows_file(12), num_train_epochs=1)
+    expected = [e.loss for e in train(settings, tmp_path / "whole") if isinstance(e, StepDone)]
+    real = SupervisedLoss.forward
+
+    def limited(self, batch):
+        if batch.input_ids.shape[0] > 1:
+            raise torch.OutOfMemoryError("on purpose")
+        return real(self, batch)
+
+    monkeypatch.setattr(SupervisedLoss, "forward", limited)
+    events = list(train(settings, tmp_path / "run"))
+    assert [e.micro_batch_size for e in events if isinstance(e, BatchHalved)] == [2, 1]
+    losses = [e.loss for e in events if isinstance(e, StepDone)]
+    assert losses == pytest.approx(expected, rel=1e-4)
+
+
+def test_memory_for_not_even_one_row_is_a_clear_error(tiny_folder, rows_file, tmp_path, monkeypatch):
+    from playground.training.loss import SupervisedLoss
+
+    def never(self, batch):
+        raise torch.OutOfMemoryError("on purpose")
+
+    monkeypatch.setattr(SupervisedLoss, "forward", never)
+    with pytest.raises(EnvironmentFault, match="single row"):
+        list(train(config(tiny_folder("llama"), rows_file(8)), tmp_path / "run"))
+
+
+def test_a_full_disk_ends_the_run_with_the_last_checkpoint_whole(tiny_folder, rows_file, tmp_path, monkeypatch):
+    import errno
+
+    from playground.training import checkpoint
+
+    settings = config(tiny_folder("llama"), rows_file(20), num_train_epochs=3)
+    real, written = checkpoint.write_file, {"count": 0}
+
+    def full(path, data):
+        written["count"] += 1
+        if written["count"] > 12:
+            path.write_bytes(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_file", full)
+    with pytest.raises(EnvironmentFault, match="disk is full"):
+        list(train(settings, tmp_path / "run"))
+    monkeypatch.undo()
+    state, _ = checkpoint.newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert state.step > 0
+    assert not [p for p in (tmp_path / "run").rglob("*") if p.name.startswith((".writing", ".run.json.new"))]
+    assert list(train(settings, tmp_path / "run", resume=True))[-1].state == "finished"
+
+
+def test_a_second_training_in_the_same_folder_is_refused_with_the_holders_pid(tiny_folder, rows_file, tmp_path):
+    import os
+
+    settings = config(tiny_folder("llama"), rows_file(8))
+    first = train(settings, tmp_path / "run")
+    next(first)
+    with pytest.raises(EnvironmentFault, match=str(os.getpid())):
+        next(train(settings, tmp_path / "run"))
+    first.close()
+    next(second := train(settings, tmp_path / "run"))  # the lock is free again
+    second.close()
+
+
+def test_bad_data_or_model_leaves_nothing_behind(tiny_folder, tmp_path):
+    data = tmp_path / "bad.jsonl"
+    data.write_text('{"prompt": "x"}\n', "utf-8")
+    for settings in (config(tiny_folder("llama"), data), config(tmp_path / "nowhere", data)):
+        with pytest.raises(InputError):
+            list(train(settings, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"num_train_epochs": 5}])
+def test_resuming_something_else_is_refused_with_the_difference(tiny_folder, rows_file, tmp_path, changes):
+    settings = config(tiny_folder("llama"), rows_file(12))
+    list(train(settings, tmp_path / "run", stop=stop_after(2)))
+    if "seed" in changes:
+        rows_file(12).write_text(json.dumps({"prompt": "a", "completion": "b"}) + "\n", "utf-8")
+        changes = {}
+    with pytest.raises(UsageError, match=r"data was|number of steps was"):
+        list(train(config(tiny_folder("llama"), tmp_path / "rows.jsonl", **changes), tmp_path / "run", resume=True))
+
+
+def test_other_library_versions_are_resumed_but_marked_not_exact(tiny_folder, rows_file, tmp_path):
+    settings = config(tiny_folder("llama"), rows_file(12))
+    list(train(settings, tmp_path / "run", stop=stop_after(2)))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record["versions"]["torch"] = "0.0"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    list(train(settings, tmp_path / "run", resume=True))
+    assert read_record(tmp_path / "run").exact is False
+
+
+def test_closing_the_generator_keeps_the_last_checkpoint(tiny_folder, rows_file, tmp_path):
+    settings = config(tiny_folder("llama"), rows_file(20), num_train_epochs=3)
+    whole = list(train(settings, tmp_path / "whole"))
+    events = train(settings, tmp_path / "run")
+    for event in events:
+        if isinstance(event, CheckpointSaved):
+            break
+    events.close()
+    assert list(train(settings, tmp_path / "run", resume=True))[-1].step == whole[-1].step
+    assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole")
