@@ -38,6 +38,9 @@ class TrainConfig:
     max_grad_norm: float = _option(1.0, "Gradients longer than this are shortened to it.", above=0.0, most=1e9)
     seed: int = _option(0, "Seed of the adapter's start and of the order of rows.", least=0, most=2**63 - 1)
     deterministic: bool = _option(False, "Use only deterministic kernels, so that resuming on CUDA is bit-exact.")
+    save_dtype: str = _option(
+        "float32", "How the finished adapter is written; training is in float32.", choices=("float32", "bfloat16")
+    )
     sample_prompts: tuple[str, ...] = (
         "Explain quantum physics.",
         "What's the capital of France?",

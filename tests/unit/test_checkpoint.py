@@ -1,0 +1,303 @@
+import errno
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import time
+
+import pytest
+
+from playground.training import checkpoint
+from playground.training.checkpoint import (
+    MANIFEST,
+    TrainState,
+    disk_fault,
+    newest_checkpoint,
+    optimizer_bytes,
+    replace_file,
+    restore_optimizer,
+    save_checkpoint,
+)
+
+NUM_WRITES = 4  # two files of `content`, state.json and the manifest
+
+
+def content(step):
+    return {"adapter.bin": b"adapter %d " % step * 20, "optimizer.bin": b"optimizer %d" % step}
+
+
+def save(folder, step, **options):
+    return save_checkpoint(folder, TrainState(step=step), content(step), **options)
+
+
+def newest_step(folder):
+    """Return the step of the newest whole checkpoint, whose files must be that step's, or None."""
+    if (found := newest_checkpoint(folder)) is None:
+        return None
+    state, files = found
+    assert {name: files[name] for name in content(0)} == content(state.step)
+    return state.step
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
+    state = TrainState(7, 1234, 4, [2, 3], 1.25, 60.5, exact=False)
+    path = save_checkpoint(tmp_path / "new" / "folder", state, content(7))
+    assert path.name == "step-000007"
+    found_state, files = newest_checkpoint(tmp_path / "new" / "folder")
+    assert found_state == state
+    assert {name: files[name] for name in content(7)} == content(7)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_without_a_checkpoint_there_is_none(tmp_path, exists):
+    assert newest_checkpoint(tmp_path if exists else tmp_path / "absent") is None
+
+
+def test_the_newest_two_are_kept(tmp_path):
+    for step in (1, 5, 20, 100):
+        save(tmp_path, step)
+    assert names(tmp_path) == ["step-000020", "step-000100"]
+    assert newest_step(tmp_path) == 100
+
+
+def test_newest_goes_by_the_number_of_the_step(tmp_path):
+    for step in (999_998, 999_999, 1_000_000):
+        save(tmp_path, step)
+        assert newest_step(tmp_path) == step
+
+
+def test_a_step_saved_again_replaces_itself(tmp_path):
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    save_checkpoint(tmp_path, TrainState(step=2, loss=0.5), content(2))
+    assert names(tmp_path) == ["step-000001", "step-000002"]
+    assert newest_step(tmp_path) == 2
+
+
+# Complete or absent.
+
+
+@pytest.mark.parametrize("failing", range(NUM_WRITES))
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_failing_write_leaves_the_previous_checkpoint_and_nothing_else(tmp_path, monkeypatch, failing, number):
+    save(tmp_path, 1)
+    write, written = checkpoint.write_file, []
+
+    def fail_in_turn(path, data):
+        written.append(path)
+        if len(written) - 1 == failing:
+            write(path, data[: len(data) // 2])
+            raise OSError(number, os.strerror(number))
+        write(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_file", fail_in_turn)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        save(tmp_path, 2)
+    assert len(written) == failing + 1
+    assert names(tmp_path) == ["step-000001"]
+    assert newest_step(tmp_path) == 1
+    monkeypatch.undo()
+    save(tmp_path, 2)
+    assert newest_step(tmp_path) == 2
+
+
+def test_every_file_is_on_the_disk_before_the_manifest_and_the_manifest_before_the_name(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: order.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (order.append(f"rename {b}"), replace(a, b)))
+    target = save(tmp_path, 1)
+    assert {path.rpartition("/")[2] for path in order[:3]} == {*content(1), "state.json"}
+    temporary = order[3].removesuffix(f"/{MANIFEST}")
+    assert order[3:] == [f"{temporary}/{MANIFEST}", temporary, f"rename {target}", str(tmp_path)]
+
+
+@pytest.mark.parametrize("name", [*content(0), "state.json", MANIFEST])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: path.unlink(), id="removed"),
+        pytest.param(lambda path: path.write_bytes(b""), id="emptied"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-1]), id="cut"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes() + b"x"), id="longer"),
+        pytest.param(lambda path: path.write_bytes(b"\0" * path.stat().st_size), id="zeroed"),
+        pytest.param(lambda path: path.write_bytes(b"{}"), id="an empty object"),
+        pytest.param(lambda path: path.write_bytes(b"null"), id="null"),
+    ],
+)
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, name, damage):
+    save(tmp_path, 1)
+    damage(save(tmp_path, 2) / name)
+    assert newest_step(tmp_path) == 1
+
+
+def test_no_flipped_bit_of_a_manifest_is_believed_or_fatal(tmp_path):
+    save(tmp_path, 1)
+    path = save(tmp_path, 2) / MANIFEST
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        assert newest_step(tmp_path) in (1, 2)  # its content is checked there
+
+
+def test_a_manifest_that_does_not_speak_of_every_file_is_not_believed(tmp_path):
+    save(tmp_path, 1)
+    path = save(tmp_path, 2) / MANIFEST
+    manifest = json.loads(path.read_bytes())
+    del manifest["state.json"]
+    path.write_text(json.dumps(manifest))
+    assert newest_step(tmp_path) == 1
+
+
+def test_without_a_whole_checkpoint_there_is_none(tmp_path):
+    for step in (1, 2):
+        (save(tmp_path, step) / MANIFEST).unlink()
+    assert newest_checkpoint(tmp_path) is None
+
+
+def test_what_a_crash_left_is_ignored(tmp_path):
+    save(tmp_path, 1)
+    for name in (".writing-4711", ".gone-step-000009-4711"):
+        shutil.copytree(tmp_path / "step-000001", tmp_path / name)
+    (tmp_path / "step-000007").write_text("a file")
+    save(tmp_path, 2)
+    assert newest_step(tmp_path) == 2
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["next step", "same step"])
+def test_what_a_crashed_process_of_the_same_number_left_is_no_obstacle(tmp_path, again):
+    # In a container every run may have the same process number.
+    for step in (1, 2):
+        save(tmp_path, step)
+        shutil.copytree(tmp_path / f"step-{step:06}", tmp_path / f".gone-step-{step:06}-{os.getpid()}")
+    shutil.copytree(tmp_path / "step-000002", tmp_path / f".writing-{os.getpid()}")
+    save(tmp_path, 2 if again else 3)
+    assert newest_step(tmp_path) == (2 if again else 3)
+
+
+def test_a_step_saved_again_is_never_lost_on_the_way(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    replace = os.replace
+
+    def watched(source, target):
+        replace(source, target)
+        assert newest_step(tmp_path) == 2  # a kill here must not cost an acknowledged step
+
+    monkeypatch.setattr(os, "replace", watched)
+    save(tmp_path, 2)
+
+
+def test_the_checkpoint_just_saved_stays_even_below_damaged_ones(tmp_path):
+    for step in (5, 9, 10):
+        save(tmp_path, step, keep=3)
+    for step in (9, 10):
+        (tmp_path / f"step-{step:06}" / "adapter.bin").unlink()
+    assert newest_step(tmp_path) == 5
+    save(tmp_path, 6)  # resumed from 5, one step on
+    assert newest_step(tmp_path) == 6
+
+
+# Killed at any moment.
+
+
+def save_as_fast_as_possible(folder, connection, step):
+    while True:
+        step += 1
+        save(folder, step)
+        connection.send(step)
+
+
+def test_whatever_was_acknowledged_survives_kill_9(tmp_path):
+    rng = random.Random(9)
+    fork = multiprocessing.get_context("fork")  # starts in a millisecond, with everything imported
+    acknowledged = kills_in_a_save = 0
+    for _ in range(20):
+        receiver, sender = fork.Pipe(duplex=False)
+        writer = fork.Process(target=save_as_fast_as_possible, args=(tmp_path, sender, newest_step(tmp_path) or 0))
+        writer.start()
+        sender.close()
+        assert receiver.poll(30)  # the first one is saved
+        acknowledged = receiver.recv()
+        time.sleep(rng.uniform(0, 0.03))
+        writer.kill()
+        writer.join()
+        try:
+            while True:
+                acknowledged = receiver.recv()
+        except EOFError:
+            pass
+        kills_in_a_save += any(name.startswith(".") for name in names(tmp_path))
+        assert newest_step(tmp_path) >= acknowledged
+        for leftover in tmp_path.glob(".*"):
+            shutil.rmtree(leftover)
+    assert acknowledged > 20
+    assert kills_in_a_save > 5  # else the kills proved nothing
+
+
+# The parts.
+
+
+def test_a_replaced_file_is_old_or_new_and_nothing_else_is_left(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    replace_file(path, b"old")
+    assert (path.read_bytes(), names(tmp_path)) == (b"old", ["run.json"])
+
+    def half(path, data):
+        path.write_bytes(data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_file", half)
+        with pytest.raises(OSError, match="No space"):
+            replace_file(path, b"new")
+    assert (path.read_bytes(), names(tmp_path)) == (b"old", ["run.json"])
+    replace_file(path, b"new")
+    assert (path.read_bytes(), names(tmp_path)) == (b"new", ["run.json"])
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "disk is full"), (errno.EACCES, "denied")]
+)
+def test_a_failed_write_is_the_environments_fault_in_words(tmp_path, number, words):
+    fault = disk_fault(OSError(number, os.strerror(number)), tmp_path)
+    assert fault.exit_code == 3
+    assert words in fault.message
+    assert str(tmp_path) in fault.message
+    assert fault.hint
+
+
+def test_an_optimiser_goes_on_bit_for_bit_from_its_bytes():
+    import torch
+
+    def fresh():
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.Linear(4, 3))
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0, fused=True)
+        return model, optimizer, [name for name, _ in model.named_parameters()]
+
+    def steps(model, optimizer, seeds):
+        for seed in seeds:
+            x = torch.randn(2, 5, generator=torch.Generator().manual_seed(seed))
+            model(x).square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    model, optimizer, parameters = fresh()
+    steps(model, optimizer, range(3))
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    saved = optimizer_bytes(optimizer, parameters)
+    steps(model, optimizer, range(3, 6))
+
+    other, other_optimizer, _ = fresh()
+    other.load_state_dict(weights)
+    restore_optimizer(other_optimizer, parameters, saved)
+    assert optimizer_bytes(other_optimizer, parameters) == saved
+    steps(other, other_optimizer, range(3, 6))
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name

@@ -1,0 +1,253 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground.data.encode import IGNORE_INDEX, Encoder, encode_all
+from playground.data.examples import Example, Turn
+from playground.data.styles import ChatStyle
+from playground.errors import InputError
+
+PAD, EOS, BOS = 0, 1, 2
+SPECIAL = ["<pad>", "<eos>", "<bos>"]
+
+
+def b(text):
+    """Return the ids of `text` in the byte tokenizer: byte b is token 3 + b."""
+    return tuple(3 + byte for byte in text.encode())
+
+
+def talk(*contents, system=None, trained=()):
+    """Return an example; contents alternate between user and assistant; `trained` are answers' flags."""
+    flags = dict(enumerate(trained))
+    turns = [
+        Turn("assistant", content, flags.get(n // 2, True)) if n % 2 else Turn("user", content)
+        for n, content in enumerate(contents)
+    ]
+    return Example((Turn("system", system), *turns) if system else tuple(turns), line=1)
+
+
+def golden(*parts):
+    """Return ids and labels from strings that are not learned and tuples that are."""
+    ids, labels = [BOS], [IGNORE_INDEX]
+    for part in parts:
+        learned = part if isinstance(part, tuple) else ()
+        piece = learned or b(part)
+        ids += piece
+        labels += learned or [IGNORE_INDEX] * len(piece)
+    return tuple(ids), tuple(labels)
+
+
+@pytest.fixture(scope="module")
+def encoder(byte_tokenizer):
+    def make(max_length=10_000, train_on="all", tokenizer=byte_tokenizer):
+        return Encoder(tokenizer, ChatStyle(), EOS, max_length, train_on)
+
+    return make
+
+
+# Ids and labels.
+
+
+@pytest.mark.parametrize(
+    ("example", "expected"),
+    [
+        pytest.param(talk("Hi", "Hé"), golden("User: Hi\nAssistant:", (*b(" Hé"), EOS)), id="one turn"),
+        pytest.param(
+            talk("Hi", "Hello", system="Be kind."),
+            golden("System: Be kind.\nUser: Hi\nAssistant:", (*b(" Hello"), EOS)),
+            id="one turn with system",
+        ),
+        pytest.param(
+            talk("a", "b", "c", "d"),
+            golden("User: a\nAssistant:", (*b(" b"), EOS), "\nUser: c\nAssistant:", (*b(" d"), EOS)),
+            id="two turns",
+        ),
+        pytest.param(
+            talk("a", "b", "c", "d", system="s"),
+            golden("System: s\nUser: a\nAssistant:", (*b(" b"), EOS), "\nUser: c\nAssistant:", (*b(" d"), EOS)),
+            id="two turns with system",
+        ),
+    ],
+)
+def test_exactly_the_answers_and_their_end_tokens_are_learned(encoder, example, expected):
+    encoded = encoder().example(example)
+    assert (encoded.input_ids, encoded.labels) == expected
+    assert encoded.num_trained == sum(label != IGNORE_INDEX for label in expected[1])
+    assert not encoded.truncated
+
+
+@pytest.mark.parametrize(
+    ("train_on", "trained", "learned"),
+    [
+        ("all", (True, True), [" b", " d"]),
+        ("all", (False, True), [" d"]),
+        ("all", (True, False), [" b"]),
+        ("last", (True, True), [" d"]),
+        ("last", (False, True), [" d"]),
+        ("last", (True, False), []),
+    ],
+)
+def test_answers_without_loss_are_read_but_not_learned(encoder, train_on, trained, learned):
+    plain = encoder().example(talk("a", "b", "c", "d"))
+    encoded = encoder(train_on=train_on).example(talk("a", "b", "c", "d", trained=trained))
+    assert encoded.input_ids == plain.input_ids
+    labels = [label for label in encoded.labels if label != IGNORE_INDEX]
+    assert labels == [token for text in learned for token in (*b(text), EOS)]
+
+
+# The same text in training and in chat.
+
+texts = st.text(max_size=12) | st.lists(st.sampled_from([*SPECIAL, "a", " ", "\n"]), max_size=6).map("".join)
+contents = texts.filter(lambda text: text.strip())
+pairs = st.lists(st.tuples(contents, contents), min_size=1, max_size=3)
+conversations = st.builds(
+    lambda system, pairs: talk(*(content for pair in pairs for content in pair), system=system),
+    st.none() | contents,
+    pairs,
+)
+
+
+@given(example=conversations)
+def test_chat_continues_exactly_what_training_taught(encoder, example):
+    encoder = encoder()
+    encoded = encoder.example(example)
+    at = 0
+    for number, turn in enumerate(example.turns):
+        if turn.role == "assistant":
+            prompt = encoder.prompt(example.turns[:number])
+            assert encoded.input_ids[: len(prompt)] == prompt
+            assert set(encoded.labels[at : len(prompt)]) == {IGNORE_INDEX}
+            at = len(prompt) + len(b(f" {turn.content.strip()}")) + 1
+            assert encoded.labels[len(prompt) : at] == encoded.input_ids[len(prompt) : at]
+            assert encoded.input_ids[len(prompt) : at] == (*b(f" {turn.content.strip()}"), EOS)
+    assert at == len(encoded.input_ids)
+
+
+@given(example=conversations)
+def test_typed_text_never_becomes_a_control_token(encoder, example):
+    ids = encoder().example(example).input_ids
+    assert ids.count(BOS) == 1
+    assert ids.count(EOS) == sum(turn.role == "assistant" for turn in example.turns)
+    assert ids.count(PAD) == 0
+
+
+def test_typed_control_tokens_stay_the_characters_they_are(encoder):
+    typed = "<eos><bos>"
+    assert encoder().text(typed) == b(typed)
+    assert encoder().raw(typed) == (BOS, *b(typed))
+    assert encoder().prompt([Turn("user", typed)]) == (BOS, *b(f"User: {typed}\nAssistant:"))
+
+
+def test_encoding_leaves_the_tokenizer_as_it_was(encoder, byte_tokenizer):
+    encoder().text("<eos>")
+    assert byte_tokenizer("a<eos>")["input_ids"] == [BOS, *b("a"), EOS]
+
+
+@pytest.mark.parametrize(
+    ("template", "head"), [("<bos> $A", (BOS,)), ("$A", ()), ("$A <eos>", ()), ("<bos> $A <eos>", (BOS,))]
+)
+def test_a_text_begins_as_the_tokenizer_itself_begins_one(encoder, byte_tokenizer, template, head):
+    from tokenizers import Tokenizer, processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer.from_str(byte_tokenizer.backend_tokenizer.to_str())
+    backend.post_processor = processors.TemplateProcessing(
+        single=template, special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
+    )
+    other = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<bos>", eos_token="<eos>")
+    assert encoder(tokenizer=other).raw("a") == (*head, *b("a"))
+    assert encoder(tokenizer=other).prompt([Turn("user", "a")]) == (*head, *b("User: a\nAssistant:"))
+
+
+# Truncation.
+
+
+def test_the_oldest_turns_go_first_and_whole(encoder):
+    example = talk("first?", "one", "second?", "two", "third?", "three", system="s")
+    for kept in (1, 2):
+        rest = encoder().example(talk(*("first?", "one", "second?", "two", "third?", "three")[-2 * kept :], system="s"))
+        longer = encoder().example(
+            talk(*("first?", "one", "second?", "two", "third?", "three")[-2 * kept - 2 :], system="s")
+        )
+        for max_length in (len(rest.input_ids), len(longer.input_ids) - 1):
+            encoded = encoder(max_length).example(example)
+            assert (encoded.input_ids, encoded.labels, encoded.truncated) == (rest.input_ids, rest.labels, True)
+
+
+def test_then_the_left_of_the_last_user_text_goes_and_the_answer_stays_whole(encoder):
+    user = "".join(chr(ord("a") + n % 26) for n in range(200))
+    encoded = encoder(100).example(talk("old?", "old", user, "The end.", system="s"))
+    frame = 1 + len("System: s\nUser: \nAssistant:") + len(" The end.") + 1
+    expected = golden(f"System: s\nUser: {user[-(100 - frame) :]}\nAssistant:", (*b(" The end."), EOS))
+    assert (encoded.input_ids, encoded.labels) == expected
+    assert encoded.truncated
+
+
+@pytest.mark.parametrize("user", ["é" * 60, "日本" * 30, "🙂" * 30], ids=["2 bytes", "3 bytes", "4 bytes"])
+def test_a_cut_leaves_no_broken_character(encoder, byte_tokenizer, user):
+    for max_length in range(60, 64):
+        encoded = encoder(max_length).example(talk(user, "yes"))
+        assert encoded.input_ids[-1] == EOS
+        assert "\ufffd" not in byte_tokenizer.decode(encoded.input_ids)
+
+
+def test_an_answer_that_is_too_long_keeps_its_head_and_does_not_end(encoder):
+    answer = "0123456789" * 20
+    encoded = encoder(100).example(talk("What?", answer))
+    start = encoded.labels.index(b(" ")[0])
+    assert len(encoded.input_ids) == 100
+    assert encoded.input_ids[start:] == encoded.labels[start:] == b(f" {answer}")[: 100 - start]
+    assert encoded.input_ids[: len(b("User: ")) + 1] == (BOS, *b("User: "))
+    assert encoded.input_ids[:start][-len(b("\nAssistant:")) :] == b("\nAssistant:")
+    assert encoded.truncated
+
+
+@given(example=conversations, max_length=st.integers(8, 120), train_on=st.sampled_from(["all", "last"]))
+def test_whatever_is_truncated_fits_begins_and_is_labelled_right(encoder, example, max_length, train_on):
+    whole = encoder(train_on=train_on).example(example)
+    encoded = encoder(max_length, train_on).example(example)
+    assert len(encoded.input_ids) == len(encoded.labels) <= max_length
+    assert encoded.input_ids[0] == BOS
+    assert all(label in (IGNORE_INDEX, token) for label, token in zip(encoded.labels, encoded.input_ids, strict=True))
+    assert encoded.truncated == (len(whole.input_ids) > max_length)
+    if not encoded.truncated:
+        assert encoded == whole
+    # The answer keeps its end token if it fits beside its user text or "…", and only if it fits at all.
+    system, (user, answer) = example.turns[: len(example.turns) % 2], example.turns[-2:]
+    questions = (user.content, "…", user.content.strip()[-1])
+    alone = [Example((*system, Turn("user", question), answer), 1) for question in questions]
+    fits = [len(encoder().example(one).input_ids) <= max_length for one in alone]
+    if fits[0] or fits[1]:
+        assert encoded.input_ids[-1] == encoded.labels[-1] == EOS
+    elif not fits[2]:
+        assert EOS not in encoded.input_ids
+
+
+# A row that teaches nothing.
+
+
+def test_rows_that_cannot_train_anything_are_refused_all_together(encoder):
+    examples = [
+        Example(talk("a", "b").turns, line=1),
+        Example(talk("a", "b", system="s" * 100).turns, line=4),
+        Example(talk("a", "b").turns, line=5),
+        Example(talk("a", "b", system="t" * 100).turns, line=9),
+    ]
+    with pytest.raises(InputError) as caught:
+        encode_all(encoder(50), examples, "some.jsonl")
+    lines = caught.value.message.split("\n")
+    assert [line.split(": ")[0] for line in lines] == ["some.jsonl:4", "some.jsonl:9"]
+    assert "50" in lines[0]
+    assert "--max-length" in caught.value.hint
+
+
+def test_sound_rows_come_back_encoded_in_order(encoder):
+    examples = [talk("a", "b"), talk("c", "d", "e", "f")]
+    assert encode_all(encoder(), examples, "x") == [encoder().example(example) for example in examples]
+
+
+def test_a_row_whose_last_answer_carries_no_loss_is_not_blamed_on_its_length(encoder):
+    with pytest.raises(InputError) as caught:
+        encode_all(encoder(train_on="last"), [talk("a", "b", "c", "d", trained=(True, False))], "some.jsonl")
+    assert "some.jsonl:1: " in caught.value.message
+    assert "max_length" not in caught.value.message

@@ -1,0 +1,157 @@
+import json
+import math
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground.events import (
+    EVENTS,
+    Answer,
+    BaseIdentity,
+    CheckpointSaved,
+    Chunk,
+    Compared,
+    Event,
+    RunEnded,
+    RunRecord,
+    Sample,
+    Sampled,
+    SideSummary,
+    StepSkipped,
+    Summary,
+    event_from_json,
+)
+
+ANSWER = Answer('Paris\n\u2028\u001b[31m é 🙂 \\ "', "stop", None, 5)
+CUT = Answer("Paris", "stop", "\nUser:", 7)
+any_event = st.one_of([st.from_type(cls) for cls in EVENTS.values()])
+
+
+@given(event=any_event)
+def test_every_event_comes_back_from_its_line_as_it_was(event):
+    line = event.to_json()
+    assert "\n" not in line
+    assert json.loads(line)["event"] == type(event).__name__
+    assert repr(event_from_json(line)) == repr(event)  # repr, because NaN is not equal to itself
+
+
+def test_every_event_is_known_by_its_name():
+    assert {cls.__name__: cls for cls in Event.__subclasses__()} == EVENTS
+    assert [cls for cls in EVENTS.values() if cls.terminal] == [RunEnded]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(ANSWER, id="Answer"),
+        pytest.param(CUT, id="Answer cut"),
+        pytest.param(Chunk(0, 7, "a", 1), id="Chunk"),
+        pytest.param(Chunk(1, 7, "a", 1, ANSWER), id="last Chunk"),
+        pytest.param(Sample("p", CUT, False), id="Sample"),
+        pytest.param(Compared("1", "p", {"base": CUT, "sft": ANSWER}, {"base": False, "sft": True}), id="Compared"),
+        pytest.param(Summary(2, {"sft": SideSummary(1.0, 0.5, 0.0, 12.5)}, 80.5, 3.0, "m", "a", 8, "ok"), id="Summary"),
+        pytest.param(
+            RunRecord(
+                name="n",
+                created_at="2025-11-22T15:34:00+00:00",
+                state="running",
+                base=BaseIdentity("b", "d", "r", "nf4", "float32"),
+                style="chat",
+                data_name="mini.jsonl",
+                data_sha256="00",
+                num_examples=3,
+                single_turn=True,
+                step=0,
+                num_steps=9,
+                loss=None,
+                exact=True,
+                config={"lora_r": 16},
+                versions={"torch": "2"},
+            ),
+            id="RunRecord",
+        ),
+    ],
+)
+def test_every_value_that_crosses_a_border_comes_back(value):
+    assert type(value).from_dict(json.loads(value.to_json())) == value
+
+
+def test_a_key_of_a_later_version_is_ignored_at_any_depth():
+    sampled = EVENTS["Sampled"](**example_of("Sampled"))
+    data = json.loads(sampled.to_json())
+    data["later"] = 1
+    data["samples"][0]["later"] = 2
+    data["samples"][0]["answer"]["later"] = 3
+    assert event_from_json(json.dumps(data)) == sampled
+
+
+def example_of(name):
+    """Return values for the fields of an event; sequences of samples hold one."""
+    hints = {"samples": (Sample("p", ANSWER, True),), "base": (Sample("p", CUT, False),)}
+    return {f.name: hints.get(f.name, 1) for f in fields(EVENTS[name])}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "oops",
+        '{"event": "CheckpointSaved", "step": 3, "pa',  # cut by a crash
+        "null",
+        "3",
+        '"CheckpointSaved"',
+        "[]",
+        "{}",
+        '{"event": "Nonsense"}',
+        '{"event": ["CheckpointSaved"]}',
+        '{"event": "CheckpointSaved"}',
+        '{"event": "Sampled", "step": 1, "samples": [3], "base": [], "seconds": 1.0}',
+        "[" * 100_000,
+    ],
+)
+def test_a_line_that_is_no_event_is_a_value_error(line):
+    with pytest.raises(ValueError):  # noqa: PT011
+        event_from_json(line)
+
+
+def test_a_name_that_is_not_utf_8_can_still_be_logged():
+    # Linux file names are bytes; Python holds the odd ones as lone surrogates.
+    event = CheckpointSaved(3, b"caf\xe9".decode("utf-8", "surrogateescape"))
+    line = event.to_json().encode("utf-8")
+    assert event_from_json(line.decode("utf-8")) == event
+
+
+def test_what_is_not_finite_is_written_as_words_not_as_a_number():
+    assert event_from_json(StepSkipped(3, f"loss {math.nan}").to_json()) == StepSkipped(3, "loss nan")
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "stop_reason", "stopped"),
+    [
+        ("stop", None, True),
+        ("stop", "\nUser:", False),
+        ("length", None, False),
+        ("cancelled", None, False),
+        ("error", None, False),
+    ],
+)
+def test_only_the_models_own_end_token_counts_as_stopping_by_itself(finish_reason, stop_reason, stopped):
+    assert Answer("a", finish_reason, stop_reason, 1).stopped_by_itself == stopped
+
+
+@pytest.mark.parametrize(("flags", "all_answered"), [((True, True), True), ((True, False), False)])
+def test_a_sampling_is_answered_when_every_sample_is(flags, all_answered):
+    values = example_of("Sampled") | {"samples": tuple(Sample("p", ANSWER, flag) for flag in flags)}
+    assert Sampled(**values).all_answered == all_answered
+
+
+def test_events_import_nothing_but_the_standard_library():
+    code = "import sys; before = set(sys.modules); import playground.events; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "playground" in imported
+    assert imported - set(sys.stdlib_module_names) == {"playground"}

@@ -1,0 +1,309 @@
+import hashlib
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground.data.examples import Turn, read_dataset
+from playground.data.jsonl import MAX_SHOWN
+from playground.errors import InputError
+
+PAIR = '{"prompt": "Hi", "completion": "Hello"}'
+NUMBER, CLOSING = "1" * 5000, "]" * 5000
+DEEP = "[" * 5000 + "1" + CLOSING
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("data") / "rows.jsonl"
+
+
+@pytest.fixture
+def read(scratch):
+    def read(content):
+        scratch.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_dataset(scratch).examples
+
+    return read
+
+
+@pytest.fixture
+def problems(scratch, read):
+    """Return a function from a refused file to its problems: a list of (line, message)."""
+
+    def problems(content):
+        with pytest.raises(InputError) as caught:
+            read(content)
+        assert caught.value.hint
+        found = []
+        for problem in caught.value.message.split("\n"):
+            where, _, message = problem.removeprefix(f"{scratch}:").partition(": ")
+            assert where.isdigit(), problem
+            found.append((int(where), message))
+        return found
+
+    return problems
+
+
+def messages(*turns, **more):
+    return json.dumps({"messages": [{"role": role, "content": content, **more} for role, content in turns]})
+
+
+# What is accepted.
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        pytest.param(f"{PAIR}\n{PAIR}\n", [1, 2], id="plain"),
+        pytest.param(f"\ufeff{PAIR}\n", [1], id="byte order mark"),
+        pytest.param(f"{PAIR}\r\n{PAIR}\r\n", [1, 2], id="CRLF"),
+        pytest.param(f"\n{PAIR}\n\n  \t\n{PAIR}\n\n", [2, 5], id="blank lines"),
+        pytest.param(f"{PAIR}\n{PAIR}", [1, 2], id="no final newline"),
+    ],
+)
+def test_harmless_differences_between_files_are_accepted(read, content, lines):
+    examples = read(content)
+    assert [example.line for example in examples] == lines
+    assert {example.turns for example in examples} == {(Turn("user", "Hi"), Turn("assistant", "Hello"))}
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b"])
+def test_only_a_line_feed_ends_a_line(read, separator):
+    row = json.dumps({"prompt": f"a{separator}b", "completion": "c"}, ensure_ascii=separator == "\x0b")
+    (example,) = read(row + "\n")
+    assert example.turns[0].content == f"a{separator}b"
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt", "completion"),
+    [
+        ({"prompt": "p", "completion": "c"}, "p", "c"),
+        ({"prompt": "p", "response": "c"}, "p", "c"),
+        ({"instruction": "p", "output": "c"}, "p", "c"),
+        ({"instruction": "p", "output": "c", "input": ""}, "p", "c"),
+        ({"instruction": "p", "output": "c", "input": "i"}, "p\n\ni", "c"),
+        ({"prompt": "p", "completion": "c", "id": 7, "source": None, "system": ""}, "p", "c"),
+        ({"prompt": " p ", "completion": "\nc"}, " p ", "\nc"),
+        pytest.param({"prompt": "[" * 100, "completion": "{" * 100}, "[" * 100, "{" * 100, id="brackets"),
+    ],
+)
+def test_each_spelling_of_a_pair_is_read(read, row, prompt, completion):
+    (example,) = read(json.dumps(row))
+    assert example.turns == (Turn("user", prompt), Turn("assistant", completion))
+
+
+def test_a_conversation_keeps_its_turns_in_order(read):
+    turns = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    (example,) = read(messages(*turns))
+    assert example.turns == tuple(Turn(role, content) for role, content in turns)
+
+
+@pytest.mark.parametrize(
+    ("fields", "trained"),
+    [
+        ({}, True),
+        ({"loss_weight": 1}, True),
+        ({"loss_weight": 1.0}, True),
+        ({"train": True}, True),
+        ({"loss_weight": 0}, False),
+        ({"train": False}, False),
+        ({"train": 0}, False),
+    ],
+)
+def test_an_answer_carries_loss_unless_it_says_otherwise(read, fields, trained):
+    first = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", **fields}]
+    second = [{"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]
+    (example,) = read(json.dumps({"messages": first + second}))
+    assert [turn.trained for turn in example.turns if turn.role == "assistant"] == [trained, True]
+
+
+def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + PAIR.encode() + b"\r\n")
+    dataset = read_dataset(path)
+    assert (dataset.name, dataset.sha256) == ("mine.jsonl", hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+# What is refused. Every file has a good first row, so the problems are on line 2.
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        pytest.param('{"prompt": "Hi", "comple', ["not JSON", "column"], id="truncated last line"),
+        pytest.param("oops", ["not JSON"], id="not JSON"),
+        pytest.param('{"prompt": "a", "completion": "b",}', ["not JSON", "column"], id="trailing comma"),
+        pytest.param(f"[{PAIR}, {PAIR}]", ["object", "array"], id="array"),
+        pytest.param("null", ["object"], id="null"),
+        pytest.param(f'{{"data": [{PAIR}]}}', ["data", "prompt", "messages"], id="wrapper object"),
+        pytest.param('{"prompt": "a"}', ["prompt", "completion"], id="no completion"),
+        pytest.param("{}", ["prompt", "messages"], id="empty object"),
+        pytest.param('{"prompt": 5, "completion": "b"}', ["'prompt'", "string"], id="prompt int"),
+        pytest.param('{"prompt": "a", "completion": null}', ["'completion'", "missing"], id="completion null"),
+        pytest.param('{"prompt": "a", "completion": " \\n"}', ["'completion'", "empty"], id="completion blank"),
+        pytest.param('{"prompt": "a", "completion": "b", "system": "s"}', ["'system'", "messages"], id="system beside"),
+        pytest.param('{"instruction": "a", "output": "b", "input": 5}', ["'input'", "string"], id="input int"),
+        pytest.param('{"messages": "[]"}', ["'messages'", "list"], id="messages a string"),
+        pytest.param('{"messages": []}', ["'messages'", "list"], id="no messages"),
+        pytest.param('{"messages": ["a"]}', ["message 1", "object"], id="message a string"),
+        pytest.param(messages(("user", 5), ("assistant", "b")), ["message 1", "string"], id="content int"),
+        pytest.param(messages(("user", "a"), ("assistant", None)), ["message 2", "missing"], id="content null"),
+        pytest.param(messages(("user", [{"type": "text"}]), ("assistant", "b")), ["message 1", "string"], id="parts"),
+        pytest.param(messages(("system", "s")), ["system"], id="system only"),
+        pytest.param(
+            messages(("user", "a"), ("assistant", "b"), ("user", "c")), ["ends with user"], id="ends with user"
+        ),
+        pytest.param(messages(("user", "a"), ("assistant", "")), ["message 2", "empty"], id="empty assistant"),
+        pytest.param(messages(("assistant", "b")), ["message 1", "user"], id="assistant first"),
+        pytest.param(messages(("user", "a"), ("user", "b")), ["message 2", "assistant"], id="user twice"),
+        pytest.param(messages(("user", "a"), ("system", "s")), ["message 2", "assistant"], id="system second"),
+        pytest.param(messages(("human", "a"), ("gpt", "b")), ["message 1", "'human'"], id="unknown role"),
+        pytest.param(messages(("user", "a"), ("assistant", "b"), loss_weight=0), ["loss"], id="nothing trained"),
+        pytest.param(messages(("user", "a"), ("assistant", "b"), loss_weight=0.5), ["weight", "0.5"], id="half weight"),
+        pytest.param(r'{"prompt": "a\u0000", "completion": "b"}', ["'prompt'", "NUL"], id="NUL"),
+        pytest.param(r'{"prompt": "\ud800", "completion": "b"}', ["'prompt'", "surrogate"], id="lone surrogate"),
+        pytest.param('{"prompt": "a", "completion": "b", "x": NaN}', ["NaN"], id="NaN"),
+        pytest.param('{"prompt": "a", "completion": "b", "x": -Infinity}', ["Infinity"], id="Infinity"),
+        pytest.param(f'{{"prompt": "a", "completion": "b", "x": {NUMBER}}}', ["digits"], id="5000 digits"),
+        pytest.param('{"prompt": "a", "prompt": "b", "completion": "c"}', ["'prompt'", "twice"], id="duplicate key"),
+        pytest.param(f'{{"prompt": {DEEP}, "completion": "b"}}', ["nested"], id="deep nesting"),
+        pytest.param(f'{{"text": "{CLOSING}", "prompt": {DEEP}}}', ["nested"], id="hidden nesting"),
+        pytest.param(json.dumps({"prompt": "a" * 5_000_000, "completion": "b"}), ["long"], id="5 MB line"),
+        pytest.param(f"{PAIR}\r{PAIR}", ["not JSON"], id="CR only"),
+    ],
+)
+def test_a_bad_row_is_refused_by_its_line_in_words(problems, line, words):
+    ((number, message),) = problems(f"{PAIR}\n{line}\n{PAIR}\n")
+    assert number == 2
+    assert [word for word in words if word not in message] == []
+    assert len(message) < 300
+    assert message.isprintable()
+    assert not any(jargon in message for jargon in ("NoneType", "sys.", "Error(", "Traceback"))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"k" * 100_000: 1}, {f"k{n}": n for n in range(1000)}, {"messages": [{"role": "r" * 100_000, "content": "a"}]}],
+    ids=["long key", "many keys", "long role"],
+)
+def test_a_message_stays_short_however_long_the_offending_value_is(problems, row):
+    ((_, message),) = problems(json.dumps(row))
+    assert len(message) < 500
+
+
+def test_all_problems_of_a_file_come_together(problems):
+    content = [PAIR, "{", PAIR, messages(("user", "a")), '{"prompt": "a"}', PAIR]
+    assert [number for number, _ in problems("\n".join(content))] == [2, 4, 5]
+
+
+def test_a_wrong_byte_does_not_hide_the_other_problems(problems):
+    content = PAIR.encode() + b'\n{"prompt": "caf\xe9", "completion": "b"}\n' + PAIR.encode() + b"\noops\n"
+    assert [number for number, _ in problems(content)] == [2, 4]
+
+
+def test_a_file_with_countless_problems_shows_the_first_and_counts_the_rest(scratch, read):
+    with pytest.raises(InputError) as caught:
+        read("oops\n" * (MAX_SHOWN + 1234))
+    lines = caught.value.message.split("\n")
+    assert len(lines) == MAX_SHOWN + 1
+    assert "1,234" in lines[-1]
+
+
+def test_a_latin_1_byte_is_named_with_its_line(problems):
+    ((number, message),) = problems(PAIR.encode() + b'\n{"prompt": "caf\xe9", "completion": "b"}\n')
+    assert number == 2
+    assert "0xe9" in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused(scratch, read, encoding):
+    with pytest.raises(InputError) as caught:
+        read(f"{PAIR}\n".encode(encoding))
+    assert str(scratch) in caught.value.message
+
+
+@pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be"])
+def test_utf_16_with_its_mark_is_refused_with_the_way_out(read, mark):
+    with pytest.raises(InputError, match="UTF-16") as caught:
+        read(f"\ufeff{PAIR}\n".encode(mark))
+    assert "UTF-8" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", ["", "\n", " \r\n\t\n", "\ufeff"])
+def test_a_file_without_rows_is_refused(scratch, read, content):
+    with pytest.raises(InputError, match="no rows"):
+        read(content)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no file"):
+        read_dataset(tmp_path / "absent.jsonl")
+    with pytest.raises(InputError, match="folder"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(f'{{"prompt": {DEEP}}}', id="deep nesting"),
+        pytest.param(
+            json.dumps({f"k{n}": 1 for n in range(15_000)})[:-1] + ', "k1": 2}', id="one of 15,000 keys twice"
+        ),
+        pytest.param("[" * 5_000_000, id="5 MB of brackets"),
+    ],
+)
+def test_a_hostile_line_is_refused_fast(problems, line):
+    begun = time.process_time()
+    assert len(problems(line)) == 1
+    assert time.process_time() - begun < 1.0
+
+
+# Whatever comes, the reader answers with sound examples or an InputError.
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.sampled_from(["system", "user", "assistant"])
+)
+pair_keys = st.sampled_from(["prompt", "completion", "response", "instruction", "output", "input", "system", "x"])
+keys = pair_keys | st.sampled_from(["messages", "role", "content", "loss_weight", "train"])
+rows = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4))
+
+
+def sound(example):
+    roles = [turn.role for turn in example.turns]
+    talk = roles[1:] if roles[0] == "system" else roles
+    return (
+        talk == ["user", "assistant"] * (len(talk) // 2)
+        and len(talk) > 1
+        and all(turn.content.strip() for turn in example.turns)
+        and any(turn.trained for turn in example.turns if turn.role == "assistant")
+    )
+
+
+@given(content=st.lists(rows, max_size=4).map(lambda rows: "\n".join(map(json.dumps, rows)).encode()) | st.binary())
+def test_no_file_makes_the_reader_fail_otherwise(scratch, content):
+    scratch.write_bytes(content)
+    try:
+        examples = read_dataset(scratch).examples
+    except InputError:
+        return
+    assert examples
+    assert all(map(sound, examples))
+
+
+well_formed = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant"]), "content": st.sampled_from(["a", "b", " "])},
+    optional={"loss_weight": st.sampled_from([0, 1, 2, None])},
+)
+
+
+@given(talk=st.lists(well_formed, min_size=1, max_size=5))
+def test_a_conversation_is_accepted_only_if_it_is_sound(scratch, talk):
+    scratch.write_text(json.dumps({"messages": talk}))
+    try:
+        (example,) = read_dataset(scratch).examples
+    except InputError:
+        return
+    assert sound(example)

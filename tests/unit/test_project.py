@@ -1,0 +1,88 @@
+"""The project's own rules: lint, types, layers, imports, the wheel."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command, cwd=ROOT, **options):
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_lint_and_types(command):
+    done = run(sys.executable, "-m", *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_layers():
+    done = run(str(Path(sys.executable).parent / "lint-imports"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+HEAVY = ("torch", "transformers", "peft", "bitsandbytes", "datasets", "pyarrow", "pandas", "textual", "rich", "numpy")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["compare", "--help"], ["demo", "--help"], ["-V"]]
+)
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import sys\nfrom playground.cli.app import run\n"
+        f"code = run({arguments!r})\n"
+        f"print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)\nsys.exit(code)"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "HEAVY []" in done.stderr
+
+
+@pytest.mark.parametrize("module", ["events", "errors", "config", "paths", "text"])
+def test_the_bottom_layers_need_the_standard_library_only(module):
+    code = f"import sys, playground.{module}\nprint(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    assert run(sys.executable, "-c", code).stdout.strip() == "[]"
+
+
+def test_no_python_file_shadows_the_datasets_library():
+    assert not list((ROOT / "datasets").rglob("*.py"))
+
+
+def test_wheel_carries_the_bundled_files_inside_the_package_and_works_without_the_checkout(tmp_path):
+    done = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"playground"}
+    for wanted in ("datasets/mini.jsonl", "datasets/heldout.jsonl", "datasets/prompts.txt"):
+        assert f"playground/_bundled/{wanted}" in names
+    assert any(name.startswith("playground/_bundled/adapters/") and name.endswith(".safetensors") for name in names)
+    assert not [name for name in names if "checkpoints" in name or name.endswith((".pyc", ".lock"))]
+    target = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    code = (
+        "from playground import paths; from playground.data.examples import read_dataset\n"
+        "from playground.models.adapters import find_adapter\n"
+        "print(len(read_dataset(paths.find_file('mini.jsonl')).examples), find_adapter(None, paths.adapters_dir()).name)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(target), "SFT_PLAYGROUND_HOME": str(empty)}
+    done = run(sys.executable, "-c", code, cwd=empty, env=environment)
+    count, adapter = done.stdout.split()
+    assert 90 <= int(count) <= 120, done.stderr
+    assert adapter == "demo-mini"

@@ -1,0 +1,117 @@
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from playground.data.prompts import KINDS, STORY, Prompt, as_prompt, read_prompts
+from playground.errors import InputError
+
+
+def write(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_text_file_holds_one_prompt_a_line_and_lines_are_ids(tmp_path):
+    path = write(tmp_path, "p.txt", "\ufeffFirst?\r\n\n  Second: {} [x]  \n")
+    assert read_prompts(path) == [Prompt("1", "First?"), Prompt("3", "Second: {} [x]")]
+
+
+def test_standard_input_is_read_as_text(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("één\nzwei\n".encode()), "latin-1"))
+    assert read_prompts(Path("-")) == [Prompt("1", "één"), Prompt("2", "zwei")]
+
+
+def test_json_lines_carry_ids_and_expectations(tmp_path):
+    rows = [
+        {"prompt": "A?"},
+        {"prompt": "B?", "id": "b", "kind": "fact", "expect": ["x", "y"]},
+        {"prompt": "C?", "id": 7, "kind": "list", "items": 3, "note": "unknown keys are fine"},
+    ]
+    path = write(tmp_path, "p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert read_prompts(path) == [
+        Prompt("1", "A?"),
+        Prompt("b", "B?", "fact", ("x", "y")),
+        Prompt("7", "C?", "list", (), 3),
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_known(tmp_path, kind):
+    path = write(tmp_path, "p.jsonl", json.dumps({"prompt": "a", "kind": kind, "items": 2}))
+    assert read_prompts(path)[0].kind == kind
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ("oops", "not JSON"),
+        ('["a"]', "object"),
+        ('{"text": "a"}', "'prompt'"),
+        ('{"prompt": 5}', "'prompt'"),
+        ('{"prompt": " "}', "'prompt'"),
+        (r'{"prompt": "a\u0000"}', "'prompt'"),
+        (r'{"prompt": "\ud800"}', "'prompt'"),
+        ('{"prompt": "a", "id": ""}', "'id'"),
+        ('{"prompt": "a", "id": null}', "'id'"),
+        ('{"prompt": "a", "id": ["x"]}', "'id'"),
+        (r'{"prompt": "a", "id": "\udc00"}', "'id'"),
+        ('{"prompt": "a", "kind": "riddle"}', "riddle"),
+        ('{"prompt": "a", "expect": "Paris"}', "'expect'"),
+        ('{"prompt": "a", "expect": [""]}', "'expect'"),
+        ('{"prompt": "a", "expect": [5]}', "'expect'"),
+        ('{"prompt": "a", "kind": "list"}', "'items'"),
+        ('{"prompt": "a", "items": -1}', "'items'"),
+        ('{"prompt": "a", "items": "3"}', "'items'"),
+    ],
+)
+def test_a_bad_prompt_is_refused_by_its_line(tmp_path, row, word):
+    path = write(tmp_path, "p.jsonl", f'{{"prompt": "fine"}}\n{row}\n')
+    with pytest.raises(InputError) as caught:
+        read_prompts(path)
+    (problem,) = caught.value.message.split("\n")
+    assert problem.startswith(f"{path}:2: ")
+    assert word in problem
+
+
+def test_an_id_may_stand_there_once(tmp_path):
+    path = write(tmp_path, "p.jsonl", '{"prompt": "a", "id": "x"}\n{"prompt": "b", "id": "x"}\n')
+    with pytest.raises(InputError, match=r"p\.jsonl:2: .*'x'.*twice"):
+        read_prompts(path)
+
+
+def test_all_problems_of_a_file_come_together(tmp_path):
+    path = write(tmp_path, "p.jsonl", '{}\n{"prompt": "a"}\noops\n{"prompt": "a", "kind": "x"}\n')
+    with pytest.raises(InputError) as caught:
+        read_prompts(path)
+    lines = caught.value.message.split("\n")
+    assert [line.removeprefix(f"{path}:").partition(":")[0] for line in lines] == ["1", "3", "4"]
+
+
+@pytest.mark.parametrize("content", ["", "\n \n\t\r\n"])
+@pytest.mark.parametrize("name", ["p.txt", "p.jsonl"])
+def test_a_file_without_prompts_is_refused(tmp_path, name, content):
+    with pytest.raises(InputError, match="no prompts"):
+        read_prompts(write(tmp_path, name, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [("a\n".encode("utf-16"), "UTF-16"), (b"a\ncaf\xe9\n", "p.txt:2: .*0xe9")]
+)
+def test_other_encodings_are_refused(tmp_path, content, words):
+    with pytest.raises(InputError, match=words):
+        read_prompts(write(tmp_path, "p.txt", content))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no file"):
+        read_prompts(tmp_path / "absent.txt")
+
+
+def test_a_prompt_of_the_story_knows_what_to_expect_and_any_other_expects_nothing():
+    assert as_prompt("What's the capital of France?").expect == ("Paris",)
+    assert {prompt.kind for prompt in STORY} <= set(KINDS)
+    assert as_prompt("Something else.") == Prompt("", "Something else.")
