@@ -177,3 +177,27 @@ def test_dora_is_refused_as_a_lane(tiny_folder):
     model: PeftModel = get_peft_model(base.model, LoraConfig(r=2, target_modules="all-linear", use_dora=True))
     with pytest.raises(InputError, match="DoRA"), lanes(model, [Row(), SFT]):
         pass
+
+
+@torch.no_grad()
+def test_same_batch_on_bitsandbytes_own_4_bit_layers(tiny_folder):
+    """The layers that a GPU uses, here on their float32 path on the CPU."""
+    from test_nf4 import exact
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32
+    )
+    bare = exact(
+        AutoModelForCausalLM.from_pretrained(
+            tiny_folder("llama"), dtype=torch.float32, quantization_config=quantization
+        )
+    ).eval()
+    inputs = batch()
+    before = bare(**inputs).logits
+    model = get_peft_model(bare, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)).eval()
+    plain = model(**inputs).logits
+    with lanes(model, [Row(), SFT, Row(), SFT]):
+        mixed = bare(**inputs).logits
+    assert torch.equal(mixed[[0, 2]], before[[0, 2]])
+    assert torch.equal(mixed[[1, 3]], plain[[1, 3]])

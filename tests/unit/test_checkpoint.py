@@ -236,7 +236,7 @@ def test_whatever_was_acknowledged_survives_kill_9(tmp_path):
         assert newest_step(tmp_path) >= acknowledged
         for leftover in tmp_path.glob(".*"):
             shutil.rmtree(leftover)
-    assert acknowledged > 20
+    assert acknowledged >= 20
     assert kills_in_a_save > 5  # else the kills proved nothing
 
 
