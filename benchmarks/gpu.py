@@ -48,7 +48,9 @@ def load() -> torch.nn.Module:
         for name, parameter in list(module.named_parameters(recurse=False)):
             if parameter.is_meta:
                 value = torch.randn(parameter.shape, dtype=torch.bfloat16, device="cuda") * 0.02
-                setattr(module, name, torch.nn.Parameter(value + (1.0 if value.dim() == 1 else 0.0), requires_grad=False))
+                setattr(
+                    module, name, torch.nn.Parameter(value + (1.0 if value.dim() == 1 else 0.0), requires_grad=False)
+                )
     rotary = type(model.model.rotary_emb)(model.config, device="cuda")
     model.model.rotary_emb = rotary
     return model.eval().requires_grad_(False)
@@ -96,7 +98,9 @@ def main() -> None:
     weights = body * 4.127 / 8 + 2 * 2 * head
     floor = weights + 16 * sum(p.numel() for p in learned) + 2 * 4096 * 12_288
     print(f"{torch.cuda.get_device_name()} · torch {torch.__version__} · {rows} rows of {length} tokens, {steps} steps")
-    print(f"tokens/s {rows * length / seconds:,.0f} · {100 * operations / seconds / rate:.0f} % of {rate / 1e12:.0f} TFLOP/s")
+    print(
+        f"tokens/s {rows * length / seconds:,.0f} · {100 * operations / seconds / rate:.0f} % of {rate / 1e12:.0f} TFLOP/s"
+    )
     print(f"peak {torch.cuda.max_memory_allocated() / 1e9:.2f} GB · floor without activations {floor / 1e9:.2f} GB")
     print(f"adapter tensors {len(lora.state(adapter))}")
 

@@ -66,11 +66,18 @@ def main() -> None:
         first = next(
             (e["seconds"] for e in events if e["event"] == "Sampled" and any(s["answered"] for s in e["samples"])), None
         )
-        every = next((e["seconds"] for e in events if e["event"] == "Sampled" and all(s["answered"] for s in e["samples"])), None)
-        print(f"train: {seconds:.0f} s, peak {peak:.2f} GB, {ended['num_tokens']} tokens, {ended['tokens_per_second']} tokens/s")
+        every = next(
+            (e["seconds"] for e in events if e["event"] == "Sampled" and all(s["answered"] for s in e["samples"])), None
+        )
+        print(
+            f"train: {seconds:.0f} s, peak {peak:.2f} GB, {ended['num_tokens']} tokens, {ended['tokens_per_second']} tokens/s"
+        )
         print(f"  start-up before the run's clock {seconds - own:.1f} s; first answer {first} s, all answer {every} s")
         for part in ("load", "train", "sample", "save"):
-            print(f"  {part} {ended['seconds_' + part]:.1f} s, {100 * ended['seconds_' + part] / seconds:.0f} %", flush=True)
+            print(
+                f"  {part} {ended['seconds_' + part]:.1f} s, {100 * ended['seconds_' + part] / seconds:.0f} %",
+                flush=True,
+            )
     if "demo" in wanted:
         seconds, peak, _ = run("demo")
         print(f"demo: {seconds:.0f} s, peak {peak:.2f} GB", flush=True)

@@ -6,7 +6,7 @@ check cannot disagree. Names and meanings are those of ``transformers.TrainingAr
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
 from playground.errors import UsageError
@@ -49,7 +49,7 @@ class TrainConfig:
     sample_max_new_tokens: int = 64
 
     def __post_init__(self) -> None:
-        problems = [problem for f in fields(self) if (problem := _problem(f.name, f.metadata, getattr(self, f.name)))]
+        problems = [problem for f in fields(self) if (problem := _problem(f, getattr(self, f.name)))]
         if problems:
             raise UsageError("; ".join(problems) + ".", "See 'sft-playground train --help' for what each option takes.")
 
@@ -67,12 +67,15 @@ class TrainConfig:
         return cls(**values)
 
 
-def _problem(name: str, limits: Any, value: Any) -> str:
+def _problem(f: Field[Any], value: Any) -> str:
+    name, limits = f.name, f.metadata
     if "choices" in limits and value not in limits["choices"]:
         return f"{name} must be one of {', '.join(limits['choices'])}, not {value!r}"
     # Written so that NaN fails: every comparison with it is false.
     if "above" in limits and not limits["above"] < value <= limits["most"]:
         return f"{name} must be above {limits['above']:g} and at most {limits['most']:g}, not {value:g}"
     if "least" in limits and not limits["least"] <= value <= limits["most"]:
-        return f"{name} must be between {limits['least']:g} and {limits['most']:g}, not {value:g}"
+        return f"{name} must be between {limits['least']} and {limits['most']}, not {value}"
+    if type(f.default) is int and not isinstance(value, int):
+        return f"{name} must be a whole number, not {value!r}"
     return ""

@@ -23,7 +23,12 @@ class _Json:
 
     def to_json(self) -> str:
         """Return one line of JSON. Text stays raw: cleaning is the business of whoever shows it."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        line = json.dumps(self.to_dict(), ensure_ascii=False)
+        try:
+            line.encode("utf-8")
+        except UnicodeEncodeError:  # half a surrogate pair, as in a file name that is not UTF-8
+            line = json.dumps(self.to_dict())
+        return line
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -39,6 +44,8 @@ def _revive(hint: Any, value: Any) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin is tuple and isinstance(value, list):
         return tuple(_revive(args[0], item) for item in value)
+    if origin is dict and isinstance(value, dict):
+        return {key: _revive(args[1], item) for key, item in value.items()}
     if origin in (Union, types.UnionType) and value is not None:
         return _revive(next(arg for arg in args if arg is not type(None)), value)
     return value
@@ -220,6 +227,13 @@ class Compared(_Json):
         sides = {side: {**answer.to_dict(), "answered": self.answered[side]} for side, answer in self.answers.items()}
         return {"id": self.id, "prompt": self.prompt, **sides}
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild the value from what `to_dict` made: the sides stand beside ``id`` and ``prompt``."""
+        sides = {name: side for name, side in data.items() if isinstance(side, dict)}
+        answers = {name: Answer.from_dict(side) for name, side in sides.items()}
+        return cls(data["id"], data["prompt"], answers, {name: side["answered"] for name, side in sides.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class SideSummary(_Json):
@@ -259,7 +273,7 @@ def event_from_json(line: str) -> Event:
     try:
         data = json.loads(line)
         return EVENTS[data["event"]].from_dict(data)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not an event: {line[:80]!r}") from error
 
 

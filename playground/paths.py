@@ -65,9 +65,12 @@ def bundled(kind: str) -> Path:
 
 def find_file(name: str) -> Path:
     """Return the file a user means by `name`: a path first, then a bundled data set of that name."""
-    path = Path(name).expanduser()
-    if path.exists() or path.name != name:
-        return path
+    try:
+        path = Path(name).expanduser()
+        if path.exists() or path.name != name:
+            return path
+    except (OSError, RuntimeError):  # too long for a name, or the home of nobody
+        return Path(name)
     shipped = bundled("datasets") / name
     return shipped if shipped.is_file() else path
 

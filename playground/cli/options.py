@@ -42,6 +42,7 @@ class Interrupt:
         self.signal: int | None = None
 
     def __call__(self) -> bool:
+        """Whether a signal asked to stop."""
         return self.signal is not None
 
     @property

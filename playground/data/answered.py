@@ -64,14 +64,17 @@ def count_items(text: str) -> int:
         return marked
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1:
-        return len(lines)
+        return len(lines) - lines[0].rstrip().endswith(":")
     listed = text.rsplit(":", maxsplit=1)[-1]
     return len([part for part in re.split(r",|;|\band\b|\bor\b", listed) if _WORD.search(part)])
 
 
 def _echoes(prompt: str, text: str) -> bool:
-    said, asked = (" ".join(_WORD.findall(part.lower())) for part in (text, prompt))
-    return said.startswith(asked) or said == asked or (len(asked.split()) > 3 and asked in said)
+    said, asked = (_WORD.findall(part.lower()) for part in (text, prompt))
+    if len(asked) < 2:  # "Hello!" may be answered by a greeting, "Gravity" by a sentence that begins so
+        return said == asked
+    within = len(said) if len(asked) > 3 else 1
+    return any(said[at : at + len(asked)] == asked for at in range(within))
 
 
 def _asks(text: str) -> bool:

@@ -93,7 +93,7 @@ class Encoder:
         # Text cut at a token boundary may encode to a token more or less, so the result is measured.
         while (excess := len(ids) - self.max_length) > 0 and cut < len(user):
             cut = min(cut + excess, len(user))
-            kept = str(self.tokenizer.decode(list(user[cut:]))).strip() or "…"
+            kept = str(self.tokenizer.decode(list(user[cut:]))).lstrip("\ufffd").strip() or "…"
             ids, labels = self._join((*turns[:first], replace(turns[first], content=kept), *turns[first + 1 :]))
         return Encoded(ids[: self.max_length], labels[: self.max_length], truncated=True)
 
@@ -124,7 +124,12 @@ def encode_all(encoder: Encoder, examples: Sequence[Example], path: str) -> list
     rows = [encoder.example(example) for example in examples]
     # The first token is never predicted, so a label there trains nothing.
     empty = [
-        Problem(example.line, f"no token of an answer fits into max_length {encoder.max_length}")
+        Problem(
+            example.line,
+            f"no token of an answer fits into max_length {encoder.max_length}"
+            if row.truncated
+            else "the answer that would be trained carries no loss",
+        )
         for example, row in zip(examples, rows, strict=True)
         if all(label == IGNORE_INDEX for label in row.labels[1:])
     ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from playground.data.jsonl import Problem, decode, parse_lines, read_bytes, refuse
+from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown
 from playground.errors import InputError
 
 Role = Literal["system", "user", "assistant"]
@@ -53,7 +53,7 @@ def read_dataset(path: Path) -> Dataset:
     raw = read_bytes(path)
     examples: list[Example] = []
     problems: list[Problem] = []
-    for line, row in parse_lines(decode(raw, str(path))):
+    for line, row in parse_lines(raw, str(path)):
         result = row if isinstance(row, Problem) else _example(row, line)
         (problems if isinstance(result, Problem) else examples).append(result)  # type: ignore[arg-type]
     if problems:
@@ -76,7 +76,7 @@ def _example(row: dict[str, Any], line: int) -> Example | Problem:
 def _pair(row: dict[str, Any]) -> tuple[Turn, ...] | str:
     names = next((pair for pair in PAIRS if pair[0] in row and pair[1] in row), None)
     if names is None:
-        return f"the keys {sorted(row)} are none of {_SHAPES}"
+        return f"the keys {shown(sorted(row))} are none of {_SHAPES}"
     unread = [key for key in ("system", "history", "tools") if row.get(key)]
     if unread:
         return f"{unread[0]!r} is not read yet; write the row as 'messages'"
@@ -100,7 +100,7 @@ def _messages(messages: Any) -> tuple[Turn, ...] | str:
             return f"message {index + 1} is not an object"
         role = message.get("role")
         if role not in ("system", "user", "assistant"):
-            return f"message {index + 1} has the role {role!r}; known are system, user and assistant"
+            return f"message {index + 1} has the role {shown(role)}; known are system, user and assistant"
         if problem := _bad_text(message.get("content")):
             return f"the content of message {index + 1} ({role}) {problem}"
         expected = ("system", "user") if index == 0 else ("assistant",) if turns[-1].role == "user" else ("user",)
@@ -108,7 +108,7 @@ def _messages(messages: Any) -> tuple[Turn, ...] | str:
             return f"message {index + 1} is from {role}; expected {' or '.join(expected)}"
         weight = message.get("loss_weight", message.get("train", 1))
         if weight not in (0, 1):
-            return f"message {index + 1} has the loss weight {weight!r}; only 0 and 1 are known"
+            return f"message {index + 1} has the loss weight {shown(weight)}; only 0 and 1 are known"
         turns.append(Turn(cast(Role, role), message["content"], bool(weight)))
     if turns[-1].role != "assistant":
         return f"the conversation ends with {turns[-1].role}; it must end with assistant"

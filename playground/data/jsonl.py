@@ -7,6 +7,8 @@ numbers rows from the start of a chunk, so the reader is our own.
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ from playground.errors import EnvironmentFault, InputError
 MAX_LINE_BYTES = 4 << 20
 MAX_DEPTH = 64
 MAX_SHOWN = 20
+MAX_DIGITS = 1000
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?')
+_KINDS = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "an array"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +62,30 @@ def read_bytes(path: Path) -> bytes:
         raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its rights.") from error
 
 
-def decode(raw: bytes, path: str) -> str:
-    """Return `raw` as text.
+def text_lines(raw: bytes, path: str) -> Iterator[tuple[int, str | Problem]]:
+    """Yield ``(line, text or problem)`` for each line that is not blank; a byte order mark is accepted.
+
+    Only a line feed ends a line: U+2028 and its like are legal inside a JSON string.
 
     Raises:
-        InputError: If it is not UTF-8 (a byte order mark is accepted), naming line and byte.
+        InputError: If the file is UTF-16.
     """
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8.")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = raw[error.start]
-        raise InputError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8.", "Save the file again as UTF-8.") from None
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        try:
+            text = line.decode("utf-8").strip(" \t\r")
+        except UnicodeDecodeError as error:
+            yield number, Problem(number, f"byte 0x{line[error.start]:02x} is not UTF-8; save the file again as UTF-8")
+        else:
+            if text:
+                yield number, text
 
 
-def parse_lines(text: str) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
-    """Yield ``(line, object or problem)`` for each line that is not blank.
-
-    Only a line feed ends a line: U+2028 and its like are legal inside a JSON string.
-    """
-    for number, line in enumerate(text.split("\n"), start=1):
-        if stripped := line.strip(" \t\r"):
-            yield number, _parse(stripped, number)
+def parse_lines(raw: bytes, path: str) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
+    """Yield ``(line, object or problem)`` for each line that is not blank."""
+    for number, line in text_lines(raw, path):
+        yield number, line if isinstance(line, Problem) else _parse(line, number)
 
 
 def _parse(line: str, number: int) -> dict[str, Any] | Problem:
@@ -89,36 +94,46 @@ def _parse(line: str, number: int) -> dict[str, Any] | Problem:
     if _depth(line) > MAX_DEPTH:
         return Problem(number, f"nested deeper than {MAX_DEPTH} levels")
     try:
-        value = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_int)
     except json.JSONDecodeError as error:
         extra = " (several JSON values or a file that is one big array?)" if line.startswith("[") else ""
         return Problem(number, f"not JSON: {error.msg} at column {error.colno}{extra}")
     except ValueError as error:  # from the two hooks, or an absurdly long number
         return Problem(number, str(error))
     if not isinstance(value, dict):
-        kind = "array" if isinstance(value, list) else type(value).__name__
-        return Problem(number, f"a JSON object is needed, not a {kind}")
+        return Problem(number, f"a JSON object is needed, not {_KINDS[type(value)]}")
     return value
 
 
 def _depth(line: str) -> int:
-    """Return an upper bound of the nesting of `line`, without the recursion a real parse would need."""
+    """Return the nesting of `line`, without the recursion a real parse would need; 0 where it cannot be deep."""
+    if line.count("[") + line.count("{") <= MAX_DEPTH:
+        return 0
     depth = deepest = 0
-    for character in line:
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest if line.count("[") + line.count("{") > MAX_DEPTH else 0
+    for character in re.findall(r"[\[\]{}]", _STRING.sub("", line)):
+        depth += 1 if character in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    twice = {key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else set()
-    if twice:
-        raise ValueError(f"the key {sorted(twice)[0]!r} stands there twice")
-    return dict(pairs)
+    row: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in row:
+            raise ValueError(f"the key {shown(key)} stands there twice")
+        row[key] = value
+    return row
+
+
+def _int(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
+def shown(value: Any) -> str:
+    """Return `value` as a problem's message shows it: short, however long it is."""
+    return reprlib.repr(value)
 
 
 def _no_constant(name: str) -> None:

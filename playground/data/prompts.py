@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playground.data.jsonl import Problem, decode, parse_lines, read_bytes, refuse
+from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown, text_lines
 from playground.errors import InputError
 
 KINDS = ("fact", "explain", "advice", "poem", "list")
@@ -46,14 +46,14 @@ def read_prompts(path: Path) -> list[Prompt]:
     Raises:
         InputError: With every problem of the file, if there is any, or if it holds no prompts.
     """
-    text = decode(read_bytes(path), str(path))
+    raw = read_bytes(path)
     prompts: list[Prompt] = []
     problems: list[Problem] = []
     seen: set[str] = set()
-    for line, row in parse_lines(text) if path.suffix == ".jsonl" else _plain(text):
+    for line, row in parse_lines(raw, str(path)) if path.suffix == ".jsonl" else _plain(raw, str(path)):
         result = row if isinstance(row, Problem) else _prompt(row, line)
         if isinstance(result, Prompt) and result.id in seen:
-            result = Problem(line, f"the id {result.id!r} stands there twice")
+            result = Problem(line, f"the id {shown(result.id)} stands there twice")
         if isinstance(result, Problem):
             problems.append(result)
         else:
@@ -66,22 +66,26 @@ def read_prompts(path: Path) -> list[Prompt]:
     return prompts
 
 
-def _plain(text: str) -> list[tuple[int, dict[str, Any] | Problem]]:
-    lines = [line.strip() for line in text.split("\n")]
-    return [(number, {"prompt": line}) for number, line in enumerate(lines, start=1) if line]
+def _plain(raw: bytes, path: str) -> list[tuple[int, dict[str, Any] | Problem]]:
+    lines = [(number, line if isinstance(line, Problem) else line.strip()) for number, line in text_lines(raw, path)]
+    return [(number, line if isinstance(line, Problem) else {"prompt": line}) for number, line in lines if line]
 
 
 def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
     prompt, ident = row.get("prompt"), row.get("id", str(line))
     kind, expect, items = row.get("kind", ""), row.get("expect", []), row.get("items", 0)
-    if not isinstance(prompt, str) or not prompt.strip() or "\x00" in prompt:
+    if not isinstance(prompt, str) or not prompt.strip() or not _sound(prompt):
         return Problem(line, "'prompt' must be a string with text in it")
-    if not isinstance(ident, (str, int)) or not str(ident):
+    if not isinstance(ident, (str, int)) or not str(ident) or not _sound(str(ident)):
         return Problem(line, "'id' must be a string or a number")
     if kind not in ("", *KINDS):
-        return Problem(line, f"'kind' is {kind!r}; known are {', '.join(KINDS)}")
+        return Problem(line, f"'kind' is {shown(kind)}; known are {', '.join(KINDS)}")
     if not isinstance(expect, list) or not all(isinstance(word, str) and word for word in expect):
         return Problem(line, "'expect' must be a list of words")
     if not isinstance(items, int) or items < 0 or (kind == "list" and not items):
         return Problem(line, "'items' must be the number of items of the list")
     return Prompt(str(ident), prompt, kind, tuple(expect), items)
+
+
+def _sound(text: str) -> bool:
+    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

@@ -52,7 +52,7 @@ class GgufFile:
             num_tensors, num_fields = self._scalar("Q"), self._scalar("Q")
             self.fields: dict[str, Any] = {self._string(): self._value() for _ in range(num_fields)}
             infos = [self._tensor_info() for _ in range(num_tensors)]
-        except (struct.error, UnicodeDecodeError) as error:
+        except (struct.error, UnicodeDecodeError, KeyError, OverflowError) as error:
             raise InputError("The GGUF file is cut off or damaged.") from error
         alignment = self.fields.get("general.alignment", 32)
         start = -(-self._at // alignment) * alignment
@@ -95,6 +95,8 @@ class GgufFile:
         block, size = GGML_QUANT_SIZES[kind]
         row_bytes = info.shape[-1] // block * size
         rows = prod(info.shape[:-1])
+        if info.offset + rows * row_bytes > len(self.data):
+            raise InputError("The GGUF file is cut off or damaged.")
         raw = np.frombuffer(self.data, np.uint8, rows * row_bytes, info.offset).reshape(rows, row_bytes)
         if kind in (GGMLQuantizationType.F32, GGMLQuantizationType.F16):
             raw = raw.view(np.float32 if kind == GGMLQuantizationType.F32 else np.float16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -117,7 +118,7 @@ def _require_bitsandbytes() -> None:
 
 
 def _load_model(where: source.Source, quantize: str, device: torch.device) -> PreTrainedModel:
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if device.type == "cuda":
         options["device_map"] = {"": device.index or 0}
         options["dtype"] = compute_dtype(device)
@@ -134,7 +135,7 @@ def _load_model(where: source.Source, quantize: str, device: torch.device) -> Pr
         options["dtype"] = "auto"  # memory-mapped as stored; _to_float32 makes the only copy
     # Named outright: left to itself, transformers would also take a name from the repository's config.
     config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
-    kind = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    kind: Any = AutoModelForCausalLM._model_mapping.get(type(config), None)
     attention = "eager" if kind is not None and not kind._supports_sdpa else "sdpa"  # Gemma 2 caps its scores
     model = AutoModelForCausalLM.from_pretrained(
         where.location, trust_remote_code=False, use_safetensors=True, attn_implementation=attention, **options

@@ -101,7 +101,10 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
         write_file(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
         sync_folder(temporary)
         target = folder / f"step-{state.step:06}"
-        if target.exists():  # the same step, saved again: bit-equal by construction, so the old one may go
+        if _read(target) is not None:  # the same step, saved again: bit-equal by construction, so it may stay
+            shutil.rmtree(temporary)
+            return target
+        if target.exists():
             _discard(target)
         os.replace(temporary, target)
         sync_folder(folder)
@@ -109,29 +112,38 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     for old in _names(folder)[:-keep]:
-        _discard(old)
+        if old != target:  # damaged ones of later steps must not push out the one just written
+            _discard(old)
     return target
 
 
 def newest_checkpoint(folder: Path) -> tuple[TrainState, dict[str, bytes]] | None:
     """Return the state and the files of the newest checkpoint in `folder` that is whole, if any."""
     for path in reversed(_names(folder)):
-        try:
-            manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
-            files = {name: (path / name).read_bytes() for name in manifest}
-        except (OSError, ValueError):
-            continue
-        if all(hashlib.sha256(files[name]).hexdigest() == manifest[name]["sha256"] for name in manifest):
-            return TrainState(**json.loads(files["state.json"])), files
+        if (found := _read(path)) is not None:
+            return found
     return None
 
 
+def _read(path: Path) -> tuple[TrainState, dict[str, bytes]] | None:
+    try:
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
+        files = {name: (path / name).read_bytes() for name in manifest}
+        if any(hashlib.sha256(files[name]).hexdigest() != manifest[name]["sha256"] for name in manifest):
+            return None
+        return TrainState(**json.loads(files["state.json"])), files
+    except (OSError, ValueError, KeyError, TypeError):  # all the ways in which a manifest can be damaged
+        return None
+
+
 def _names(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+    found = [path for path in folder.glob("step-*") if path.name[5:].isdecimal() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name[5:]))
 
 
 def _discard(path: Path) -> None:
     gone = path.with_name(f".gone-{path.name}-{os.getpid()}")
+    shutil.rmtree(gone, ignore_errors=True)  # a crashed process of the same number may have left it
     os.replace(path, gone)
     shutil.rmtree(gone, ignore_errors=True)
 

@@ -96,7 +96,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("change, named", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize(("change", "named"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_configs_are_refused_by_name(saved, change, named):
     config = json.loads((saved / "adapter_config.json").read_text())
     (saved / "adapter_config.json").write_text(json.dumps({**config, **change}))

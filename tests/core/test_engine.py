@@ -9,7 +9,11 @@ from playground.inference.engine import Engine, Lane, Sampling
 from playground.models.lanes import Row
 from playground.models.load import load_base
 
-PROMPTS = [(2, 40, 41, 42), (2, 70, 71), (2, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 89, 88, 87, 86, 85, 84, 83, 82, 81)]
+PROMPTS = [
+    (2, 40, 41, 42),
+    (2, 70, 71),
+    (2, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 89, 88, 87, 86, 85, 84, 83, 82, 81),
+]
 
 
 @pytest.fixture(params=["gemma3", "llama", "gemma2"])

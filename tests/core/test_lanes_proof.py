@@ -117,7 +117,9 @@ def test_everything_is_restored_after_a_block_that_raised(base):
         parameter.requires_grad_("lora_" in name)
     learned = [name for name, p in model.named_parameters() if p.requires_grad]
     training = [name for name, m in model.named_modules() if m.training]
-    scaling = {name: dict(m.scaling) for name, m in model.named_modules() if hasattr(m, "scaling") and hasattr(m, "lora_A")}
+    scaling = {
+        name: dict(m.scaling) for name, m in model.named_modules() if hasattr(m, "scaling") and hasattr(m, "lora_A")
+    }
     model.config.use_cache = False
     torch.manual_seed(5)
     random = torch.get_rng_state()
@@ -126,7 +128,9 @@ def test_everything_is_restored_after_a_block_that_raised(base):
         raise RuntimeError("on purpose")
     assert [name for name, p in model.named_parameters() if p.requires_grad] == learned
     assert [name for name, m in model.named_modules() if m.training] == training
-    assert {n: dict(m.scaling) for n, m in model.named_modules() if hasattr(m, "lora_A") and hasattr(m, "scaling")} == scaling
+    assert {
+        n: dict(m.scaling) for n, m in model.named_modules() if hasattr(m, "lora_A") and hasattr(m, "scaling")
+    } == scaling
     assert model.config.use_cache is False
     assert torch.equal(torch.get_rng_state(), random)
     # Merging reads `scaling` as a number: it works only if the tensors are gone.
@@ -186,7 +190,10 @@ def test_same_batch_on_bitsandbytes_own_4_bit_layers(tiny_folder):
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quantization = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
     )
     bare = exact(
         AutoModelForCausalLM.from_pretrained(

@@ -28,7 +28,14 @@ def run(size, folder, model, data, world):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "29765"]
     script = Path(folder).parent / "train_ranks.py"
     script.write_text(SCRIPT)
-    command = [*(launcher if world > 1 else [sys.executable]), str(script), str(size), str(folder), str(model), str(data)]
+    command = [
+        *(launcher if world > 1 else [sys.executable]),
+        str(script),
+        str(size),
+        str(folder),
+        str(model),
+        str(data),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return sorted(int(word) for word in done.stdout.split())

@@ -8,7 +8,16 @@ import torch
 
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, InputError, PlaygroundError, UsageError
-from playground.events import BatchHalved, CheckpointSaved, RunEnded, RunStarted, Sampled, StepDone, StepSkipped, event_from_json
+from playground.events import (
+    BatchHalved,
+    CheckpointSaved,
+    RunEnded,
+    RunStarted,
+    Sampled,
+    StepDone,
+    StepSkipped,
+    event_from_json,
+)
 from playground.models.adapters import read_record
 from playground.training import loop
 from playground.training.loop import train

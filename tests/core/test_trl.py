@@ -24,7 +24,11 @@ def test_loss_and_gradients_of_a_step_equal_trls(tiny_folder, byte_tokenizer, tm
     folder = tiny_folder("llama")
     base = load_base(str(folder), "none")
     encoder = Encoder(base.tokenizer, get_style("chat"), base.end_token_id, 512)
-    turns = [("Say hi.", "Hi."), ("What is two plus two, please?", "Four, and that is all."), ("Why?", "Because it is so.")]
+    turns = [
+        ("Say hi.", "Hi."),
+        ("What is two plus two, please?", "Four, and that is all."),
+        ("Why?", "Because it is so."),
+    ]
     rows = [encoder.example(Example((Turn("user", p), Turn("assistant", c)), 1)) for p, c in turns]
     model = lora.attach_new(base, 4, 8, seed=0)
     weights = lora.state(model)

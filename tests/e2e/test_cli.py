@@ -88,7 +88,12 @@ def test_compare_prints_a_table_and_writes_one_object_a_prompt(trained, playgrou
 
 def test_compare_the_command_is_the_flag(trained, playground, tmp_path):
     (tmp_path / "p.txt").write_text("Say hi.\n")
-    for arguments in (("compare", "p.txt"), ("--compare", "p.txt"), ("--compare=p.txt",), ("--seed", "0", "--compare", "p.txt")):
+    for arguments in (
+        ("compare", "p.txt"),
+        ("--compare", "p.txt"),
+        ("--compare=p.txt",),
+        ("--seed", "0", "--compare", "p.txt"),
+    ):
         done = playground(*arguments, "--max-new-tokens", "3", "--out", "o.jsonl")
         assert done.returncode == 0, done.stderr
     done = playground("compare", "-", "--max-new-tokens", "3", input="Say hi.\n")
@@ -103,8 +108,10 @@ def test_gates_set_the_exit_code(trained, playground, tmp_path):
     assert "sft.answered is 0, below 1.1" in failed.stderr
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_everything_and_resume_goes_on(tiny_folder, rows_file, tmp_path, environment, playground, home, number, code):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_everything_and_resume_goes_on(
+    tiny_folder, rows_file, tmp_path, environment, playground, home, number, code
+):
     command = [sys.executable, "-m", "playground", "train", "--data", str(rows_file(40)), "--model", str(tiny_folder("llama")),
                "--name", "long", "--json", *FAST[:4], "--num-train-epochs", "200"]  # fmt: skip
     process = subprocess.Popen(
@@ -188,7 +195,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("arguments, code, words", MISTAKES.values(), ids=MISTAKES.keys())
+@pytest.mark.parametrize(("arguments", "code", "words"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_mistakes_get_one_clear_line_a_hint_and_no_traceback(playground, tmp_path, home, arguments, code, words):
     (tmp_path / "ok.txt").write_text("Say hi.\n")
     (tmp_path / "blank.txt").write_text("\n \n")

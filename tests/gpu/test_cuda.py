@@ -90,7 +90,9 @@ def test_alone_and_in_other_company(base):
         mixed = base.model(**inputs).logits[:, -1].float().log_softmax(-1)
     for at, (row, length) in enumerate(zip(rows, LENGTHS, strict=True)):
         with lanes(model, [row]):
-            alone = base.model(input_ids=inputs["input_ids"][at : at + 1, -length:]).logits[0, -1].float().log_softmax(-1)
+            alone = (
+                base.model(input_ids=inputs["input_ids"][at : at + 1, -length:]).logits[0, -1].float().log_softmax(-1)
+            )
         assert (mixed[at] - alone).abs().max() <= 5e-2
         top = alone.topk(2).values
         if top[0] - top[1] > 0.1:
@@ -105,7 +107,9 @@ def test_fingerprint_and_engine(base):
     fingerprint = Fingerprint(base)
     model = adapted(base)
     assert fingerprint.holds(model, [SFT])
-    answers = Engine(base, model, fingerprint).answers([Lane((2, 40, 41)), Lane((2, 50, 51, 52, 53), SFT)], Sampling(16))
+    answers = Engine(base, model, fingerprint).answers(
+        [Lane((2, 40, 41)), Lane((2, 50, 51, 52, 53), SFT)], Sampling(16)
+    )
     assert all(answer.num_tokens > 0 for answer in answers)
 
 
@@ -147,4 +151,6 @@ def test_resume_is_bit_exact_with_deterministic(folder, rows_file, tmp_path, qua
         for name in ("whole", "parts")
     ]
     assert digests[0] == digests[1]
-    assert [e.loss for e in whole if isinstance(e, StepDone)][3:] == [e.loss for e in resumed if isinstance(e, StepDone)]
+    assert [e.loss for e in whole if isinstance(e, StepDone)][3:] == [
+        e.loss for e in resumed if isinstance(e, StepDone)
+    ]
