@@ -196,7 +196,7 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunEnded(Event):
-    """The one terminal event. `seconds` count only this process; `loss` is the last step's."""
+    """The one terminal event. `seconds` count only this process; `loss` is the last epoch's mean."""
 
     terminal: ClassVar[bool] = True
 

@@ -83,6 +83,7 @@ class Narrator:
         match event:
             case RunStarted():
                 self._num_steps = event.num_steps
+                self._status = Text("answering the sample prompts, then the first step …")
                 self._started(event)
             case StepDone():
                 self._step(event)
@@ -155,7 +156,7 @@ class Narrator:
             self._console.print(line)
         self._samples, self._status = [], Text()
         colour = {"finished": "green", "stopped": "yellow", "failed": "red"}[event.state]
-        loss = f", loss {event.loss:.2f}" if event.loss is not None else ""
+        loss = f"; loss over the last epoch {event.loss:.2f}" if event.loss is not None else ""
         self.line(f"{event.state} after {count(event.step, 'step')}: {event.reason}{loss}", colour)
         whole = event.seconds_load + event.seconds_train + event.seconds_sample + event.seconds_save
         shares = ", ".join(

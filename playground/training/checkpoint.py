@@ -37,9 +37,15 @@ class TrainState:
     num_tokens: int = 0
     micro_batch_size: int = 0
     skipped_steps: list[int] = field(default_factory=list)
-    loss: float | None = None
-    train_seconds: float = 0.0
+    epoch: int = -1
+    epoch_loss_sum: float = 0.0
+    epoch_trained: int = 0
     exact: bool = True
+
+    @property
+    def loss(self) -> float | None:
+        """The mean over the trained tokens of the epoch so far: single batches vary too much to quote."""
+        return self.epoch_loss_sum / self.epoch_trained if self.epoch_trained else None
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -205,7 +205,11 @@ def _step(session: Session, clock: Clock) -> Iterator[Event]:
             )
         return
     num_tokens = sum(len(row.input_ids) for row in rows)
-    state.loss = loss
+    epoch = (state.step - 1) // session.steps_per_epoch
+    if epoch != state.epoch:
+        state.epoch, state.epoch_loss_sum, state.epoch_trained = epoch, 0.0, 0
+    state.epoch_loss_sum += loss * num_trained
+    state.epoch_trained += num_trained
     state.num_tokens += num_tokens
     yield StepDone(
         step=state.step,
@@ -257,7 +261,6 @@ def _save(session: Session, run: RunFolder | None, clock: Clock) -> Iterator[Eve
     if run is None:
         return
     with clock.saving():
-        session.state.train_seconds = clock.train_seconds
         path = save_checkpoint(run.checkpoints, session.state, session.checkpoint_files())
     yield CheckpointSaved(session.state.step, str(path))
 

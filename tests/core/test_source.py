@@ -1,0 +1,122 @@
+"""What a model name means; hub models through the ordinary cache, offline."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from playground.errors import InputError
+from playground.models import source
+
+ROOT = Path(__file__).parents[2]
+
+
+def quiet(stage, share):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nowhere", "There is no model"),
+        ("./nobody/nothing", "There is no model"),
+        ("~/nobody", "There is no model"),
+        ("hf:one-word", "not a hub id"),
+        ("hf:../../etc/passwd", "not a hub id"),
+        ("a/b/c", "There is no model"),
+    ],
+)
+def test_names_that_mean_nothing_are_refused(name, words):
+    with pytest.raises(InputError, match=words):
+        source.resolve(name, quiet)
+
+
+def test_an_existing_path_is_never_taken_for_a_hub_id(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org").mkdir()
+    (tmp_path / "org" / "name").write_text("a file")
+    with pytest.raises(InputError, match="There is no model"):
+        source.resolve("org/name", quiet)
+    assert source.resolve("org/other", quiet).kind == "hub"
+    assert source.resolve("hf:org/name", quiet).kind == "hub"
+
+
+def test_folders_that_are_no_model_say_what_they_are(tmp_path, tiny_folder):
+    for setup, words in (
+        (lambda p: None, "no config.json"),
+        (lambda p: (p / "config.json").write_text("{}"), "no \\*.safetensors"),
+        (lambda p: (p / "adapter_config.json").write_text("{}"), "is an adapter"),
+    ):
+        setup(tmp_path)
+        with pytest.raises(InputError, match=words):
+            source.resolve(str(tmp_path), quiet)
+    assert source.resolve(str(tiny_folder("llama")), quiet).kind == "folder"
+
+
+def test_the_revision_of_a_folder_follows_its_weights(tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder("llama"), tmp_path / "copy")
+    first = source.revision(source.resolve(str(tiny_folder("llama")), quiet), None)
+    assert source.revision(source.resolve(str(tmp_path / "copy"), quiet), None) == first
+    weights = tmp_path / "copy" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert source.revision(source.resolve(str(tmp_path / "copy"), quiet), None) != first
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub_cache(tmp_path, tiny_folder):
+    """A hub cache as `hf download nobody/tiny` leaves it."""
+    repo = tmp_path / "hf" / "hub" / "models--nobody--tiny"
+    snapshot = repo / "snapshots" / COMMIT
+    shutil.copytree(tiny_folder("llama"), snapshot)
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(COMMIT)
+    return tmp_path / "hf"
+
+
+def load(name, hub_cache):
+    code = (
+        "import sys\nfrom playground.models.load import load_base\n"
+        "said = []\nbase = load_base(sys.argv[1], 'none', lambda stage, share: said.append(stage))\n"
+        "print(base.identity.name, base.identity.revision)\nprint(said[0])"
+    )
+    environment = {**os.environ, "HF_HOME": str(hub_cache), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-c", code, name], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize("name", ["hf:nobody/tiny", "nobody/tiny"])
+def test_a_cached_hub_model_loads_offline_and_is_known_by_its_commit(hub_cache, name):
+    done = load(name, hub_cache)
+    assert done.stdout.splitlines() == [f"nobody/tiny {COMMIT}", "loading nobody/tiny from the hub or its cache"], (
+        done.stderr
+    )
+
+
+def test_a_hub_model_that_is_not_cached_is_an_environment_fault_offline(hub_cache):
+    done = load("hf:nobody/other", hub_cache)
+    assert "EnvironmentFault: nobody/other is not in the local cache and the hub cannot be reached" in done.stderr
+
+
+def test_remote_code_is_never_run(tiny_folder, tmp_path):
+    import json
+
+    shutil.copytree(tiny_folder("llama"), tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "evil.Evil", "AutoConfig": "evil.EvilConfig"}
+    config["model_type"] = "evil"
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model" / "evil.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w')")
+    from playground.models.load import load_base
+
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_base(str(tmp_path / "model"), "none")
+    assert not (tmp_path / "canary").exists()
