@@ -95,7 +95,7 @@ def load_base(
     identity = BaseIdentity(
         name=where.name,
         description=_describe(where, quantize),
-        revision=source.revision(where, getattr(model.config, "_commit_hash", None)),
+        revision=source.revision(where),
         quantize=quantize,
         dtype=str(compute_dtype(device)).removeprefix("torch."),
     )

@@ -142,7 +142,8 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
     except ValueError as error:
         raise _misfit(base, file, str(error).splitlines()[0]) from None
     assert model is not None
-    expected = get_peft_model_state_dict(model, adapter_name=name)
+    # Without save_embedding_layers=False PEFT would ask the hub about the base's vocabulary.
+    expected = get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
     wrong = sorted(set(expected) ^ set(file.tensors)) or sorted(
         key for key, tensor in file.tensors.items() if tensor.shape != expected[key].shape
     )

@@ -65,12 +65,16 @@ def _checked(path: Path) -> Path:
     return path
 
 
-def revision(source: Source, commit: str | None) -> str:
+def revision(source: Source) -> str:
     """Return what pins the weights: the hub's commit, the demo's file hash, or a hash of the folder's files."""
     if source.kind == "demo":
         return demo.SHA256
     if source.kind == "hub":
-        return commit or "unknown"
+        from huggingface_hub import try_to_load_from_cache
+
+        # The cache keeps each file under snapshots/<commit>/.
+        cached = try_to_load_from_cache(source.location, "config.json")
+        return Path(cached).parent.name if isinstance(cached, str) else "unknown"
     digest = hashlib.sha256()
     for file in sorted(Path(source.location).glob("*.safetensors")):
         with file.open("rb") as stream:

@@ -58,13 +58,13 @@ def test_folders_that_are_no_model_say_what_they_are(tmp_path, tiny_folder):
 
 def test_the_revision_of_a_folder_follows_its_weights(tiny_folder, tmp_path):
     shutil.copytree(tiny_folder("llama"), tmp_path / "copy")
-    first = source.revision(source.resolve(str(tiny_folder("llama")), quiet), None)
-    assert source.revision(source.resolve(str(tmp_path / "copy"), quiet), None) == first
+    first = source.revision(source.resolve(str(tiny_folder("llama")), quiet))
+    assert source.revision(source.resolve(str(tmp_path / "copy"), quiet)) == first
     weights = tmp_path / "copy" / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    assert source.revision(source.resolve(str(tmp_path / "copy"), quiet), None) != first
+    assert source.revision(source.resolve(str(tmp_path / "copy"), quiet)) != first
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
