@@ -12,7 +12,7 @@ from rich.text import Text
 
 from playground.events import Answer, Compared, Summary
 from playground.report.words import how_it_ended, percent
-from playground.text import clean
+from playground.text import clean, count
 
 SIDE_BY_SIDE = 100  # columns; below this the answers stand one above the other
 MAX_LINES = 10
@@ -56,13 +56,15 @@ def _answer(answer: Answer, width: int) -> Text:
 def _state(row: Compared, side: str, repeats: dict[str, bool]) -> Text:
     answer = row.answers[side]
     mark = "✓ answered · " if row.answered[side] else ""
-    return Text(f"{mark}{how_it_ended(answer, repeats[side])} · {answer.num_tokens} tokens", style="italic dim")
+    # A text that was cut says its length already.
+    length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason == "stop" else ""
+    return Text(f"{mark}{how_it_ended(answer, repeats[side])}{length}", style="italic dim")
 
 
 def summary(result: Summary) -> RenderableType:
     """Return the shares of each side as a small table, with what they were measured on."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    table.add_column(f"{result.num_prompts} prompts")
+    table.add_column(count(result.num_prompts, "prompt"))
     for title in ("answered", "stopped by itself", "repeats", "mean tokens"):
         table.add_column(title, justify="right")
     for side, values in result.sides.items():

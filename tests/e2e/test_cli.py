@@ -97,7 +97,7 @@ def test_compare_the_command_is_the_flag(trained, playground, tmp_path):
         done = playground(*arguments, "--max-new-tokens", "3", "--out", "o.jsonl")
         assert done.returncode == 0, done.stderr
     done = playground("compare", "-", "--max-new-tokens", "3", input="Say hi.\n")
-    assert done.returncode == 0 and "1 prompts" in done.stdout
+    assert done.returncode == 0 and "1 prompt " in done.stdout
 
 
 def test_gates_set_the_exit_code(trained, playground, tmp_path):
