@@ -74,7 +74,7 @@ def test_newest_goes_by_the_number_of_the_step(tmp_path):
 def test_a_step_saved_again_replaces_itself(tmp_path):
     save(tmp_path, 1)
     save(tmp_path, 2)
-    save_checkpoint(tmp_path, TrainState(step=2, loss=0.5), content(2))
+    save_checkpoint(tmp_path, TrainState(step=2, num_tokens=7), content(2))
     assert names(tmp_path) == ["step-000001", "step-000002"]
     assert newest_step(tmp_path) == 2
 
