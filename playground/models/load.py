@@ -31,11 +31,6 @@ class Base:
     pad_token_id: int
     device: torch.device
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of hidden states."""
-        return self.head.weight.dtype
-
 
 def pick_device() -> torch.device:
     """Return this process's GPU if there is one, else the CPU."""
