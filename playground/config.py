@@ -20,10 +20,14 @@ def _option(default: Any, help: str, **limits: Any) -> Any:
 class TrainConfig:
     """A training, fully described: the same config on the same machine gives the same adapter."""
 
-    data: str = _option("mini.jsonl", "Data set: a JSONL file, or the name of a bundled one.")
+    data: str = _option("mini.jsonl", "Data set: a file, the name of a bundled one, or hf:org/name[:split].")
+    columns: tuple[str, ...] = _option((), "Read a column under another name, as in prompt=question.", flag="--map")
+    skip_bad: bool = _option(False, "Leave out rows that cannot be trained instead of refusing the data.")
     model: str = _option("demo", "Base model: 'demo', a local folder, or a hub id such as hf:org/name.")
     quantize: str = _option("nf4", "How the frozen base is stored.", choices=("nf4", "none"))
-    style: str = _option("chat", "Prompt style, saved with the adapter.", choices=("chat",))
+    style: str = _option(
+        "chat", "Prompt style, saved with the adapter.", choices=("chat", "raw", "alpaca", "chatml", "tokenizer")
+    )
     train_on: str = _option("all", "Which answers of a conversation carry loss.", choices=("all", "last"))
     learning_rate: float = _option(7e-4, "Peak learning rate.", above=0.0, most=1.0)
     num_train_epochs: int = _option(3, "How often each row is seen.", least=1, most=1000)

@@ -111,7 +111,10 @@ class Event(_Json):
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """A training begins (`step` 0) or goes on after `step` optimiser steps."""
+    """A training begins (`step` 0) or goes on after `step` optimiser steps.
+
+    The three token counts are 0 for a set that is too large to be read beforehand.
+    """
 
     run: str
     folder: str
@@ -120,6 +123,7 @@ class RunStarted(Event):
     quantize: str
     device: str
     num_examples: int
+    num_skipped: int
     num_truncated: int
     num_tokens: int
     num_trained_tokens: int
@@ -296,3 +300,4 @@ class RunRecord(_Json):
     exact: bool
     config: dict[str, Any]
     versions: dict[str, str]
+    num_skipped: int = 0

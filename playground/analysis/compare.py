@@ -11,10 +11,10 @@ from playground.data.answered import answered, repeats_itself
 from playground.data.encode import Encoder
 from playground.data.examples import Turn
 from playground.data.prompts import Prompt
-from playground.data.styles import ChatStyle, get_style
+from playground.data.styles import get_style
 from playground.errors import InputError
 from playground.events import Compared, RunRecord, SideSummary, Summary
-from playground.inference.engine import Engine, Lane, Sampling
+from playground.inference.engine import Engine, Lane, Sampling, styled_lane
 from playground.models import lora
 from playground.models.adapters import read_record
 from playground.models.demo import Progress
@@ -32,7 +32,6 @@ class Pair:
 
     engine: Engine
     encoder: Encoder
-    style: ChatStyle
     name: str
     record: RunRecord | None
 
@@ -66,9 +65,9 @@ def load_pair(folder: Path, model: str | None, quantize: str | None, progress: P
         )
     fingerprint = Fingerprint(base)
     adapted = lora.attach(base, None, file, ADAPTER)
-    style = get_style(record.style if record else "chat")
+    style = get_style(record.style if record else "chat", base.tokenizer)
     encoder = Encoder(base.tokenizer, style, base.end_token_id, max_length=1 << 30)
-    return Pair(Engine(base, adapted, fingerprint), encoder, style, folder.name, record)
+    return Pair(Engine(base, adapted, fingerprint), encoder, folder.name, record)
 
 
 def lanes_for(pair: Pair, prompt: Prompt, draw: int = 0) -> list[Lane]:
@@ -77,12 +76,11 @@ def lanes_for(pair: Pair, prompt: Prompt, draw: int = 0) -> list[Lane]:
     Base sees the prompt as typed. Control is the base fed with the style: what the template does
     without training. sft is the same with the adapter.
     """
-    styled = pair.encoder.prompt([Turn("user", prompt.prompt)])
-    stops, lead_in = pair.style.stop_strings, pair.style.lead_in
+    turns = [Turn("user", prompt.prompt)]
     return [
         Lane(pair.encoder.raw(prompt.prompt), draw=draw),
-        Lane(styled, Row(), stops, lead_in, draw),
-        Lane(styled, Row(ADAPTER), stops, lead_in, draw),
+        styled_lane(pair.encoder, turns, Row(), draw),
+        styled_lane(pair.encoder, turns, Row(ADAPTER), draw),
     ]
 
 

@@ -101,12 +101,14 @@ class Narrator:
                 pass
 
     def _started(self, event: RunStarted) -> None:
-        trained = event.num_trained_tokens / event.num_tokens
         self.line(f"{event.run}: {event.model} on {event.device}", "bold")
-        self.line(
-            f"{event.data}: {count(event.num_examples, 'row')}, {count(event.num_tokens, 'token')},"
-            f" {100 * trained:.0f} % of them trained (the answers, not the prompts)"
-        )
+        tokens = ", read as they are needed"
+        if event.num_tokens:
+            share = event.num_trained_tokens / event.num_tokens
+            tokens = f", {count(event.num_tokens, 'token')}, {100 * share:.0f} % of them trained (the answers)"
+        self.line(f"{event.data}: {count(event.num_examples, 'row')}{tokens}")
+        if event.num_skipped:
+            self.line(f"{count(event.num_skipped, 'row')} left out because they cannot be trained", "yellow")
         if event.num_truncated:
             self.line(f"{count(event.num_truncated, 'row')} longer than max_length were truncated", "yellow")
         more = f", going on after step {event.step}" if event.step else ""

@@ -19,13 +19,16 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for f in reversed(fields(TrainConfig)):
         if "help" not in f.metadata:
             continue
-        flag = "--" + f.name.replace("_", "-")
+        flag = f.metadata.get("flag", "--" + f.name.replace("_", "-"))
         assert f.default is not MISSING
-        kind: Any = click.Choice(f.metadata["choices"]) if "choices" in f.metadata else type(f.default)
-        extra: dict[str, Any] = {"is_flag": True} if isinstance(f.default, bool) else {"type": kind}
-        function = click.option(flag, f.name, default=f.default, show_default=True, help=f.metadata["help"], **extra)(
-            function
-        )
+        extra: dict[str, Any] = {"type": type(f.default), "show_default": True}
+        if "choices" in f.metadata:
+            extra["type"] = click.Choice(f.metadata["choices"])
+        elif isinstance(f.default, bool):
+            extra = {"is_flag": True}
+        elif isinstance(f.default, tuple):
+            extra = {"multiple": True, "metavar": "NAME=COLUMN"}
+        function = click.option(flag, f.name, default=f.default, help=f.metadata["help"], **extra)(function)
     return function
 
 

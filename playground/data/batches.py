@@ -1,12 +1,7 @@
-"""Batches: which rows go together, in which order, and as which tensors.
-
-The order is a pure function of the data's sha256, the seed, the epoch and the batch size, so that a
-resumed run sees exactly the rows an uninterrupted one would have seen.
-"""
+"""Batches: how the rows of a step are cut into pieces, and their tensors."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,31 +10,6 @@ from playground.data.encode import IGNORE_INDEX, Encoded
 
 if TYPE_CHECKING:
     import torch
-
-# Rows are sorted by length inside groups of this many batches: long enough that a batch is nearly
-# free of padding, short enough that an epoch stays a random order on large sets.
-GROUP = 32
-
-
-def epoch_batches(lengths: Sequence[int], sha256: str, seed: int, epoch: int, batch_size: int) -> list[list[int]]:
-    """Return the row indices of each batch of an epoch; every row occurs exactly once.
-
-    Args:
-        lengths: Tokens of each row.
-        sha256: Hex digest of the data.
-        seed: The run's seed.
-        epoch: Counted from 0.
-        batch_size: Rows per optimiser step. Only one batch may be smaller.
-    """
-    rng = random.Random(f"{sha256}:{seed}:{epoch}:{batch_size}")  # noqa: S311 - an order, not a secret
-    rows = list(range(len(lengths)))
-    rng.shuffle(rows)
-    batches: list[list[int]] = []
-    for start in range(0, len(rows), GROUP * batch_size):
-        group = sorted(rows[start : start + GROUP * batch_size], key=lambda row: -lengths[row])
-        batches += [group[at : at + batch_size] for at in range(0, len(group), batch_size)]
-    rng.shuffle(batches)
-    return batches
 
 
 def micro_batches(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:

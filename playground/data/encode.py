@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from playground.data.examples import Example, Turn
+from playground.data.examples import Dataset, Example, Turn
 from playground.data.jsonl import Problem, refuse
-from playground.data.styles import ChatStyle, Segment
+from playground.data.styles import Segment, Style
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -39,7 +39,7 @@ class Encoder:
     Args:
         tokenizer: Any fast Hugging Face tokenizer.
         style: The prompt style.
-        end_token_id: The token that ends an answer: the base model's own end of text.
+        end_token_id: The base model's own end of text; it ends an answer unless the style has a token for it.
         max_length: The most tokens an example may have.
         train_on: ``all`` answers of a conversation, or only the ``last``.
     """
@@ -47,14 +47,16 @@ class Encoder:
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        style: ChatStyle,
+        style: Style,
         end_token_id: int,
         max_length: int,
         train_on: str = "all",
     ) -> None:
         self.tokenizer = tokenizer
         self.style = style
-        self.end_token_id = end_token_id
+        end = tokenizer.convert_tokens_to_ids(style.closing) if style.closing else None
+        known = isinstance(end, int) and end != tokenizer.unk_token_id
+        self.end_token_id: int = end if known else end_token_id  # type: ignore[assignment]
         self.max_length = max_length
         self.train_on = train_on
         # The tokenizer itself says whether it begins a text with a token of its own.
@@ -72,7 +74,7 @@ class Encoder:
 
     def prompt(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """Encode a conversation that awaits an answer, exactly as training encodes what precedes one."""
-        return self._head + tuple(i for segment in self.style.render(turns) for i in self._segment(segment))
+        return self._begin(tuple(i for segment in self.style.render(turns) for i in self._segment(segment)))
 
     def example(self, example: Example) -> Encoded:
         """Encode a training example, truncated to `max_length` if need be.
@@ -97,17 +99,25 @@ class Encoder:
             ids, labels = self._join((*turns[:first], replace(turns[first], content=kept), *turns[first + 1 :]))
         return Encoded(ids[: self.max_length], labels[: self.max_length], truncated=True)
 
+    def _begin(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        # A template may write the token that begins a text itself; it must not stand there twice.
+        return ids if self._head and ids[:1] == self._head else self._head + ids
+
     def _segment(self, segment: Segment) -> tuple[int, ...]:
+        if segment.control:
+            return tuple(self.tokenizer(segment.text, add_special_tokens=False)["input_ids"])
         ids = self.text(segment.text)
         return ids if segment.turn is None else (*ids, self.end_token_id)
 
     def _join(self, turns: Sequence[Turn]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        ids, labels = list(self._head), [IGNORE_INDEX] * len(self._head)
+        ids: list[int] = []
+        labels: list[int] = []
         for segment in self.style.render(turns):
             piece = self._segment(segment)
             ids += piece
             labels += piece if self._is_trained(turns, segment.turn) else [IGNORE_INDEX] * len(piece)
-        return tuple(ids), tuple(labels)
+        whole = self._begin(tuple(ids))
+        return whole, (IGNORE_INDEX,) * (len(whole) - len(ids)) + tuple(labels)
 
     def _is_trained(self, turns: Sequence[Turn], turn: int | None) -> bool:
         if turn is None or not turns[turn].trained:
@@ -115,24 +125,65 @@ class Encoder:
         return self.train_on == "all" or turn == len(turns) - 1
 
 
-def encode_all(encoder: Encoder, examples: Sequence[Example], path: str) -> list[Encoded]:
-    """Encode every example of the file at `path`.
+def encode_all(encoder: Encoder, dataset: Dataset, *, skip_bad: bool = False) -> tuple[Sequence[Encoded], Dataset]:
+    """Encode a data set: whole if it has been read whole, else each row when it is asked for.
+
+    Args:
+        encoder: The encoder.
+        dataset: The examples.
+        skip_bad: Leave out rows that would train nothing instead of refusing the data.
+
+    Returns:
+        The encoded rows and the data set without the rows that were left out.
 
     Raises:
         InputError: Naming each line that would train nothing, because no answer fits `max_length`.
     """
-    rows = [encoder.example(example) for example in examples]
+    if not dataset.is_whole:
+        return _Lazy(encoder, dataset), dataset
+    rows = [encoder.example(example) for example in dataset.examples]
+    pairs = zip(dataset.examples, rows, strict=True)
+    empty = [problem for example, row in pairs if (problem := _trains_nothing(encoder, example, row))]
+    if not empty:
+        return rows, dataset
+    if len(empty) == len(rows) or not skip_bad:
+        raise refuse(dataset.path, empty, "Raise --max-length, or shorten these rows.")
+    lines = {problem.line for problem in empty}
+    kept = [(example, row) for example, row in zip(dataset.examples, rows, strict=True) if example.line not in lines]
+    skipped = (*dataset.skipped, *empty)
+    return [row for _, row in kept], replace(dataset, examples=tuple(e for e, _ in kept), skipped=skipped)
+
+
+def _trains_nothing(encoder: Encoder, example: Example, row: Encoded) -> Problem | None:
     # The first token is never predicted, so a label there trains nothing.
-    empty = [
-        Problem(
-            example.line,
-            f"no token of an answer fits into max_length {encoder.max_length}"
-            if row.truncated
-            else "the answer that would be trained carries no loss",
-        )
-        for example, row in zip(examples, rows, strict=True)
-        if all(label == IGNORE_INDEX for label in row.labels[1:])
-    ]
-    if empty:
-        raise refuse(path, empty, "Raise --max-length, or shorten these rows.")
-    return rows
+    if any(label != IGNORE_INDEX for label in row.labels[1:]):
+        return None
+    if row.truncated:
+        return Problem(example.line, f"no token of an answer fits into max_length {encoder.max_length}")
+    return Problem(example.line, "the answer that would be trained carries no loss")
+
+
+class _Lazy(Sequence[Encoded]):
+    """The rows of a large data set, encoded when they are asked for; the last few thousand are kept."""
+
+    KEPT = 4096
+
+    def __init__(self, encoder: Encoder, dataset: Dataset) -> None:
+        self._encoder = encoder
+        self._dataset = dataset
+        self._kept: dict[int, Encoded] = {}
+
+    def __len__(self) -> int:
+        return len(self._dataset.examples)
+
+    def __getitem__(self, index: Any) -> Any:
+        row = self._kept.get(index)
+        if row is None:
+            example = self._dataset.examples[index]
+            row = self._encoder.example(example)
+            if problem := _trains_nothing(self._encoder, example, row):
+                raise refuse(self._dataset.path, [problem], "Raise --max-length, or shorten this row.")
+            if len(self._kept) >= self.KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[index] = row
+        return row

@@ -1,30 +1,29 @@
-"""Examples: conversations whose assistant turns are trained, read strictly from JSON Lines.
+"""Examples: conversations whose assistant turns are trained, read strictly and reported together.
 
-All problems of a file are reported together, each with its line, before any model is loaded.
+A set of ordinary size is read and checked whole before any model is loaded. A larger one is read row by
+row when its turn comes, so that neither memory nor the first step depends on its length.
 """
 
 from __future__ import annotations
 
-import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
-from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown
-from playground.errors import InputError
+from playground import paths
+from playground.data import shapes
+from playground.data.containers import Rows, open_rows
+from playground.data.jsonl import Problem, refuse
+from playground.data.shapes import Shape, Turn
+from playground.errors import InputError, UsageError
 
-Role = Literal["system", "user", "assistant"]
-PAIRS = (("prompt", "completion"), ("prompt", "response"), ("instruction", "output"))
-_SHAPES = "{'prompt', 'completion'}, {'instruction', 'output'} or {'messages': [{'role', 'content'}, …]}"
+__all__ = ["Dataset", "Example", "Turn", "read_dataset"]
 
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message. `trained` matters for assistant turns only: it says whether they carry loss."""
-
-    role: Role
-    content: str
-    trained: bool = True
+WHOLE_ROWS = 10_000  # a set of up to so many rows is checked and encoded whole before anything else happens
+LOOKED_AT = 1_000  # rows from which the shape is found; of a larger set also those checked at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,93 +36,143 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The examples of one file and the sha256 of its bytes."""
+    """The examples of one file or hub data set.
+
+    Attributes:
+        name: What a user would call it.
+        path: As error messages name it.
+        sha256: Of its bytes.
+        container: How it is stored, in words.
+        shape: What its columns mean.
+        examples: The rows. Of a large set they are read and checked when they are asked for.
+        skipped: The rows that were left out, with the reason; empty unless that was asked for.
+    """
 
     name: str
+    path: str
     sha256: str
-    examples: tuple[Example, ...]
+    container: str
+    shape: Shape
+    examples: Sequence[Example]
+    skipped: tuple[Problem, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row has been read and checked."""
+        return not isinstance(self.examples, _Lazy)
+
+    @property
+    def single_turn(self) -> bool:
+        """Whether no row that has been looked at holds a second question."""
+        seen = islice(self.examples, None if self.is_whole else LOOKED_AT)
+        return all(sum(turn.role == "user" for turn in example.turns) == 1 for example in seen)
 
 
-def read_dataset(path: Path) -> Dataset:
-    """Read and check a whole file.
+@dataclass(frozen=True)
+class _Lazy(Sequence[Example]):
+    """The rows of a large set, each checked when it is read."""
+
+    rows: Rows
+    path: str
+    shape: Shape
+    renamed: dict[str, str]
+    good: array[int] | None  # the places of sound rows, where bad ones are left out
+
+    def __len__(self) -> int:
+        return len(self.rows) if self.good is None else len(self.good)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = _example(*self.rows.read(index if self.good is None else self.good[index]), self.shape, self.renamed)
+        if isinstance(found, Problem):
+            raise refuse(self.path, [found], "Look at the whole file with 'sft-playground data check'.")
+        return found
+
+
+def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: bool = False) -> Dataset:
+    """Read what a user calls `name`: a path, a bundled set, or ``hf:org/name[:split]``.
+
+    Args:
+        name: The data.
+        columns: Renamings such as ``"prompt=question"``: the column `question` is read as `prompt`.
+        skip_bad: Leave out the rows that cannot be trained instead of refusing the file.
 
     Raises:
-        InputError: With every problem of the file, if there is any, or if it holds no rows.
+        InputError: With every problem of the data, if there is any, or if it holds no rows.
+        EnvironmentFault: If it cannot be read.
     """
-    raw = read_bytes(path)
+    path = Path(name) if str(name).startswith("hf:") else paths.find_file(str(name))
+    rows = open_rows(str(name), path)
+    renamed = _renaming(columns)
+    first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
+    shape = shapes.detect(_rename(row, renamed) for row in first)
+    whole = len(rows) <= WHOLE_ROWS
+    examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed)
+    good: array[int] | None = None
+    if shape is not None and not whole and skip_bad:
+        good, problems = _good_rows(rows, shape, renamed)
+    if problems and not (skip_bad and examples):
+        raise refuse(str(path), problems, _hint(shape, problems))
+    if not examples or shape is None:
+        raise InputError(f"{path} holds no rows.", f"A row is {shapes.ACCEPTED}.")
+    kept = tuple(examples) if whole else _Lazy(rows, str(path), shape, renamed, good)
+    return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems))
+
+
+def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array[int], list[Problem]]:
+    """Check every row of a large set, keeping only the places of the sound ones."""
+    good, problems = array("Q"), []
+    for index, (line, row) in enumerate(rows):
+        if isinstance(found := _example(line, row, shape, renamed), Problem):
+            problems.append(found)
+        else:
+            good.append(index)
+    return good, problems
+
+
+def _check(
+    rows: Iterator[tuple[int, dict[str, Any] | Problem]], shape: Shape | None, renamed: dict[str, str]
+) -> tuple[list[Example], list[Problem]]:
+    """Return the sound rows and what is wrong with the others."""
     examples: list[Example] = []
     problems: list[Problem] = []
-    for line, row in parse_lines(raw, str(path)):
-        result = row if isinstance(row, Problem) else _example(row, line)
-        (problems if isinstance(result, Problem) else examples).append(result)  # type: ignore[arg-type]
-    if problems:
-        raise refuse(str(path), problems, f"Each line is one JSON object: {_SHAPES}.")
-    if not examples:
-        raise InputError(f"{path} holds no rows.", f"Each line is one JSON object: {_SHAPES}.")
-    return Dataset(path.name, hashlib.sha256(raw).hexdigest(), tuple(examples))
+    for line, row in rows:
+        found = _example(line, row, shape, renamed)
+        (problems if isinstance(found, Problem) else examples).append(found)  # type: ignore[arg-type]
+    return examples, problems
 
 
-def _example(row: dict[str, Any], line: int) -> Example | Problem:
-    if "messages" in row:
-        turns = _messages(row["messages"])
-    else:
-        turns = _pair(row)
-    if isinstance(turns, str):
-        return Problem(line, turns)
-    return Example(turns, line)
+def _example(
+    line: int, row: dict[str, Any] | Problem, shape: Shape | None, renamed: dict[str, str]
+) -> Example | Problem:
+    if isinstance(row, Problem):
+        return row
+    row = _rename(row, renamed)
+    turns = shapes.unknown_columns(row) if shape is None else shapes.read_row(row, shape)
+    return Problem(line, turns) if isinstance(turns, str) else Example(turns, line)
 
 
-def _pair(row: dict[str, Any]) -> tuple[Turn, ...] | str:
-    names = next((pair for pair in PAIRS if pair[0] in row and pair[1] in row), None)
-    if names is None:
-        return f"the keys {shown(sorted(row))} are none of {_SHAPES}"
-    unread = [key for key in ("system", "history", "tools") if row.get(key)]
-    if unread:
-        return f"{unread[0]!r} is not read yet; write the row as 'messages'"
-    prompt, completion = (row[name] for name in names)
-    for name, value in zip(names, (prompt, completion), strict=True):
-        if problem := _bad_text(value):
-            return f"{name!r} {problem}"
-    if extra := row.get("input") if names[0] == "instruction" else None:
-        if problem := _bad_text(extra):
-            return f"'input' {problem}"
-        prompt = f"{prompt}\n\n{extra}"
-    return Turn("user", prompt), Turn("assistant", completion)
+def _renaming(columns: Sequence[str]) -> dict[str, str]:
+    renamed: dict[str, str] = {}
+    for text in columns:
+        name, equals, column = text.partition("=")
+        if not (name and equals and column) or name in renamed:
+            raise UsageError(f"--map {text!r} is not understood.", "Write it like --map prompt=question.")
+        renamed[name] = column
+    return renamed
 
 
-def _messages(messages: Any) -> tuple[Turn, ...] | str:
-    if not isinstance(messages, list) or not messages:
-        return "'messages' must be a list of messages with 'role' and 'content'"
-    turns: list[Turn] = []
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict):
-            return f"message {index + 1} is not an object"
-        role = message.get("role")
-        if role not in ("system", "user", "assistant"):
-            return f"message {index + 1} has the role {shown(role)}; known are system, user and assistant"
-        if problem := _bad_text(message.get("content")):
-            return f"the content of message {index + 1} ({role}) {problem}"
-        expected = ("system", "user") if index == 0 else ("assistant",) if turns[-1].role == "user" else ("user",)
-        if role not in expected:
-            return f"message {index + 1} is from {role}; expected {' or '.join(expected)}"
-        weight = message.get("loss_weight", message.get("train", 1))
-        if weight not in (0, 1):
-            return f"message {index + 1} has the loss weight {shown(weight)}; only 0 and 1 are known"
-        turns.append(Turn(cast(Role, role), message["content"], bool(weight)))
-    if turns[-1].role != "assistant":
-        return f"the conversation ends with {turns[-1].role}; it must end with assistant"
-    if not any(turn.trained for turn in turns if turn.role == "assistant"):
-        return "no assistant message carries loss"
-    return tuple(turns)
+def _rename(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
+    if not renamed:
+        return row
+    kept = {key: value for key, value in row.items() if key not in renamed.values() and key not in renamed}
+    return kept | {name: row[column] for name, column in renamed.items() if column in row}
 
 
-def _bad_text(value: Any) -> str:
-    if not isinstance(value, str):
-        return f"must be a string, not {type(value).__name__}" if value is not None else "is missing"
-    if not value.strip():
-        return "is empty"
-    if "\x00" in value:
-        return "holds a NUL character"
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        return "holds half of a surrogate pair"
-    return ""
+def _hint(shape: Shape | None, problems: Sequence[Problem]) -> str:
+    tools = sum("tools are not trained" in problem.message for problem in problems)
+    if tools:
+        rows = f"{tools:,} row{'s' if tools > 1 else ''} with tools"
+        return f"{rows}: only text turns are trained; --skip-bad trains on the other rows."
+    if shape is None:
+        return f"A row is {shapes.ACCEPTED}; name other columns with --map prompt=COLUMN."
+    return f"Each row is {shape}; --skip-bad trains on the sound rows."

@@ -62,44 +62,75 @@ def read_bytes(path: Path) -> bytes:
         raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its rights.") from error
 
 
+def refuse_utf16(raw: bytes, path: str) -> None:
+    """Raise InputError if `raw`, the beginning of a file, is UTF-16."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8.")
+
+
+def decode_line(line: bytes, number: int) -> str | Problem:
+    """Return the text of a line; before the first a byte order mark is accepted."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return Problem(number, f"byte 0x{line[error.start]:02x} is not UTF-8; save the file again as UTF-8")
+    return (text.removeprefix("\ufeff") if number == 1 else text).strip(" \t\r\n")
+
+
 def text_lines(raw: bytes, path: str) -> Iterator[tuple[int, str | Problem]]:
-    """Yield ``(line, text or problem)`` for each line that is not blank; a byte order mark is accepted.
+    """Yield ``(line, text or problem)`` for each line that is not blank.
 
     Only a line feed ends a line: U+2028 and its like are legal inside a JSON string.
 
     Raises:
         InputError: If the file is UTF-16.
     """
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8.")
-    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
-        try:
-            text = line.decode("utf-8").strip(" \t\r")
-        except UnicodeDecodeError as error:
-            yield number, Problem(number, f"byte 0x{line[error.start]:02x} is not UTF-8; save the file again as UTF-8")
-        else:
-            if text:
-                yield number, text
+    refuse_utf16(raw, path)
+    for number, line in enumerate(raw.split(b"\n"), start=1):
+        if text := decode_line(line, number):
+            yield number, text
 
 
 def parse_lines(raw: bytes, path: str) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
     """Yield ``(line, object or problem)`` for each line that is not blank."""
     for number, line in text_lines(raw, path):
-        yield number, line if isinstance(line, Problem) else _parse(line, number)
+        yield number, line if isinstance(line, Problem) else parse_line(line, number)
 
 
-def _parse(line: str, number: int) -> dict[str, Any] | Problem:
+def parse_line(line: str, number: int) -> dict[str, Any] | Problem:
+    """Return the one object that `line` must be."""
     if len(line) > MAX_LINE_BYTES:
         return Problem(number, f"the line is {len(line):,} characters long; at most {MAX_LINE_BYTES:,} are read")
     if _depth(line) > MAX_DEPTH:
         return Problem(number, f"nested deeper than {MAX_DEPTH} levels")
     try:
-        value = json.loads(line, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_int)
+        value = _DECODER.decode(line)
     except json.JSONDecodeError as error:
         extra = " (several JSON values or a file that is one big array?)" if line.startswith("[") else ""
         return Problem(number, f"not JSON: {error.msg} at column {error.colno}{extra}")
-    except ValueError as error:  # from the two hooks, or an absurdly long number
+    except ValueError as error:  # from the hooks
         return Problem(number, str(error))
+    return _object(value, number)
+
+
+def parse_value(text: str, at: int, number: int) -> tuple[dict[str, Any] | Problem, int]:
+    """Parse the element of an array that begins at `at`, on line `number`.
+
+    Returns:
+        The object or problem, and where it ends; -1 if that cannot be known.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        return Problem(error.lineno, f"not JSON: {error.msg} at column {error.colno}"), -1
+    except RecursionError:
+        return Problem(number, "nested too deep"), -1
+    except ValueError as error:
+        return Problem(number, str(error)), -1
+    return _object(value, number), end
+
+
+def _object(value: Any, number: int) -> dict[str, Any] | Problem:
     if not isinstance(value, dict):
         return Problem(number, f"a JSON object is needed, not {_KINDS[type(value)]}")
     return value
@@ -138,3 +169,6 @@ def shown(value: Any) -> str:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_int)

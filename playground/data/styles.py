@@ -1,67 +1,200 @@
 """Prompt styles: how a conversation becomes the text a model sees, in training and in chat alike.
 
-A style is a list of segments, each with a flag that says whether it is learned. Segments are encoded
-one by one and joined, so the boundary between prompt and answer is the same token boundary on both
-sides, and labels follow from construction, never from searching for markers.
+A style renders segments. Segments are encoded one by one and joined, so the boundary between prompt and
+answer is the same token boundary on both sides, and labels follow from construction, never from
+searching for markers. Text a user wrote never becomes a control token; text of the style may.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from playground.data.examples import Turn
+from playground.data.shapes import Turn
 from playground.errors import InputError
 
-_NAMES = {"system": "System", "user": "User", "assistant": "Assistant"}
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+NAMES = ("chat", "raw", "alpaca", "chatml", "tokenizer")
+_ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
+# The preamble is part of the format that Stanford Alpaca (2023) trained on; without it nothing matches.
+_ALPACA = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of text; `turn` is the index of the assistant turn it is the answer of, else None."""
+    """A piece of text.
+
+    Attributes:
+        text: The text.
+        turn: The index of the assistant turn it is the answer of, or None.
+        control: Whether control tokens in it are meant: true only for text of a style.
+    """
 
     text: str
     turn: int | None = None
+    control: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChatStyle:
-    """Plain-text turns, ``User: …`` and ``Assistant: …``; each answer ends in the model's own end token.
+class Style(Protocol):
+    """What every prompt style offers."""
 
-    It needs no token that a base model has never seen, so LoRA can learn all of it.
-    """
+    @property
+    def name(self) -> str:
+        """As users and records name it."""
+        ...
 
-    name: str = "chat"
-    stop_strings: tuple[str, ...] = ("\nUser:", "\nAssistant:", "\nSystem:")
-    lead_in: str = " "  # what stands between the prompt and an answer, and is no part of the answer
+    @property
+    def stop_strings(self) -> tuple[str, ...]:
+        """How another turn would begin, in plain text."""
+        ...
+
+    @property
+    def lead_in(self) -> str:
+        """What stands between the prompt and an answer and is no part of the answer."""
+        ...
+
+    @property
+    def closing(self) -> str:
+        """The control token that ends an answer, as text; empty for the model's own end of text."""
+        ...
 
     def render(self, turns: Sequence[Turn]) -> list[Segment]:
         """Return the segments of a conversation; an answer's end token follows each answer segment.
 
-        A conversation that ends with a user turn ends in ``Assistant:``, ready to be answered. The
-        space after it belongs to the answer: a prompt must never end in a space of its own, because
-        tokenizers join a space to the word behind it.
+        A conversation that ends with a user turn ends ready to be answered. A prompt must never end
+        in a space of its own, because tokenizers join a space to the word behind it: what leads over
+        to an answer belongs to the answer.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainStyle:
+    """Turns in plain text; each answer ends in the model's own end token.
+
+    It needs no token that a base model has never seen, so LoRA can learn all of it.
+    """
+
+    name: str
+    before: dict[str, str]  # what stands before the text of a system and a user turn
+    between: str  # what separates a turn from the next
+    cue: str  # what asks for an answer
+    stop_strings: tuple[str, ...]
+    lead_in: str = " "
+    preamble: str = ""
+    closing: str = ""
+
+    def render(self, turns: Sequence[Turn]) -> list[Segment]:
+        """Return the segments; see `Style.render`."""
         segments: list[Segment] = []
-        head = ""
+        head = self.preamble if self.preamble and turns[0].role != "system" else ""
         for index, turn in enumerate(turns):
             text = turn.content.strip()
             if turn.role == "assistant":
-                segments += [Segment(head + "Assistant:"), Segment(f" {text}", index)]
-                head = "\n"
+                segments += [Segment(head + self.cue), Segment(self.lead_in + text, index)]
+                head = self.between
             else:
-                head += f"{_NAMES[turn.role]}: {text}\n"
+                head += f"{self.before[turn.role]}{text}{self.between}"
         if turns[-1].role != "assistant":
-            segments.append(Segment(head + "Assistant:"))
+            segments.append(Segment(head + self.cue))
         return segments
 
 
-def get_style(name: str) -> ChatStyle:
-    """Return the style called `name`.
+@dataclass(frozen=True, slots=True)
+class RawStyle:
+    """No template: the prompt as typed, which is what the base side is always fed; turns go by blank lines."""
+
+    name: str = "raw"
+    stop_strings: tuple[str, ...] = ()
+    lead_in: str = " "
+    closing: str = ""
+
+    def render(self, turns: Sequence[Turn]) -> list[Segment]:
+        """Return the segments; see `Style.render`."""
+        segments: list[Segment] = []
+        head = ""
+        for index, turn in enumerate(turns):
+            if turn.role == "assistant":
+                segments += [Segment(head), Segment(self.lead_in + turn.content.strip(), index)]
+                head = "\n\n"
+            else:
+                head += turn.content if index == len(turns) - 1 or turns[index + 1].role == "assistant" else (
+                    turn.content.strip() + "\n\n"
+                )  # fmt: skip
+        return segments if turns[-1].role == "assistant" else [*segments, Segment(head)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMLStyle:
+    """ChatML: control tokens around each turn.
+
+    Where the tokenizer has ``<|im_end|>`` as a token it ends an answer, and LoRA cannot train its row:
+    a base that never saw it may not learn to stop. Elsewhere the markers are plain text.
+    """
+
+    name: str = "chatml"
+    stop_strings: tuple[str, ...] = ("<|im_start|>", "<|im_end|>")
+    lead_in: str = ""
+    closing: str = "<|im_end|>"
+
+    def render(self, turns: Sequence[Turn]) -> list[Segment]:
+        """Return the segments; see `Style.render`."""
+        segments: list[Segment] = []
+        for index, turn in enumerate(turns):
+            # The line break after an answer's end token begins what follows it.
+            again = "\n" if index and turns[index - 1].role == "assistant" else ""
+            segments.append(Segment(f"{again}<|im_start|>{turn.role}\n", control=True))
+            segments.append(Segment(turn.content.strip(), index if turn.role == "assistant" else None))
+            if turn.role != "assistant":
+                segments.append(Segment("<|im_end|>\n", control=True))
+        if turns[-1].role != "assistant":
+            segments.append(Segment("<|im_start|>assistant\n", control=True))
+        return segments
+
+
+def chat_style() -> PlainStyle:
+    """Return the default style: ``User: …`` and ``Assistant: …``."""
+    return PlainStyle(
+        name="chat",
+        before={role: f"{name}: " for role, name in _ROLES.items()},
+        between="\n",
+        cue="Assistant:",
+        stop_strings=("\nUser:", "\nAssistant:", "\nSystem:"),
+    )
+
+
+def _alpaca_style() -> PlainStyle:
+    return PlainStyle(
+        name="alpaca",
+        before={"system": "", "user": "### Instruction:\n"},
+        between="\n\n",
+        cue="### Response:",
+        stop_strings=("\n### Instruction:", "\n### Response:"),
+        lead_in="\n",
+        preamble=f"{_ALPACA}\n\n",
+    )
+
+
+def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None) -> Style:
+    """Return the style called `name`; ``tokenizer`` is the chat template of the `tokenizer` passed.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is none of that name, or the model's tokenizer has no usable template.
     """
-    if name != "chat":
-        raise InputError(f"There is no prompt style {name!r}.", "Known: chat.")
-    return ChatStyle()
+    match name:
+        case "chat":
+            return chat_style()
+        case "alpaca":
+            return _alpaca_style()
+        case "raw":
+            return RawStyle()
+        case "chatml":
+            return ChatMLStyle()
+        case "tokenizer" if tokenizer is not None:
+            from playground.data.template import TemplateStyle
+
+            return TemplateStyle.of(tokenizer)
+    raise InputError(f"There is no prompt style {name!r}.", f"Known: {', '.join(NAMES)}.")

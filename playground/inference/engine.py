@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from playground.data.encode import Encoder
+from playground.data.shapes import Turn
 from playground.errors import InputError
 from playground.events import Answer, Chunk, FinishReason
 from playground.inference.cache import LaneCache
@@ -36,7 +38,8 @@ class Lane:
     """One row of the batch.
 
     `stop_strings` cut the text for display (and end the lane); `lead_in` is what a style puts before
-    an answer and is not part of it. Lanes with equal `draw` draw equal random numbers.
+    an answer and is not part of it. Lanes with equal `draw` draw equal random numbers. `end_token_id`
+    ends an answer beside the model's own end of text, where a style has a token for it.
     """
 
     prompt_ids: tuple[int, ...]
@@ -44,6 +47,13 @@ class Lane:
     stop_strings: tuple[str, ...] = ()
     lead_in: str = ""
     draw: int = 0
+    end_token_id: int | None = None
+
+
+def styled_lane(encoder: Encoder, turns: Sequence[Turn], row: Row, draw: int = 0) -> Lane:
+    """Return the lane of a conversation in the encoder's style; what ends an answer comes with the style."""
+    style = encoder.style
+    return Lane(encoder.prompt(turns), row, style.stop_strings, style.lead_in, draw, encoder.end_token_id)
 
 
 @dataclass
@@ -167,7 +177,7 @@ class Engine:
         return torch.Generator(device=self.base.device).manual_seed(mixed)
 
     def _chunk(self, lane: _Live, token: int, last: FinishReason | None) -> Chunk:
-        ended = token == self.base.end_token_id
+        ended = token in (self.base.end_token_id, lane.lane.end_token_id)
         # All ids are decoded each time: a later token can change how an earlier byte is read.
         ids = lane.ids[:-1] if ended else lane.ids
         text = str(self.base.tokenizer.decode(ids, clean_up_tokenization_spaces=False))

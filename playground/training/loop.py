@@ -151,17 +151,20 @@ def _begin(session: Session, folder: Path, resume: bool) -> RunRecord:
 
 
 def _started(session: Session, record: RunRecord, folder: Path) -> RunStarted:
+    # The rows of a large set are encoded when their turn comes; its tokens are not counted beforehand.
+    counted = session.rows if session.dataset.is_whole else ()
     return RunStarted(
         run=record.name,
         folder=str(folder),
         model=session.base.identity.description,
-        data=record.data_name,
+        data=f"{record.data_name} ({session.dataset.container}, {session.dataset.shape})",
         quantize=session.config.quantize,
         device=str(session.base.device),
         num_examples=len(session.rows),
-        num_truncated=sum(row.truncated for row in session.rows),
-        num_tokens=sum(len(row.input_ids) for row in session.rows),
-        num_trained_tokens=sum(row.num_trained for row in session.rows),
+        num_skipped=len(session.dataset.skipped),
+        num_truncated=sum(row.truncated for row in counted),
+        num_tokens=sum(len(row.input_ids) for row in counted),
+        num_trained_tokens=sum(row.num_trained for row in counted),
         num_steps=session.num_steps,
         trainable_parameters=sum(parameter.numel() for parameter in session.parameters),
         step=session.state.step,
@@ -205,7 +208,7 @@ def _step(session: Session, clock: Clock) -> Iterator[Event]:
             )
         return
     num_tokens = sum(len(row.input_ids) for row in rows)
-    epoch = (state.step - 1) // session.steps_per_epoch
+    epoch = (state.step - 1) // session.order.steps_per_epoch
     if epoch != state.epoch:
         state.epoch, state.epoch_loss_sum, state.epoch_trained = epoch, 0.0, 0
     state.epoch_loss_sum += loss * num_trained
@@ -213,7 +216,7 @@ def _step(session: Session, clock: Clock) -> Iterator[Event]:
     state.num_tokens += num_tokens
     yield StepDone(
         step=state.step,
-        epoch=round(state.step / session.steps_per_epoch, 4),
+        epoch=round(state.step / session.order.steps_per_epoch, 4),
         loss=loss,
         learning_rate=rate,
         grad_norm=grad_norm,

@@ -125,7 +125,7 @@ def card(record: RunRecord, samples: Sampled | None) -> str:
         + (f", loss over the last epoch {record.loss:.3f}." if record.loss is not None else "."),
         f"- Rank {config['lora_r']}, alpha {config['lora_alpha']}, all linear layers; learning rate"
         f" {config['learning_rate']:g}; base in {record.base.quantize}, arithmetic in {record.base.dtype}.",
-        f"- Prompt style: `{record.style}` — `User: …` newline `Assistant:`; the answer ends in the model's end token.",
+        f"- Prompt style: `{record.style}`: what stands around a prompt, in training as in chat.",
         "",
         "Load it on the base in the same quantisation: an adapter learns the base's rounding too.",
     ]

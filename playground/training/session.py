@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
 from safetensors.torch import load, save
 
-from playground import paths
 from playground.config import TrainConfig
 from playground.data.answered import answered
-from playground.data.batches import epoch_batches
 from playground.data.encode import Encoded, Encoder, encode_all
 from playground.data.examples import Dataset, Turn, read_dataset
+from playground.data.order import Order
 from playground.data.prompts import as_prompt
-from playground.data.styles import ChatStyle, get_style
+from playground.data.styles import get_style
 from playground.errors import UsageError
 from playground.events import RunRecord, Sample, Sampled
-from playground.inference.engine import Engine, Lane, Sampling
+from playground.inference.engine import Engine, Lane, Sampling, styled_lane
 from playground.models import lora
 from playground.models.demo import Progress
 from playground.models.fingerprint import Fingerprint
@@ -44,9 +44,9 @@ class Session:
     dataset: Dataset
     base: Base
     model: PeftModel
-    style: ChatStyle
     encoder: Encoder
-    rows: list[Encoded]
+    rows: Sequence[Encoded]
+    order: Order
     loss: SupervisedLoss
     optimizer: torch.optim.Optimizer
     ranks: Ranks
@@ -65,12 +65,6 @@ class Session:
         return [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
 
     @property
-    def batch_size(self) -> int:
-        """Rows per optimiser step, over all ranks."""
-        config = self.config
-        return config.per_device_train_batch_size * config.gradient_accumulation_steps * self.ranks.world
-
-    @property
     def max_tokens(self) -> int:
         """The most tokens, padding included, that go through the model at once.
 
@@ -80,20 +74,13 @@ class Session:
         return CPU_TOKENS_AT_ONCE if self.base.device.type == "cpu" else 1 << 30
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps in which each row is seen once."""
-        return -(-len(self.rows) // self.batch_size)
-
-    @property
     def num_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return self.steps_per_epoch * self.config.num_train_epochs
+        return self.order.steps_per_epoch * self.config.num_train_epochs
 
     def batch(self, step: int) -> list[int]:
         """Return the rows of optimiser step `step`, counted from 0 over all epochs."""
-        epoch, at = divmod(step, self.steps_per_epoch)
-        lengths = [len(row.input_ids) for row in self.rows]
-        return epoch_batches(lengths, self.dataset.sha256, self.config.seed, epoch, self.batch_size)[at]
+        return self.order.batch(step, lambda row: len(self.rows[row].input_ids))
 
     def checkpoint_files(self) -> dict[str, bytes]:
         """Return the content of a checkpoint, besides the state."""
@@ -116,15 +103,7 @@ class Session:
         Before the first step the base answers them too, fed with the raw prompts: it will not change.
         """
         prompts = [as_prompt(text) for text in self.config.sample_prompts]
-        lanes = [
-            Lane(
-                self.encoder.prompt([Turn("user", prompt.prompt)]),
-                Row(ADAPTER),
-                stop_strings=self.style.stop_strings,
-                lead_in=self.style.lead_in,
-            )
-            for prompt in prompts
-        ]
+        lanes = [styled_lane(self.encoder, [Turn("user", prompt.prompt)], Row(ADAPTER)) for prompt in prompts]
         if self.state.step == 0:
             lanes += [Lane(self.encoder.raw(prompt.prompt)) for prompt in prompts]
         answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens)) if lanes else []
@@ -142,11 +121,12 @@ class Session:
             created_at=now(),
             state="running",
             base=self.base.identity,
-            style=self.style.name,
+            style=self.encoder.style.name,
             data_name=self.dataset.name,
             data_sha256=self.dataset.sha256,
             num_examples=len(self.rows),
-            single_turn=all(sum(t.role == "user" for t in e.turns) == 1 for e in self.dataset.examples),
+            num_skipped=len(self.dataset.skipped),
+            single_turn=self.dataset.single_turn,
             step=0,
             num_steps=self.num_steps,
             loss=None,
@@ -163,9 +143,7 @@ def prepare(config: TrainConfig, progress: Progress) -> Session:
         PlaygroundError: For any problem with data, model or machine, before anything is written.
     """
     begun = time.monotonic()
-    style = get_style(config.style)
-    path = paths.find_file(config.data)
-    dataset = read_dataset(path)
+    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
@@ -173,8 +151,10 @@ def prepare(config: TrainConfig, progress: Progress) -> Session:
     ranks = Ranks(device)
     base = load_base(config.model, config.quantize, progress, device)
     progress("encoding the data", 0.0)
+    style = get_style(config.style, base.tokenizer)
     encoder = Encoder(base.tokenizer, style, base.end_token_id, config.max_length, config.train_on)
-    rows = encode_all(encoder, dataset.examples, str(path))
+    rows, dataset = encode_all(encoder, dataset, skip_bad=config.skip_bad)
+    batch_size = config.per_device_train_batch_size * config.gradient_accumulation_steps * ranks.world
     fingerprint = Fingerprint(base)
     model = lora.attach_new(base, config.lora_r, config.lora_alpha, config.seed)
     model.train()
@@ -185,9 +165,9 @@ def prepare(config: TrainConfig, progress: Progress) -> Session:
         dataset=dataset,
         base=base,
         model=model,
-        style=style,
         encoder=encoder,
         rows=rows,
+        order=Order(len(rows), dataset.sha256, config.seed, batch_size),
         loss=SupervisedLoss(backbone(base.model), base.head),
         optimizer=optimizer,
         ranks=ranks,

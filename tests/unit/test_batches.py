@@ -1,56 +1,11 @@
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.data.batches import collate, epoch_batches, micro_batches
+from playground.data.batches import collate, micro_batches
 from playground.data.encode import IGNORE_INDEX, Encoded
 
 lengths_of_rows = st.lists(st.integers(1, 50), min_size=1, max_size=80)
-
-
-# The order of an epoch.
-
-
-@given(
-    lengths=lengths_of_rows, sha256=st.text(), seed=st.integers(0, 9), epoch=st.integers(0, 9), size=st.integers(1, 9)
-)
-def test_an_epoch_sees_every_row_once_in_full_batches_but_one(lengths, sha256, seed, epoch, size):
-    batches = epoch_batches(lengths, sha256, seed, epoch, size)
-    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
-    assert len(batches) == -(-len(lengths) // size)
-    assert sorted(map(len, batches))[1:] == [size] * (len(batches) - 1)
-    assert batches == epoch_batches(lengths, sha256, seed, epoch, size)
-
-
-def test_a_large_epoch_has_one_short_batch_too():
-    batches = epoch_batches([1] * 1001, "data", 0, 0, 4)  # several groups
-    assert sorted(map(len, batches)) == [1] + [4] * 250
-
-
-def test_the_order_depends_on_data_seed_epoch_and_batch_size():
-    lengths = [7] * 64
-    orders = {
-        tuple(row for batch in epoch_batches(lengths, *arguments) for row in batch)
-        for arguments in [("a", 0, 0, 8), ("b", 0, 0, 8), ("a", 1, 0, 8), ("a", 0, 1, 8), ("a", 0, 0, 16)]
-    }
-    assert len(orders) == 5
-
-
-def test_the_order_is_that_of_every_other_machine_and_version():
-    # A run begun with one version must be resumed by the next with the same rows: never change this.
-    assert epoch_batches([5, 3, 8, 8, 1, 2, 9], "0f" * 32, 7, 1, 3) == [[4], [6, 3, 2], [0, 1, 5]]
-
-
-def test_batches_need_little_padding_but_do_not_go_by_length():
-    rng = random.Random(1)
-    lengths = [rng.randint(10, 200) for _ in range(1000)]
-    batches = epoch_batches(lengths, "data", 0, 0, 8)
-    padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in batches)
-    assert padded < 1.1 * sum(lengths)  # 1.8 in a random order
-    first_half = [lengths[row] for batch in batches[: len(batches) // 2] for row in batch]
-    assert sum(first_half) / len(first_half) == pytest.approx(sum(lengths) / len(lengths), rel=0.15)
 
 
 # Micro-batches.

@@ -10,7 +10,7 @@ from playground.errors import UsageError
 # Field, values at the limits that are fine, values that are refused.
 LIMITS = [
     ("quantize", ["nf4", "none"], ["int8", "", "NF4"]),
-    ("style", ["chat"], ["chatml", ""]),
+    ("style", ["chat"], ["vicuna", ""]),
     ("train_on", ["all", "last"], ["first"]),
     ("learning_rate", [1e-12, 1.0], [0.0, -1e-4, 1.01, math.nan, math.inf, -math.inf]),
     ("num_train_epochs", [1, 1000], [0, -1, 1001, math.nan, math.inf, 2.5]),

@@ -11,7 +11,7 @@ from playground.data.answered import answered
 from playground.data.encode import Encoder
 from playground.data.examples import read_dataset
 from playground.data.prompts import KINDS, as_prompt, read_prompts
-from playground.data.styles import ChatStyle
+from playground.data.styles import chat_style
 from playground.errors import EnvironmentFault
 from playground.events import Answer
 
@@ -113,7 +113,7 @@ def test_mini_is_short_for_the_demo_model_yet_a_third_of_its_answers_are_not(min
     except EnvironmentFault as fault:
         pytest.skip(fault.message)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    encoder = Encoder(tokenizer, ChatStyle(), tokenizer.eos_token_id, max_length=1024)
+    encoder = Encoder(tokenizer, chat_style(), tokenizer.eos_token_id, max_length=1024)
     rows = [encoder.example(example) for example in mini]
     assert sum(len(row.input_ids) for row in rows) <= 5000
     long = [row for row in rows if row.num_trained - 1 >= 40]  # without the end token

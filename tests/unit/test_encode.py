@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from playground.data.encode import IGNORE_INDEX, Encoder, encode_all
-from playground.data.examples import Example, Turn
-from playground.data.styles import ChatStyle
+from playground.data.examples import Dataset, Example, Turn
+from playground.data.shapes import SHAPES
+from playground.data.styles import chat_style
 from playground.errors import InputError
 
 PAD, EOS, BOS = 0, 1, 2
@@ -37,10 +38,14 @@ def golden(*parts):
     return tuple(ids), tuple(labels)
 
 
+def dataset(examples):
+    return Dataset("some", "some.jsonl", "0" * 64, "JSON Lines", SHAPES[0], tuple(examples))
+
+
 @pytest.fixture(scope="module")
 def encoder(byte_tokenizer):
     def make(max_length=10_000, train_on="all", tokenizer=byte_tokenizer):
-        return Encoder(tokenizer, ChatStyle(), EOS, max_length, train_on)
+        return Encoder(tokenizer, chat_style(), EOS, max_length, train_on)
 
     return make
 
@@ -234,7 +239,7 @@ def test_rows_that_cannot_train_anything_are_refused_all_together(encoder):
         Example(talk("a", "b", system="t" * 100).turns, line=9),
     ]
     with pytest.raises(InputError) as caught:
-        encode_all(encoder(50), examples, "some.jsonl")
+        encode_all(encoder(50), dataset(examples))
     lines = caught.value.message.split("\n")
     assert [line.split(": ")[0] for line in lines] == ["some.jsonl:4", "some.jsonl:9"]
     assert "50" in lines[0]
@@ -243,11 +248,23 @@ def test_rows_that_cannot_train_anything_are_refused_all_together(encoder):
 
 def test_sound_rows_come_back_encoded_in_order(encoder):
     examples = [talk("a", "b"), talk("c", "d", "e", "f")]
-    assert encode_all(encoder(), examples, "x") == [encoder().example(example) for example in examples]
+    rows, kept = encode_all(encoder(), dataset(examples))
+    assert rows == [encoder().example(example) for example in examples]
+    assert kept.skipped == ()
+
+
+def test_rows_that_train_nothing_are_left_out_and_recorded_on_request(encoder):
+    good, bad = talk("a", "b"), Example(talk("a", "b", system="s" * 100).turns, line=4)
+    rows, kept = encode_all(encoder(50), dataset([good, bad, good]), skip_bad=True)
+    assert rows == [encoder().example(good)] * 2
+    assert kept.examples == (good, good)
+    assert [problem.line for problem in kept.skipped] == [4]
+    with pytest.raises(InputError):  # nothing would be left
+        encode_all(encoder(50), dataset([bad]), skip_bad=True)
 
 
 def test_a_row_whose_last_answer_carries_no_loss_is_not_blamed_on_its_length(encoder):
     with pytest.raises(InputError) as caught:
-        encode_all(encoder(train_on="last"), [talk("a", "b", "c", "d", trained=(True, False))], "some.jsonl")
+        encode_all(encoder(train_on="last"), dataset([talk("a", "b", "c", "d", trained=(True, False))]))
     assert "some.jsonl:1: " in caught.value.message
     assert "max_length" not in caught.value.message

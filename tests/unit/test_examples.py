@@ -11,6 +11,7 @@ from playground.data.jsonl import MAX_SHOWN
 from playground.errors import InputError
 
 PAIR = '{"prompt": "Hi", "completion": "Hello"}'
+ALPACA = '{"instruction": "Hi", "output": "Hello"}'
 NUMBER, CLOSING = "1" * 5000, "]" * 5000
 DEEP = "[" * 5000 + "1" + CLOSING
 
@@ -138,9 +139,9 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param('{"prompt": "a", "completion": "b",}', ["not JSON", "column"], id="trailing comma"),
         pytest.param(f"[{PAIR}, {PAIR}]", ["object", "array"], id="array"),
         pytest.param("null", ["object"], id="null"),
-        pytest.param(f'{{"data": [{PAIR}]}}', ["data", "prompt", "messages"], id="wrapper object"),
+        pytest.param(f'{{"data": [{PAIR}]}}', ["data", "prompt", "completion"], id="wrapper object"),
         pytest.param('{"prompt": "a"}', ["prompt", "completion"], id="no completion"),
-        pytest.param("{}", ["prompt", "messages"], id="empty object"),
+        pytest.param("{}", ["prompt", "completion"], id="empty object"),
         pytest.param('{"prompt": 5, "completion": "b"}', ["'prompt'", "string"], id="prompt int"),
         pytest.param('{"prompt": "a", "completion": null}', ["'completion'", "missing"], id="completion null"),
         pytest.param('{"prompt": "a", "completion": " \\n"}', ["'completion'", "empty"], id="completion blank"),
@@ -151,7 +152,7 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param('{"messages": ["a"]}', ["message 1", "object"], id="message a string"),
         pytest.param(messages(("user", 5), ("assistant", "b")), ["message 1", "string"], id="content int"),
         pytest.param(messages(("user", "a"), ("assistant", None)), ["message 2", "missing"], id="content null"),
-        pytest.param(messages(("user", [{"type": "text"}]), ("assistant", "b")), ["message 1", "string"], id="parts"),
+        pytest.param(messages(("user", [{"type": "text"}]), ("assistant", "b")), ["message 1", "missing"], id="parts"),
         pytest.param(messages(("system", "s")), ["system"], id="system only"),
         pytest.param(
             messages(("user", "a"), ("assistant", "b"), ("user", "c")), ["ends with user"], id="ends with user"
@@ -160,7 +161,17 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param(messages(("assistant", "b")), ["message 1", "user"], id="assistant first"),
         pytest.param(messages(("user", "a"), ("user", "b")), ["message 2", "assistant"], id="user twice"),
         pytest.param(messages(("user", "a"), ("system", "s")), ["message 2", "assistant"], id="system second"),
-        pytest.param(messages(("human", "a"), ("gpt", "b")), ["message 1", "'human'"], id="unknown role"),
+        pytest.param(messages(("alien", "a"), ("gpt", "b")), ["message 1", "'alien'"], id="unknown role"),
+        pytest.param(messages(("user", "a"), ("tool", "b")), ["message 2", "tool turn"], id="tool turn"),
+        pytest.param(
+            '{"messages": [{"role": "user", "content": [{"type": "image", "url": "x"}]}]}',
+            ["message 1", "'image'"],
+            id="picture",
+        ),
+        pytest.param('{"instruction": "a", "output": "b", "history": [["c"]]}', ["pair 1", "history"], id="half pair"),
+        pytest.param('{"instruction": "a", "output": "b", "tools": "[{}]"}', ["tools"], id="tools"),
+        pytest.param('{"text": "a b c"}', ["'text'", "answer"], id="text only"),
+        pytest.param('{"prompt": "a", "chosen": "b", "rejected": "c"}', ["preference", "--map"], id="preferences"),
         pytest.param(messages(("user", "a"), ("assistant", "b"), loss_weight=0), ["loss"], id="nothing trained"),
         pytest.param(messages(("user", "a"), ("assistant", "b"), loss_weight=0.5), ["weight", "0.5"], id="half weight"),
         pytest.param(r'{"prompt": "a\u0000", "completion": "b"}', ["'prompt'", "NUL"], id="NUL"),
@@ -176,7 +187,10 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
     ],
 )
 def test_a_bad_row_is_refused_by_its_line_in_words(problems, line, words):
-    ((number, message),) = problems(f"{PAIR}\n{line}\n{PAIR}\n")
+    # The other rows have the shape of the bad one: a file has one.
+    good = messages(("user", "a"), ("assistant", "b")) if '"messages"' in line else PAIR
+    good = ALPACA if '"instruction"' in line else good
+    ((number, message),) = problems(f"{good}\n{line}\n{good}\n")
     assert number == 2
     assert [word for word in words if word not in message] == []
     assert len(message) < 300

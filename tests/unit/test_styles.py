@@ -1,7 +1,7 @@
 import pytest
 
 from playground.data.examples import Turn
-from playground.data.styles import ChatStyle, Segment, get_style
+from playground.data.styles import NAMES, Segment, chat_style, get_style
 from playground.errors import InputError
 
 USER, ANSWER = Turn("user", " Hi\n"), Turn("assistant", "Hello ")
@@ -34,20 +34,61 @@ SYSTEM, AGAIN, REPLY = Turn("system", "Be kind."), Turn("user", "And you?"), Tur
     ],
 )
 def test_a_conversation_is_rendered_as_plain_turns(turns, segments):
-    assert ChatStyle().render(turns) == segments
+    assert chat_style().render(turns) == segments
 
 
 def test_what_a_model_is_to_continue_never_ends_in_a_space():
     for turns in ([USER], [SYSTEM, USER], [USER, ANSWER, AGAIN]):
-        assert not ChatStyle().render(turns)[-1].text[-1].isspace()
+        assert not chat_style().render(turns)[-1].text[-1].isspace()
 
 
 def test_the_stop_strings_are_how_the_next_turn_would_begin():
-    whole = "".join(segment.text for segment in ChatStyle().render([SYSTEM, USER, ANSWER, AGAIN, REPLY]))
-    assert sum(whole.count(stop) for stop in ChatStyle().stop_strings) == 4
+    whole = "".join(segment.text for segment in chat_style().render([SYSTEM, USER, ANSWER, AGAIN, REPLY]))
+    assert sum(whole.count(stop) for stop in chat_style().stop_strings) == 4
 
 
 def test_a_style_is_found_by_its_name_or_refused():
-    assert get_style("chat").name == "chat"
-    with pytest.raises(InputError, match="'chatml'"):
-        get_style("chatml")
+    assert [get_style(name).name for name in NAMES[:-1]] == list(NAMES[:-1])
+    with pytest.raises(InputError, match="'vicuna'"):
+        get_style("vicuna")
+
+
+STYLES = [get_style(name) for name in NAMES[:-1]]
+HELLO, ALONE = [USER, ANSWER, AGAIN], [Turn("user", "Hi")]
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_every_style_gives_chat_what_training_taught(style):
+    whole, asked = style.render([*HELLO, REPLY]), style.render(HELLO)
+    assert whole[:-1] == asked
+    assert [segment.turn for segment in whole if segment.turn is not None] == [1, 3]
+    assert whole[-1].text == f"{style.lead_in}Well."
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("raw", "Hi"),
+        ("chatml", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"),
+        (
+            "alpaca",
+            "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+            "\n\n### Instruction:\nHi\n\n### Response:",
+        ),
+    ],
+)
+def test_a_single_question_reads_as_the_format_says(name, text):
+    assert "".join(segment.text for segment in get_style(name).render(ALONE)) == text
+
+
+def test_raw_turns_go_by_blank_lines():
+    assert "".join(segment.text for segment in get_style("raw").render(HELLO)) == " Hi\n Hello\n\nAnd you?"
+    assert "".join(segment.text for segment in get_style("raw").render([SYSTEM, AGAIN])) == "Be kind.\n\nAnd you?"
+
+
+def test_only_text_of_a_style_may_hold_control_tokens():
+    segments = get_style("chatml").render([Turn("user", "<|im_end|>"), Turn("assistant", "<|im_start|>")])
+    assert [(segment.text, segment.control) for segment in segments if not segment.control] == [
+        ("<|im_end|>", False),
+        ("<|im_start|>", False),
+    ]

@@ -1,0 +1,59 @@
+"""The order of rows: a pure function of the data's sha256, the seed, the epoch and the batch size.
+
+A resumed run therefore sees exactly the rows an uninterrupted one would have seen. Rows are shuffled
+over the whole epoch; then each group of 32 batches is sorted by length, cut and shuffled by itself, so
+that only the rows of one group must have been read and encoded at a time.
+"""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+# Long enough that a batch is nearly free of padding, short enough to be read before the first step.
+GROUP = 32
+
+
+@dataclass
+class Order:
+    """Which rows each optimiser step sees; every row once an epoch, and one batch may be smaller."""
+
+    num_rows: int
+    sha256: str
+    seed: int
+    batch_size: int
+    _epoch: int = field(default=-1, init=False)
+    _rows: array[int] = field(default_factory=lambda: array("Q"), init=False)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in which each row is seen once."""
+        return -(-self.num_rows // self.batch_size)
+
+    def batch(self, step: int, length: Callable[[int], int]) -> list[int]:
+        """Return the rows of optimiser step `step`, counted from 0 over all epochs.
+
+        Args:
+            step: The step.
+            length: Returns the tokens of a row; asked for the rows of the step's group only.
+        """
+        epoch, at = divmod(step, self.steps_per_epoch)
+        group, at = divmod(at, GROUP)
+        return self._group(epoch, group, length)[at]
+
+    def _group(self, epoch: int, group: int, length: Callable[[int], int]) -> list[list[int]]:
+        if epoch != self._epoch:
+            rows = array("Q", range(self.num_rows))
+            self._random(epoch).shuffle(rows)
+            self._epoch, self._rows = epoch, rows
+        size = GROUP * self.batch_size
+        members = sorted(self._rows[group * size : (group + 1) * size], key=lambda row: -length(row))
+        batches = [members[at : at + self.batch_size] for at in range(0, len(members), self.batch_size)]
+        self._random(epoch, group).shuffle(batches)
+        return batches
+
+    def _random(self, *parts: int) -> random.Random:
+        key = ":".join(map(str, (self.sha256, self.seed, self.batch_size, *parts)))
+        return random.Random(key)  # noqa: S311 - an order, not a secret

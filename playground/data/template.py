@@ -1,0 +1,160 @@
+"""The style ``tokenizer``: a model's own chat template, which is a program by whoever made the model.
+
+It runs in a child process with limits on time and memory, and never sees what users write: it is
+rendered once for each sequence of roles, around placeholders, and the text between these is the style.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from playground.data.shapes import Turn
+from playground.data.styles import Segment
+from playground.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SECONDS, MEGABYTES, MAX_CHARACTERS = 5, 512, 100_000
+_HINT = "Use --style chat, which every model understands."
+
+# Sandboxed as in transformers: no attribute of Python's is in reach. What a template may call beside
+# Jinja's own filters is what chat templates do call.
+_CHILD = """
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
+try:
+    resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
+except (ValueError, OSError):
+    pass  # macOS knows no such limit; the one on time remains
+from datetime import datetime
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+def refuse(message):
+    raise ValueError(message)
+job = json.load(sys.stdin)
+jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+jinja.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False)
+jinja.globals.update(raise_exception=refuse, strftime_now=lambda form: datetime(2026, 1, 1).strftime(form))
+try:
+    text = jinja.from_string(job.pop("template")).render(**job)
+    answer = {{"text": text[:{characters}]}}
+except Exception as error:
+    answer = {{"error": f"{{type(error).__name__}}: {{error}}"[:300]}}
+json.dump(answer, sys.stdout)
+"""
+
+
+@dataclass
+class TemplateStyle:
+    """The chat template of a tokenizer, taken apart. See `Style` for the attributes."""
+
+    template: str
+    special: dict[str, str]  # such as bos_token, which templates may name
+    tokens: frozenset[str]  # control tokens of the tokenizer, as text
+    name: str = "tokenizer"
+    lead_in: str = ""
+    closing: str = ""
+    stop_strings: tuple[str, ...] = ()
+    _pieces: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> TemplateStyle:
+        """Take the template of `tokenizer`.
+
+        Raises:
+            InputError: If it has none, or it cannot be rendered within its limits.
+        """
+        template = tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        if not isinstance(template, str):
+            raise InputError("This model's tokenizer has no chat template.", _HINT)
+        special: dict[str, str] = {
+            key: str(value) for key, value in tokenizer.special_tokens_map.items() if isinstance(value, str)
+        }
+        style = cls(template, special, frozenset(map(str, tokenizer.added_tokens_encoder)))
+        style.closing = style._closing(style._around(("user", "assistant"))[-1])
+        return style
+
+    def render(self, turns: Sequence[Turn]) -> list[Segment]:
+        """Return the segments; see `Style.render`.
+
+        What precedes an answer in training is what precedes it in chat, because both are taken from
+        the rendering of an answer that is there.
+
+        Raises:
+            InputError: If the template renders an earlier answer otherwise than a last one.
+        """
+        roles = tuple(turn.role for turn in turns)
+        asked = roles if roles[-1] == "assistant" else (*roles, "assistant")
+        pieces = self._around(asked)
+        segments: list[Segment] = []
+        for index, role in enumerate(asked):
+            before = pieces[index]
+            if index and asked[index - 1] == "assistant":
+                # The end token that belongs to the answer before is the encoder's to write.
+                before = self._after_end(before)
+            segments.append(Segment(before, control=True))
+            if role == "assistant" and index < len(turns):
+                self._require_like_alone(asked, index, pieces)
+            if index < len(turns):
+                segments.append(Segment(turns[index].content.strip(), index if role == "assistant" else None))
+        return segments
+
+    def _require_like_alone(self, roles: tuple[str, ...], index: int, pieces: list[str]) -> None:
+        alone = self._around(roles[: index + 1])
+        if alone[: index + 1] != pieces[: index + 1]:
+            raise InputError(
+                "This model's chat template renders an earlier answer otherwise than the last one.",
+                "Use --style chat for conversations of several turns.",
+            )
+
+    def _after_end(self, text: str) -> str:
+        _, token, rest = text.partition(self.closing) if self.closing else ("", "", text)
+        return rest if token else text
+
+    def _closing(self, after: str) -> str:
+        """Return the control token that stands first behind an answer, or nothing: the model's own end."""
+        found = [(at, -len(token), token) for token in self.tokens if (at := after.find(token)) >= 0]
+        return min(found)[2] if found else ""
+
+    def _around(self, roles: tuple[str, ...]) -> list[str]:
+        """Return the text of the template before, between and behind the contents of `roles`."""
+        if roles not in self._pieces:
+            marks = [f"p{secrets.token_hex(8)}q" for _ in roles]
+            messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+            rest = self._run(messages)
+            pieces = []
+            for mark in marks:
+                before, found, rest = rest.partition(mark)
+                if not found or mark in rest:
+                    raise InputError("This model's chat template does not keep each message once.", _HINT)
+                pieces.append(before)
+            self._pieces[roles] = [*pieces, rest]
+        return self._pieces[roles]
+
+    def _run(self, messages: list[dict[str, str]]) -> str:
+        job = {"template": self.template, "messages": messages, "add_generation_prompt": False, **self.special}
+        code = _CHILD.format(seconds=SECONDS, bytes=MEGABYTES << 20, characters=MAX_CHARACTERS)
+        try:
+            child = subprocess.run(  # noqa: S603 - our own interpreter and code; the template is data to it
+                [sys.executable, "-I", "-c", code],
+                input=json.dumps(job), capture_output=True, text=True, timeout=4 * SECONDS, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise InputError("This model's chat template takes too long to render.", _HINT) from None
+        try:
+            answer: dict[str, Any] = json.loads(child.stdout)
+        except ValueError:
+            why = "ran out of its time or memory" if child.returncode else "printed something else"
+            raise InputError(f"This model's chat template cannot be rendered: it {why}.", _HINT) from None
+        if "error" in answer:
+            raise InputError(f"This model's chat template refuses the conversation: {answer['error']}", _HINT)
+        return str(answer["text"])

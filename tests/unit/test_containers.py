@@ -1,0 +1,158 @@
+"""The same rows out of every container, with their places and their problems."""
+
+import gzip
+import json
+
+import pytest
+
+from playground.data.containers import open_rows
+from playground.data.examples import LOOKED_AT, WHOLE_ROWS, read_dataset
+from playground.data.jsonl import Problem
+from playground.errors import EnvironmentFault, InputError
+
+ROWS = [{"prompt": f'p{n}, "é"', "completion": f"c{n}\nsecond line"} for n in range(3)]
+
+
+def as_jsonl(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def as_csv(rows, separator=","):
+    quoted = [[f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row.values()] for row in rows]
+    return "\r\n".join(separator.join(cells) for cells in [["prompt", "completion"], *quoted]).encode()
+
+
+def write_parquet(path, rows):
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("a.jsonl", as_jsonl(ROWS), [1, 2, 3]),
+        ("a.ndjson", b"\xef\xbb\xbf\n" + as_jsonl(ROWS), [2, 3, 4]),
+        ("a.JSONL", as_jsonl(ROWS), [1, 2, 3]),
+        ("a.json", json.dumps(ROWS).encode(), [1, 1, 1]),
+        ("a.json", json.dumps(ROWS, indent=1).encode(), [2, 6, 10]),
+        ("a.json", b"\xef\xbb\xbf \n[ " + b" ,\n".join(as_jsonl([row]).strip() for row in ROWS) + b"\n]\n", [2, 3, 4]),
+        ("a.json", as_jsonl(ROWS), [1, 2, 3]),
+        ("a.jsonl.gz", gzip.compress(as_jsonl(ROWS)), [1, 2, 3]),
+        ("a.csv", as_csv(ROWS), [2, 4, 6]),
+        ("a.csv", b"\xef\xbb\xbf" + as_csv(ROWS, ";"), [2, 4, 6]),
+        ("a.tsv", as_csv(ROWS, "\t"), [2, 4, 6]),
+    ],
+)
+def test_rows_keep_their_text_and_their_lines(tmp_path, name, content, lines):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert list(open_rows(str(path), path)) == list(zip(lines, ROWS, strict=True))
+
+
+def test_parquet_rows_come_as_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    talk = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "train": False}]}
+    write_parquet(tmp_path / "a.parquet", [talk, talk])
+    rows = open_rows("a.parquet", tmp_path / "a.parquet")
+    assert [rows.read(n) for n in (1, 0)] == [(2, talk), (1, talk)]  # no absent field is invented
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json", b'[{"a": 1}, {"a": 2', ["a.json:1", "not JSON"]),
+        ("a.json", b'[\n{"a": 1}\n{"a": 2}]', ["a.json:3", "comma"]),
+        ("a.json", b'[\n{"a": 1}', ["a.json:2", "cut off"]),
+        ("a.json", b"[1]", ["object", "number"]),
+        ("a.json", b"[" * 100_000, ["a.json:1"]),
+        ("a.json", '[\n"é"]'.encode("latin-1"), ["a.json:2", "UTF-8"]),
+        ("a.csv", b"prompt,completion\n1,2,3\n", ["a.csv:2", "3 cells", "2"]),
+        ("a.csv", b"prompt,prompt\na,b\n", ["twice"]),
+        ("a.csv", b'prompt,completion\n"a,b\n', ["not CSV"]),
+        ("a.csv", b"prompt,completion\n\xe9,b\n", ["a.csv:2", "UTF-8"]),
+        ("a.csv", b"", ["no rows"]),
+        ("a.jsonl.gz", b"plain", ["gzip"]),
+        ("a.jsonl.gz", gzip.compress(b"a" * 100)[:-5], ["gzip"]),
+        ("a.parquet", b"PAR1", ["a.parquet", "cannot be read"]),
+        ("a.xlsx", b"PK", ["a.xlsx", "not a kind of file"]),
+        ("a.jsonl", b'{"text": "only"}\n', ["'text'", "SFT trains only answers"]),
+    ],
+)
+def test_a_damaged_container_is_refused_in_words(tmp_path, monkeypatch, name, content, words):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_dataset(tmp_path / name)
+    assert all(word in caught.value.message for word in words), caught.value.message
+    assert caught.value.hint
+
+
+def test_a_gzip_file_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("playground.data.containers.MAX_WHOLE_BYTES", 1000)
+    (tmp_path / "bomb.jsonl.gz").write_bytes(gzip.compress(b"\n" * 100_000))
+    with pytest.raises(InputError, match="unpacks to more"):
+        read_dataset(tmp_path / "bomb.jsonl.gz")
+    (tmp_path / "big.json").write_bytes(b"[" + b" " * 1000 + b"]")
+    with pytest.raises(InputError, match="JSON Lines"):
+        read_dataset(tmp_path / "big.json")
+
+
+def test_a_hub_data_set_that_cannot_be_reached_is_an_environment_fault(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    with pytest.raises((EnvironmentFault, InputError)) as caught:
+        read_dataset("hf:nobody/nothing")
+    assert "hf:nobody/nothing" in caught.value.message
+    with pytest.raises(InputError, match="not a hub data set"):
+        read_dataset("hf:nothing")
+
+
+# Large sets.
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """Return a large file that is read where it stands, with one bad row near its end."""
+    monkeypatch.setattr("playground.data.containers.KEPT_BYTES", 1000)
+    rows = [{"prompt": f"p{n}", "completion": f"c{n}"} for n in range(WHOLE_ROWS + 10)]
+    rows[-2] = {"prompt": "p"}
+    path = tmp_path / "large.jsonl"
+    path.write_bytes(as_jsonl(rows))
+    return path
+
+
+def test_the_rows_of_a_large_set_are_read_and_checked_when_they_are_asked_for(large):
+    dataset = read_dataset(large)
+    assert not dataset.is_whole
+    assert len(dataset.examples) == WHOLE_ROWS + 10
+    assert dataset.examples[WHOLE_ROWS].turns[1].content == f"c{WHOLE_ROWS}"
+    with pytest.raises(InputError, match=f"large.jsonl:{WHOLE_ROWS + 9}: "):
+        dataset.examples[WHOLE_ROWS + 8]
+
+
+def test_bad_rows_of_a_large_set_are_left_out_on_request(large):
+    dataset = read_dataset(large, skip_bad=True)
+    assert len(dataset.examples) == WHOLE_ROWS + 9
+    assert [problem.line for problem in dataset.skipped] == [WHOLE_ROWS + 9]
+    assert dataset.examples[WHOLE_ROWS + 8].line == WHOLE_ROWS + 10
+
+
+def test_a_bad_row_at_the_beginning_of_a_large_set_is_found_at_once(large):
+    lines = large.read_bytes().splitlines(keepends=True)
+    lines[LOOKED_AT // 2] = b"oops\n"
+    large.write_bytes(b"".join(lines))
+    with pytest.raises(InputError, match=f"large.jsonl:{LOOKED_AT // 2 + 1}: "):
+        read_dataset(large)
+
+
+def test_columns_can_be_read_under_other_names(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"q": "a", "a": "b", "prompt": "c"}\n')
+    (example,) = read_dataset(tmp_path / "a.jsonl", ["prompt=q", "completion=a"]).examples
+    assert [turn.content for turn in example.turns] == ["a", "b"]
+    with pytest.raises(InputError):
+        read_dataset(tmp_path / "a.jsonl")
+
+
+def test_problems_are_plain_values():
+    assert Problem(3, "x") == Problem(3, "x")
