@@ -29,7 +29,7 @@ class TrainConfig:
         "chat", "Prompt style, saved with the adapter.", choices=("chat", "raw", "alpaca", "chatml", "tokenizer")
     )
     train_on: str = _option("all", "Which answers of a conversation carry loss.", choices=("all", "last"))
-    learning_rate: float = _option(7e-4, "Peak learning rate.", above=0.0, most=1.0)
+    learning_rate: float = _option(5e-4, "Peak learning rate.", above=0.0, most=1.0)
     num_train_epochs: int = _option(3, "How often each row is seen.", least=1, most=1000)
     per_device_train_batch_size: int = _option(8, "Rows per forward pass on each device.", least=1, most=4096)
     gradient_accumulation_steps: int = _option(1, "Forward passes per update.", least=1, most=4096)
