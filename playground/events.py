@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, ge
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 
-class _Json:
+class Json:
     """JSON for a frozen dataclass; nested dataclasses and tuples of them come back as they were."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class _Json:
 
 
 def _revive(hint: Any, value: Any) -> Any:
-    if isinstance(hint, type) and issubclass(hint, _Json):
+    if isinstance(hint, type) and issubclass(hint, Json):
         return hint.from_dict(value)
     origin, args = get_origin(hint), get_args(hint)
     if origin is tuple and isinstance(value, list):
@@ -52,7 +52,7 @@ def _revive(hint: Any, value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class BaseIdentity(_Json):
+class BaseIdentity(Json):
     """Which weights a base model has: enough to say whether two runs mean the same one.
 
     `revision` is the hub's commit hash or a sha256 of the weights; `dtype` is that of the arithmetic.
@@ -66,7 +66,7 @@ class BaseIdentity(_Json):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(_Json):
+class Answer(Json):
     """What a lane said and how it ended.
 
     A model *stopped by itself* when ``finish_reason == "stop"`` and ``stop_reason is None``: it emitted
@@ -85,7 +85,7 @@ class Answer(_Json):
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk(_Json):
+class Chunk(Json):
     """One more token of one lane; `answer` is set with the last one.
 
     `text` is the whole text so far, decoded from all ids: a later token may change earlier characters.
@@ -99,7 +99,7 @@ class Chunk(_Json):
 
 
 @dataclass(frozen=True, slots=True)
-class Event(_Json):
+class Event(Json):
     """A line of ``events.jsonl``: the fields of the event plus ``"event": <its name>``."""
 
     terminal: ClassVar[bool] = False
@@ -164,7 +164,7 @@ class BatchHalved(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample(_Json):
+class Sample(Json):
     """The adapted model's answer to one of the fixed prompts."""
 
     prompt: str
@@ -218,7 +218,7 @@ class RunEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Compared(_Json):
+class Compared(Json):
     """One prompt, answered by each side: ``base`` (raw), ``control`` (base with the style), ``sft``."""
 
     id: str
@@ -240,7 +240,7 @@ class Compared(_Json):
 
 
 @dataclass(frozen=True, slots=True)
-class SideSummary(_Json):
+class SideSummary(Json):
     """One side over all prompts: shares from 0 to 1, and the mean number of tokens."""
 
     answered: float
@@ -250,7 +250,7 @@ class SideSummary(_Json):
 
 
 @dataclass(frozen=True, slots=True)
-class Summary(_Json):
+class Summary(Json):
     """A whole comparison. `tokens_per_second` counts all lanes together."""
 
     num_prompts: int
@@ -282,7 +282,7 @@ def event_from_json(line: str) -> Event:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRecord(_Json):
+class RunRecord(Json):
     """``run.json`` in an adapter's folder: what it was trained on, with what, and how it ended."""
 
     name: str

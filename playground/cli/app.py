@@ -18,7 +18,7 @@ class _Group(click.Group):
     """Commands whose modules are imported when they are called; and ``--compare F`` for ``compare F``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["demo", "train", "compare"]
+        return ["demo", "train", "compare", "data"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         match cmd_name:
@@ -28,6 +28,8 @@ class _Group(click.Group):
                 from playground.cli.train import train as command
             case "compare":
                 from playground.cli.compare import compare as command
+            case "data":
+                from playground.cli.data import data as command
             case _:
                 return None
         return command

@@ -62,6 +62,7 @@ class Encoder:
         # The tokenizer itself says whether it begins a text with a token of its own.
         begin = tokenizer.bos_token_id
         self._head = (begin,) if begin is not None and tokenizer("a")["input_ids"][:1] == [begin] else ()
+        self._begin = () if style.begins else self._head
 
     def text(self, text: str) -> tuple[int, ...]:
         """Encode text a user wrote: ``<eos>`` typed in it stays five characters, never the token."""
@@ -74,7 +75,8 @@ class Encoder:
 
     def prompt(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """Encode a conversation that awaits an answer, exactly as training encodes what precedes one."""
-        return self._begin(tuple(i for segment in self.style.render(turns) for i in self._segment(segment)))
+        ids = tuple(i for segment in self.style.render(turns) for i in self._segment(segment))
+        return self._begin + ids
 
     def example(self, example: Example) -> Encoded:
         """Encode a training example, truncated to `max_length` if need be.
@@ -99,9 +101,24 @@ class Encoder:
             ids, labels = self._join((*turns[:first], replace(turns[first], content=kept), *turns[first + 1 :]))
         return Encoded(ids[: self.max_length], labels[: self.max_length], truncated=True)
 
-    def _begin(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        # A template may write the token that begins a text itself; it must not stand there twice.
-        return ids if self._head and ids[:1] == self._head else self._head + ids
+    def pieces(self, row: Encoded) -> list[tuple[str, bool]]:
+        """Return the text of each token of `row` and whether it is trained, for people to look at.
+
+        A character of several tokens stands with its last one.
+        """
+        pieces: list[tuple[str, bool]] = []
+        window: list[int] = []
+        shown = ""
+        for token, label in zip(row.input_ids, row.labels, strict=True):
+            window.append(token)
+            text = str(self.tokenizer.decode(window, clean_up_tokenization_spaces=False))
+            whole = not text.endswith("\ufffd")
+            pieces.append((text[len(shown) :] if whole else "", label != IGNORE_INDEX))
+            if whole and len(window) > 4:  # a token alone may lose the space before it
+                window = window[-1:]
+                text = str(self.tokenizer.decode(window, clean_up_tokenization_spaces=False))
+            shown = text if whole else shown
+        return pieces
 
     def _segment(self, segment: Segment) -> tuple[int, ...]:
         if segment.control:
@@ -110,14 +127,12 @@ class Encoder:
         return ids if segment.turn is None else (*ids, self.end_token_id)
 
     def _join(self, turns: Sequence[Turn]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        ids: list[int] = []
-        labels: list[int] = []
+        ids, labels = list(self._begin), [IGNORE_INDEX] * len(self._begin)
         for segment in self.style.render(turns):
             piece = self._segment(segment)
             ids += piece
             labels += piece if self._is_trained(turns, segment.turn) else [IGNORE_INDEX] * len(piece)
-        whole = self._begin(tuple(ids))
-        return whole, (IGNORE_INDEX,) * (len(whole) - len(ids)) + tuple(labels)
+        return tuple(ids), tuple(labels)
 
     def _is_trained(self, turns: Sequence[Turn], turn: int | None) -> bool:
         if turn is None or not turns[turn].trained:

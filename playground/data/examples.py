@@ -82,7 +82,7 @@ class _Lazy(Sequence[Example]):
         return len(self.rows) if self.good is None else len(self.good)
 
     def __getitem__(self, index: Any) -> Any:
-        found = _example(*self.rows.read(index if self.good is None else self.good[index]), self.shape, self.renamed)
+        found = as_example(*self.rows.read(index if self.good is None else self.good[index]), self.shape, self.renamed)
         if isinstance(found, Problem):
             raise refuse(self.path, [found], "Look at the whole file with 'sft-playground data check'.")
         return found
@@ -102,9 +102,9 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     """
     path = Path(name) if str(name).startswith("hf:") else paths.find_file(str(name))
     rows = open_rows(str(name), path)
-    renamed = _renaming(columns)
+    renamed = renaming(columns)
     first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
-    shape = shapes.detect(_rename(row, renamed) for row in first)
+    shape = shapes.detect(rename(row, renamed) for row in first)
     whole = len(rows) <= WHOLE_ROWS
     examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed)
     good: array[int] | None = None
@@ -122,7 +122,7 @@ def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array
     """Check every row of a large set, keeping only the places of the sound ones."""
     good, problems = array("Q"), []
     for index, (line, row) in enumerate(rows):
-        if isinstance(found := _example(line, row, shape, renamed), Problem):
+        if isinstance(found := as_example(line, row, shape, renamed), Problem):
             problems.append(found)
         else:
             good.append(index)
@@ -136,22 +136,28 @@ def _check(
     examples: list[Example] = []
     problems: list[Problem] = []
     for line, row in rows:
-        found = _example(line, row, shape, renamed)
+        found = as_example(line, row, shape, renamed)
         (problems if isinstance(found, Problem) else examples).append(found)  # type: ignore[arg-type]
     return examples, problems
 
 
-def _example(
+def as_example(
     line: int, row: dict[str, Any] | Problem, shape: Shape | None, renamed: dict[str, str]
 ) -> Example | Problem:
+    """Return the example that `row` is under `shape`, or what is wrong with it."""
     if isinstance(row, Problem):
         return row
-    row = _rename(row, renamed)
+    row = rename(row, renamed)
     turns = shapes.unknown_columns(row) if shape is None else shapes.read_row(row, shape)
     return Problem(line, turns) if isinstance(turns, str) else Example(turns, line)
 
 
-def _renaming(columns: Sequence[str]) -> dict[str, str]:
+def renaming(columns: Sequence[str]) -> dict[str, str]:
+    """Return ``{name: column}`` from texts such as ``"prompt=question"``.
+
+    Raises:
+        UsageError: If one is not of that form.
+    """
     renamed: dict[str, str] = {}
     for text in columns:
         name, equals, column = text.partition("=")
@@ -161,7 +167,8 @@ def _renaming(columns: Sequence[str]) -> dict[str, str]:
     return renamed
 
 
-def _rename(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
+def rename(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
+    """Return `row` with its columns under the names they are to be read by."""
     if not renamed:
         return row
     kept = {key: value for key, value in row.items() if key not in renamed.values() and key not in renamed}

@@ -61,6 +61,11 @@ class Style(Protocol):
         """The control token that ends an answer, as text; empty for the model's own end of text."""
         ...
 
+    @property
+    def begins(self) -> bool:
+        """Whether the style itself writes the token that begins a text, if its model has one."""
+        ...
+
     def render(self, turns: Sequence[Turn]) -> list[Segment]:
         """Return the segments of a conversation; an answer's end token follows each answer segment.
 
@@ -86,6 +91,7 @@ class PlainStyle:
     lead_in: str = " "
     preamble: str = ""
     closing: str = ""
+    begins: bool = False
 
     def render(self, turns: Sequence[Turn]) -> list[Segment]:
         """Return the segments; see `Style.render`."""
@@ -111,6 +117,7 @@ class RawStyle:
     stop_strings: tuple[str, ...] = ()
     lead_in: str = " "
     closing: str = ""
+    begins: bool = False
 
     def render(self, turns: Sequence[Turn]) -> list[Segment]:
         """Return the segments; see `Style.render`."""
@@ -139,6 +146,7 @@ class ChatMLStyle:
     stop_strings: tuple[str, ...] = ("<|im_start|>", "<|im_end|>")
     lead_in: str = ""
     closing: str = "<|im_end|>"
+    begins: bool = False
 
     def render(self, turns: Sequence[Turn]) -> list[Segment]:
         """Return the segments; see `Style.render`."""

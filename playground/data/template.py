@@ -25,7 +25,7 @@ SECONDS, MEGABYTES, MAX_CHARACTERS = 5, 512, 100_000
 _HINT = "Use --style chat, which every model understands."
 
 # Sandboxed as in transformers: no attribute of Python's is in reach. What a template may call beside
-# Jinja's own filters is what chat templates do call.
+# Jinja's own filters is what chat templates do call; the date is fixed, so that a style stays the same.
 _CHILD = """
 import json, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
@@ -34,12 +34,17 @@ try:
 except (ValueError, OSError):
     pass  # macOS knows no such limit; the one on time remains
 from datetime import datetime
-from jinja2.ext import loopcontrols
+from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+class Generation(Extension):
+    tags = {{"generation"}}  # marks what carries loss; that is decided elsewhere
+    def parse(self, parser):
+        next(parser.stream)
+        return parser.parse_statements(["name:endgeneration"], drop_needle=True)
 def refuse(message):
     raise ValueError(message)
 job = json.load(sys.stdin)
-jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+jinja = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols])
 jinja.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False)
 jinja.globals.update(raise_exception=refuse, strftime_now=lambda form: datetime(2026, 1, 1).strftime(form))
 try:
@@ -61,6 +66,7 @@ class TemplateStyle:
     name: str = "tokenizer"
     lead_in: str = ""
     closing: str = ""
+    begins: bool = True
     stop_strings: tuple[str, ...] = ()
     _pieces: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from playground.errors import EnvironmentFault, InputError
@@ -17,6 +17,7 @@ from playground.events import BaseIdentity
 from playground.models import demo, nf4, source
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
+from playground.models.tokenizer import open_tokenizer
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,12 @@ def load_base(
         progress("loading the model", 0.0)
     if quantize == "nf4":
         _require_bitsandbytes()
+    tokenizer, end = open_tokenizer(where)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where.location, trust_remote_code=False)
         model = _load_model(where, quantize, device)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise source.explain(error, where) from error
     progress("loading the model", 1.0)
-    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else model.config.eos_token_id
-    if not isinstance(end, int):
-        raise InputError(f"{where.name} has no end token.", "A model that cannot end a text cannot learn to stop.")
     pad = tokenizer.pad_token_id
     head = Head.of(model)
     _check_head(model, head, end)

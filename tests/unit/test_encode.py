@@ -268,3 +268,11 @@ def test_a_row_whose_last_answer_carries_no_loss_is_not_blamed_on_its_length(enc
         encode_all(encoder(train_on="last"), dataset([talk("a", "b", "c", "d", trained=(True, False))]))
     assert "some.jsonl:1: " in caught.value.message
     assert "max_length" not in caught.value.message
+
+
+def test_pieces_are_the_text_of_each_token_with_what_is_trained(encoder):
+    row = encoder().example(talk("Hé", "日本"))
+    pieces = encoder().pieces(row)
+    assert "".join(text for text, _ in pieces) == "<bos>User: Hé\nAssistant: 日本<eos>"
+    assert "".join(text for text, trained in pieces if trained) == " 日本<eos>"
+    assert len(pieces) == len(row.input_ids)

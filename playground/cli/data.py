@@ -1,0 +1,127 @@
+"""``sft-playground data``: look at data sets before training on them."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from playground import paths
+from playground.errors import InputError
+from playground.text import clean
+
+if TYPE_CHECKING:
+    from playground.data.encode import Encoder
+
+
+def _options(function: Any) -> Any:
+    for option in reversed((
+        click.option("--map", "columns", multiple=True, metavar="NAME=COLUMN", help="Read a column under a name."),
+        click.option("--model", metavar="MODEL", help="Whose tokens to count: 'demo', a folder or a hub id."),
+        click.option("--style", default="chat", show_default=True, help="Prompt style."),
+        click.option("--max-length", type=click.IntRange(8), default=1024, show_default=True, help="In tokens."),
+        click.option("--train-on", type=click.Choice(["all", "last"]), default="all", show_default=True),
+    )):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@click.group()
+def data() -> None:
+    """Look at data sets: what is in them, what is wrong, which tokens carry loss."""
+
+
+@data.command("check")
+@click.argument("file")
+@_options
+@click.option("--json", "as_json", is_flag=True, help="Write the findings as one JSON object.")
+def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any) -> int:
+    """Check every row of FILE and say what would be trained.
+
+    FILE is a path, the name of a bundled set, or hf:org/name[:split]. Errors are rows that cannot be
+    trained; then the exit code is 1. With --model, lengths are counted in that model's tokens and rows
+    longer than --max-length are found.
+    """
+    from rich.console import Console
+
+    from playground.data.containers import open_rows
+    from playground.data.examples import renaming
+    from playground.data.lint import check as look
+    from playground.report import data as report
+
+    rows = open_rows(file, paths.find_file(file))
+    if not len(rows):
+        raise InputError(f"{file} holds no rows.", "Name a file with one JSON object a line.")
+    result = look(rows, renaming(columns), _encoder(**encoding) if encoding["model"] else None)
+    if as_json:
+        click.echo(result.to_json())
+    else:
+        Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120).print(
+            report.check(result)
+        )
+    return 1 if result.num_errors else 0
+
+
+@data.command("preview")
+@click.argument("file")
+@click.option("--row", "row", type=click.IntRange(1), help="Which row, counted from 1. [default: the first three]")
+@_options
+def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding: Any) -> int:
+    """Show which tokens of FILE's rows are trained: the answers and the token that ends them.
+
+    Made by the encoder that training uses. Trained tokens are bright on a terminal and stand in ⟦ ⟧
+    elsewhere.
+    """
+    from rich.console import Console
+
+    from playground.data.examples import read_dataset
+    from playground.report import data as report
+
+    dataset = read_dataset(file, columns, skip_bad=True)
+    if row is not None and row > len(dataset.examples):
+        raise InputError(f"{dataset.name} has {len(dataset.examples):,} rows that can be trained.", "Lower --row.")
+    encoding["model"] = encoding["model"] or "demo"
+    encoder = _encoder(**encoding)
+    console = Console(highlight=False, markup=False, emoji=False)
+    for example in islice(dataset.examples, 3) if row is None else (dataset.examples[row - 1],):
+        encoded = encoder.example(example)
+        pieces = encoder.pieces(encoded)
+        console.print(
+            report.preview(pieces, example.line, marks=not sys.stdout.isatty(), truncated=encoded.truncated),
+            soft_wrap=not sys.stdout.isatty(),
+        )
+    return 0
+
+
+@data.command("list")
+def list_() -> int:
+    """List the bundled data sets and the ones in this folder."""
+    from playground.data.containers import SUFFIXES
+    from playground.data.examples import read_dataset
+
+    for title, folder in (("bundled", paths.bundled("datasets")), ("here", Path())):
+        files = [path for path in sorted(folder.iterdir()) if "".join(path.suffixes).endswith(SUFFIXES)]
+        shown = []
+        for path in files:
+            try:
+                dataset = read_dataset(path, skip_bad=True)
+            except InputError:
+                continue  # prompts, or anything else that is no training data
+            shown.append(f"  {clean(path.name):<24} {len(dataset.examples):>9,} rows  {dataset.shape}")
+        if shown:
+            click.echo("\n".join([f"{title}:", *shown]))
+    return 0
+
+
+def _encoder(*, model: str, style: str, max_length: int, train_on: str) -> Encoder:
+    from playground.cli.narrate import Narrator
+    from playground.data.encode import Encoder
+    from playground.data.styles import get_style
+    from playground.models.tokenizer import load_tokenizer
+
+    with Narrator() as narrator:
+        tokenizer, end = load_tokenizer(model, narrator.progress)
+    return Encoder(tokenizer, get_style(style, tokenizer), end, max_length, train_on)

@@ -1,0 +1,161 @@
+"""What is wrong or odd in a data set, row by row: errors stop a training, warnings are worth a look.
+
+It reads everything, whatever it finds, and needs no model; with an encoder it also counts tokens and
+finds rows that would be truncated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from playground.data import shapes
+from playground.data.containers import Rows
+from playground.data.examples import LOOKED_AT, Example, as_example, rename
+from playground.data.jsonl import Problem, shown
+from playground.events import Json
+
+if TYPE_CHECKING:
+    from playground.data.encode import Encoder
+
+CONTROL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
+PLACEHOLDER = re.compile(
+    r"\{\{\s*\w+\s*\}\}|\[(?:insert|your|enter)\b[^\]]{0,40}\]|\bTODO\b|\blorem ipsum\b|<your[ _]\w+>", re.IGNORECASE
+)
+BINS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Json):
+    """Something about the row on `line`."""
+
+    line: int
+    level: Literal["error", "warning"]
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck(Json):
+    """A data set, looked through.
+
+    `lengths` counts rows by length: rows of at most ``BINS[n]`` units, the last entry those beyond. The
+    unit is tokens where there was a tokenizer, else words.
+    """
+
+    name: str
+    container: str
+    shape: str
+    num_rows: int
+    num_sound: int
+    num_turns: int
+    findings: tuple[Finding, ...]
+    unit: str
+    num_units: int
+    num_trained: int
+    longest: int
+    lengths: tuple[int, ...]
+
+    @property
+    def num_errors(self) -> int:
+        """How many rows cannot be trained."""
+        return sum(finding.level == "error" for finding in self.findings)
+
+
+def check(rows: Rows, renamed: dict[str, str], encoder: Encoder | None = None) -> DataCheck:
+    """Look at every row of `rows`.
+
+    Args:
+        rows: The rows, of any number; none is kept.
+        renamed: Columns to be read under other names.
+        encoder: Counts tokens and finds what `max_length` would cut; without it words are counted.
+    """
+    first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
+    shape = shapes.detect(rename(row, renamed) for row in first)
+    findings: list[Finding] = []
+    seen: dict[bytes, int] = {}
+    counts = [0] * (len(BINS) + 1)
+    sound = turns = units = trained = longest = 0
+    for line, row in rows:
+        example = as_example(line, row, shape, renamed)
+        if isinstance(example, Problem):
+            kind = "tool turn" if "tools are not trained" in example.message else "bad row"
+            findings.append(Finding(line, "error", kind, example.message))
+            continue
+        findings += _looks(example, seen)
+        length, learned, problem = _length(example, encoder)
+        if problem is not None:
+            findings.append(problem)
+        sound += problem is None or problem.level == "warning"
+        turns += len(example.turns)
+        units, trained, longest = units + length, trained + learned, max(longest, length)
+        counts[next((at for at, most in enumerate(BINS) if length <= most), len(BINS))] += 1
+    return DataCheck(
+        name=rows.name,
+        container=rows.container,
+        shape=str(shape) if shape else "no known shape",
+        num_rows=len(rows),
+        num_sound=sound,
+        num_turns=turns,
+        findings=tuple(findings),
+        unit="tokens" if encoder else "words",
+        num_units=units,
+        num_trained=trained,
+        longest=longest,
+        lengths=tuple(counts),
+    )
+
+
+def by_kind(findings: Sequence[Finding]) -> list[tuple[str, str, int, list[Finding]]]:
+    """Return ``(level, kind, count, the first few)`` of each kind, errors first."""
+    tally = Counter((finding.level, finding.kind) for finding in findings)
+    return [
+        (level, kind, count, [f for f in findings if (f.level, f.kind) == (level, kind)][:3])
+        for (level, kind), count in sorted(tally.items(), key=lambda item: (item[0][0] != "error", -item[1]))
+    ]
+
+
+def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:
+    """Yield what is odd about the text of one row; `seen` maps the hashes of the rows before to their lines."""
+    whole = "\x1f".join(f"{turn.role}\x1e{' '.join(turn.content.split())}" for turn in example.turns)
+    key = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    if key in seen:
+        yield Finding(example.line, "warning", "duplicate", f"the same as line {seen[key]}")
+    seen.setdefault(key, example.line)
+    for turn in example.turns:
+        if found := CONTROL.search(turn.content):
+            message = f"{turn.role} text holds {shown(found[0])}; it will be trained as plain characters"
+            yield Finding(example.line, "warning", "control token typed as text", message)
+            break
+    for turn in example.turns:
+        if found := PLACEHOLDER.search(turn.content):
+            message = f"{turn.role} text holds {shown(found[0])}; fill it in, or the model will say it"
+            yield Finding(example.line, "warning", "placeholder", message)
+            break
+    answers = [" ".join(turn.content.lower().split()) for turn in example.turns if turn.role == "assistant"]
+    questions = [" ".join(turn.content.lower().split()) for turn in example.turns if turn.role == "user"]
+    if answers and answers[-1] == questions[-1]:
+        yield Finding(example.line, "warning", "echo", "the answer repeats the prompt")
+
+
+def _length(example: Example, encoder: Encoder | None) -> tuple[int, int, Finding | None]:
+    """Return the length of a row, how much of it is trained, and what encoding says against it."""
+    if encoder is None:
+        words = [len(turn.content.split()) for turn in example.turns]
+        learned = sum(
+            n for n, turn in zip(words, example.turns, strict=True) if turn.role == "assistant" and turn.trained
+        )
+        return sum(words), learned, None
+    row = encoder.example(example)
+    problem = None
+    if not any(label >= 0 for label in row.labels[1:]):
+        problem = Finding(example.line, "error", "nothing to train", "no token of an answer fits into max_length")
+    elif row.truncated:
+        limit = encoder.max_length
+        problem = Finding(example.line, "warning", "truncated", f"longer than max_length {limit}; it is cut")
+    return len(row.input_ids), row.num_trained, problem

@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+from playground.data.containers import open_rows
+from playground.data.encode import Encoder
+from playground.data.lint import BINS, DataCheck, by_kind, check
+from playground.data.styles import chat_style
+
+GOOD = {"prompt": "What is up?", "completion": "The sky is up."}
+
+
+@pytest.fixture
+def look(tmp_path):
+    def look(*rows, encoder=None, renamed=None):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" if isinstance(row, dict) else f"{row}\n" for row in rows))
+        return check(open_rows(str(path), path), renamed or {}, encoder)
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("row", "level", "kind"),
+    [
+        ("oops", "error", "bad row"),
+        ({"prompt": "a", "completion": " "}, "error", "bad row"),
+        ({"messages": [{"role": "tool", "content": "a"}]}, "error", "bad row"),
+        (GOOD, "warning", "duplicate"),
+        ({"prompt": " What  is up? ", "completion": "The sky is up.\n"}, "warning", "duplicate"),
+        ({"prompt": "a", "completion": "b <|im_end|>"}, "warning", "control token typed as text"),
+        ({"prompt": "[INST] a", "completion": "b"}, "warning", "control token typed as text"),
+        ({"prompt": "a", "completion": "I am {{name}}."}, "warning", "placeholder"),
+        ({"prompt": "a", "completion": "Dear [Your Name],"}, "warning", "placeholder"),
+        ({"prompt": "Say this.", "completion": "say  this."}, "warning", "echo"),
+    ],
+)
+def test_each_kind_of_finding_names_its_line(look, row, level, kind):
+    result = look(GOOD, row, {"prompt": "c", "completion": "d [1] a < b </b>"})
+    assert [(finding.line, finding.level, finding.kind) for finding in result.findings] == [(2, level, kind)]
+    assert result.num_errors == (level == "error")
+    assert (result.num_rows, result.num_sound) == (3, 2 if level == "error" else 3)
+
+
+def test_tool_turns_are_counted_apart(look):
+    talk = [{"from": "human", "value": "a"}, {"from": "function_call", "value": "{}"}]
+    plain = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
+    result = look({"conversations": plain}, {"conversations": talk})
+    assert [finding.kind for finding in result.findings] == ["tool turn"]
+
+
+def test_lengths_are_words_or_with_a_tokenizer_tokens(look, byte_tokenizer):
+    long = {"prompt": "a " * 40, "completion": "b"}
+    assert look(GOOD, long).lengths == (1, 0, 1, *(0,) * (len(BINS) - 2))
+    encoder = Encoder(byte_tokenizer, chat_style(), 1, 64)
+    result = look(GOOD, long, {"messages": []}, encoder=encoder)
+    assert (result.unit, result.longest, sum(result.lengths)) == ("tokens", 64, 2)
+    assert [finding.kind for finding in result.findings] == ["truncated", "bad row"]
+    tight = look(GOOD, encoder=Encoder(byte_tokenizer, chat_style(), 1, 10))
+    assert [(finding.level, finding.kind) for finding in tight.findings] == [("error", "nothing to train")]
+
+
+def test_errors_come_first_then_what_is_most_frequent(look):
+    odd = [{"prompt": f"{n}", "completion": "TODO"} for n in range(4)]
+    kinds = by_kind(look(GOOD, GOOD, *odd, "oops").findings)
+    assert [(level, kind, count, len(first)) for level, kind, count, first in kinds] == [
+        ("error", "bad row", 1, 1),
+        ("warning", "placeholder", 4, 3),
+        ("warning", "duplicate", 1, 1),
+    ]
+
+
+def test_a_check_survives_its_json(look):
+    result = look(GOOD, "oops")
+    assert DataCheck.from_dict(json.loads(result.to_json())) == result
