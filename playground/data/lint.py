@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from playground.data import shapes
 from playground.data.containers import Rows
 from playground.data.examples import LOOKED_AT, Example, as_example, rename
 from playground.data.jsonl import Problem, shown
-from playground.events import Json
+from playground.events import BINS, DataCheck, Finding
 
 if TYPE_CHECKING:
     from playground.data.encode import Encoder
@@ -27,44 +25,6 @@ CONTROL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|e
 PLACEHOLDER = re.compile(
     r"\{\{\s*\w+\s*\}\}|\[(?:insert|your|enter)\b[^\]]{0,40}\]|\bTODO\b|\blorem ipsum\b|<your[ _]\w+>", re.IGNORECASE
 )
-BINS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding(Json):
-    """Something about the row on `line`."""
-
-    line: int
-    level: Literal["error", "warning"]
-    kind: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class DataCheck(Json):
-    """A data set, looked through.
-
-    `lengths` counts rows by length: rows of at most ``BINS[n]`` units, the last entry those beyond. The
-    unit is tokens where there was a tokenizer, else words.
-    """
-
-    name: str
-    container: str
-    shape: str
-    num_rows: int
-    num_sound: int
-    num_turns: int
-    findings: tuple[Finding, ...]
-    unit: str
-    num_units: int
-    num_trained: int
-    longest: int
-    lengths: tuple[int, ...]
-
-    @property
-    def num_errors(self) -> int:
-        """How many rows cannot be trained."""
-        return sum(finding.level == "error" for finding in self.findings)
 
 
 def check(rows: Rows, renamed: dict[str, str], encoder: Encoder | None = None) -> DataCheck:
@@ -109,15 +69,6 @@ def check(rows: Rows, renamed: dict[str, str], encoder: Encoder | None = None) -
         longest=longest,
         lengths=tuple(counts),
     )
-
-
-def by_kind(findings: Sequence[Finding]) -> list[tuple[str, str, int, list[Finding]]]:
-    """Return ``(level, kind, count, the first few)`` of each kind, errors first."""
-    tally = Counter((finding.level, finding.kind) for finding in findings)
-    return [
-        (level, kind, count, [f for f in findings if (f.level, f.kind) == (level, kind)][:3])
-        for (level, kind), count in sorted(tally.items(), key=lambda item: (item[0][0] != "error", -item[1]))
-    ]
 
 
 def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:

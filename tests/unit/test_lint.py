@@ -4,8 +4,9 @@ import pytest
 
 from playground.data.containers import open_rows
 from playground.data.encode import Encoder
-from playground.data.lint import BINS, DataCheck, by_kind, check
+from playground.data.lint import check
 from playground.data.styles import chat_style
+from playground.events import BINS, DataCheck, by_kind
 
 GOOD = {"prompt": "What is up?", "completion": "The sky is up."}
 

@@ -1,0 +1,51 @@
+"""Every value that crosses a border (process, file, screen): frozen dataclasses with JSON both ways.
+
+Standard library only, so that a screen or a script can read a run without importing torch. Field
+names are Hugging Face's where it has one (``loss``, ``learning_rate``, ``grad_norm``, ``num_tokens``).
+"""
+
+from playground.events.answers import Answer, Chunk, Compared, FinishReason, SideSummary, Summary
+from playground.events.data import BINS, DataCheck, Finding, by_kind
+from playground.events.runs import (
+    EVENTS,
+    BaseIdentity,
+    BatchHalved,
+    CheckpointSaved,
+    Event,
+    RunEnded,
+    RunRecord,
+    RunStarted,
+    Sample,
+    Sampled,
+    StepDone,
+    StepSkipped,
+    event_from_json,
+)
+from playground.events.values import Json
+
+__all__ = [
+    "BINS",
+    "EVENTS",
+    "Answer",
+    "BaseIdentity",
+    "BatchHalved",
+    "CheckpointSaved",
+    "Chunk",
+    "Compared",
+    "DataCheck",
+    "Event",
+    "Finding",
+    "FinishReason",
+    "Json",
+    "RunEnded",
+    "RunRecord",
+    "RunStarted",
+    "Sample",
+    "Sampled",
+    "SideSummary",
+    "StepDone",
+    "StepSkipped",
+    "Summary",
+    "by_kind",
+    "event_from_json",
+]

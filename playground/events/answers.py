@@ -1,0 +1,89 @@
+"""Answers, as they stream and as they are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from playground.events.values import Json
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Json):
+    """What a lane said and how it ended.
+
+    A model *stopped by itself* when ``finish_reason == "stop"`` and ``stop_reason is None``: it emitted
+    its own end token. A `stop_reason` is the string at which the text was cut for display.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    stop_reason: str | None
+    num_tokens: int
+
+    @property
+    def stopped_by_itself(self) -> bool:
+        """Whether the model emitted its own end token."""
+        return self.finish_reason == "stop" and self.stop_reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk(Json):
+    """One more token of one lane; `answer` is set with the last one.
+
+    `text` is the whole text so far, decoded from all ids: a later token may change earlier characters.
+    """
+
+    lane: int
+    token_id: int
+    text: str
+    num_tokens: int
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared(Json):
+    """One prompt, answered by each side: ``base`` (raw), ``control`` (base with the style), ``sft``."""
+
+    id: str
+    prompt: str
+    answers: dict[str, Answer]
+    answered: dict[str, bool]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return one flat object with a key for each side."""
+        sides = {side: {**answer.to_dict(), "answered": self.answered[side]} for side, answer in self.answers.items()}
+        return {"id": self.id, "prompt": self.prompt, **sides}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild the value from what `to_dict` made: the sides stand beside ``id`` and ``prompt``."""
+        sides = {name: side for name, side in data.items() if isinstance(side, dict)}
+        answers = {name: Answer.from_dict(side) for name, side in sides.items()}
+        return cls(data["id"], data["prompt"], answers, {name: side["answered"] for name, side in sides.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class SideSummary(Json):
+    """One side over all prompts: shares from 0 to 1, and the mean number of tokens."""
+
+    answered: float
+    stopped_by_itself: float
+    repeats: float
+    mean_tokens: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Json):
+    """A whole comparison. `tokens_per_second` counts all lanes together."""
+
+    num_prompts: int
+    sides: dict[str, SideSummary]
+    tokens_per_second: float
+    seconds: float
+    model: str
+    adapter: str
+    batch_size: int
+    fingerprint: str

@@ -1,0 +1,58 @@
+"""What is in a data set, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from playground.events.values import Json
+
+BINS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # upper ends of the classes of length
+
+
+@dataclass(frozen=True, slots=True)
+class Finding(Json):
+    """Something about the row on `line`."""
+
+    line: int
+    level: Literal["error", "warning"]
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck(Json):
+    """A data set, looked through.
+
+    `lengths` counts rows by length: rows of at most ``BINS[n]`` units, the last entry those beyond. The
+    unit is tokens where there was a tokenizer, else words.
+    """
+
+    name: str
+    container: str
+    shape: str
+    num_rows: int
+    num_sound: int
+    num_turns: int
+    findings: tuple[Finding, ...]
+    unit: str
+    num_units: int
+    num_trained: int
+    longest: int
+    lengths: tuple[int, ...]
+
+    @property
+    def num_errors(self) -> int:
+        """How many rows cannot be trained."""
+        return sum(finding.level == "error" for finding in self.findings)
+
+
+def by_kind(findings: Sequence[Finding]) -> list[tuple[str, str, int, list[Finding]]]:
+    """Return ``(level, kind, count, the first few)`` of each kind, errors first."""
+    tally = Counter((finding.level, finding.kind) for finding in findings)
+    return [
+        (level, kind, count, [f for f in findings if (f.level, f.kind) == (level, kind)][:3])
+        for (level, kind), count in sorted(tally.items(), key=lambda item: (item[0][0] != "error", -item[1]))
+    ]

@@ -1,0 +1,183 @@
+"""A training: the lines of its ``events.jsonl`` and its record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from playground.events.answers import Answer
+from playground.events.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class BaseIdentity(Json):
+    """Which weights a base model has: enough to say whether two runs mean the same one.
+
+    `revision` is the hub's commit hash or a sha256 of the weights; `dtype` is that of the arithmetic.
+    """
+
+    name: str
+    description: str
+    revision: str
+    quantize: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Json):
+    """A line of ``events.jsonl``: the fields of the event plus ``"event": <its name>``."""
+
+    terminal: ClassVar[bool] = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and the event's name."""
+        return {"event": type(self).__name__, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A training begins (`step` 0) or goes on after `step` optimiser steps.
+
+    The three token counts are 0 for a set that is too large to be read beforehand.
+    """
+
+    run: str
+    folder: str
+    model: str
+    data: str
+    quantize: str
+    device: str
+    num_examples: int
+    num_skipped: int
+    num_truncated: int
+    num_tokens: int
+    num_trained_tokens: int
+    num_steps: int
+    trainable_parameters: int
+    step: int
+    seconds_load: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone(Event):
+    """One optimiser step. `loss` is the mean over all trained tokens of the step, in nats."""
+
+    step: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    num_tokens: int
+    tokens_per_second: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepSkipped(Event):
+    """The loss or the gradient was not finite, so the weights were left as they were."""
+
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHalved(Event):
+    """Memory ran out; the same batch is tried again in micro-batches of `micro_batch_size` rows."""
+
+    step: int
+    micro_batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Json):
+    """The adapted model's answer to one of the fixed prompts."""
+
+    prompt: str
+    answer: Answer
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled(Event):
+    """The fixed prompts, answered at `step` by the adapted model, and at step 0 also by the raw base.
+
+    `seconds` counts from the start of the run's process.
+    """
+
+    step: int
+    samples: tuple[Sample, ...]
+    base: tuple[Sample, ...]
+    seconds: float
+
+    @property
+    def all_answered(self) -> bool:
+        """Whether the adapted model answered every prompt."""
+        return all(sample.answered for sample in self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved(Event):
+    """Everything needed to go on from `step` is on disk, complete."""
+
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded(Event):
+    """The one terminal event. `seconds` count only this process; `loss` is the last epoch's mean."""
+
+    terminal: ClassVar[bool] = True
+
+    state: Literal["finished", "stopped", "failed"]
+    reason: str
+    step: int
+    loss: float | None
+    folder: str
+    num_tokens: int
+    tokens_per_second: float
+    seconds_load: float
+    seconds_train: float
+    seconds_sample: float
+    seconds_save: float
+
+
+EVENTS: dict[str, type[Event]] = {
+    cls.__name__: cls for cls in (RunStarted, StepDone, StepSkipped, BatchHalved, Sampled, CheckpointSaved, RunEnded)
+}
+
+
+def event_from_json(line: str) -> Event:
+    """Parse one line of ``events.jsonl``.
+
+    Raises:
+        ValueError: If the line is not the JSON of a known event.
+    """
+    try:
+        data = json.loads(line)
+        return EVENTS[data["event"]].from_dict(data)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not an event: {line[:80]!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord(Json):
+    """``run.json`` in an adapter's folder: what it was trained on, with what, and how it ended."""
+
+    name: str
+    created_at: str
+    state: Literal["running", "finished", "stopped", "failed"]
+    base: BaseIdentity
+    style: str
+    data_name: str
+    data_sha256: str
+    num_examples: int
+    single_turn: bool
+    step: int
+    num_steps: int
+    loss: float | None
+    exact: bool
+    config: dict[str, Any]
+    versions: dict[str, str]
+    num_skipped: int = 0
