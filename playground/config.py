@@ -16,6 +16,11 @@ def _option(default: Any, help: str, **limits: Any) -> Any:
     return field(default=default, metadata={"help": help, **limits})
 
 
+def _auto(kind: type, help: str, **limits: Any) -> Any:
+    """Declare an option that is decided by the plan unless it is given; None stands for that."""
+    return field(default=None, metadata={"help": help, "kind": kind, **limits})
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A training, fully described: the same config on the same machine gives the same adapter."""
@@ -24,16 +29,19 @@ class TrainConfig:
     columns: tuple[str, ...] = _option((), "Read a column under another name, as in prompt=question.", flag="--map")
     skip_bad: bool = _option(False, "Leave out rows that cannot be trained instead of refusing the data.")
     model: str = _option("demo", "Base model: 'demo', a local folder, or a hub id such as hf:org/name.")
-    quantize: str = _option("nf4", "How the frozen base is stored.", choices=("nf4", "none"))
+    quantize: str = _option("auto", "How the frozen base is stored.", choices=("auto", "nf4", "none"))
     style: str = _option(
         "chat", "Prompt style, saved with the adapter.", choices=("chat", "raw", "alpaca", "chatml", "tokenizer")
     )
     train_on: str = _option("all", "Which answers of a conversation carry loss.", choices=("all", "last"))
-    learning_rate: float = _option(5e-4, "Peak learning rate.", above=0.0, most=1.0)
+    learning_rate: float | None = _auto(float, "Peak learning rate.", above=0.0, most=1.0)
     num_train_epochs: int = _option(3, "How often each row is seen.", least=1, most=1000)
-    per_device_train_batch_size: int = _option(8, "Rows per forward pass on each device.", least=1, most=4096)
-    gradient_accumulation_steps: int = _option(1, "Forward passes per update.", least=1, most=4096)
-    max_length: int = _option(1024, "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20)
+    per_device_train_batch_size: int | None = _auto(int, "Rows per forward pass on each device.", least=1, most=4096)
+    gradient_accumulation_steps: int | None = _auto(int, "Forward passes per update.", least=1, most=4096)
+    gradient_checkpointing: str = _option(
+        "auto", "Compute activations twice instead of keeping them.", choices=("auto", "on", "off")
+    )
+    max_length: int | None = _auto(int, "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20)
     lora_r: int = _option(16, "Rank of the adapter.", least=1, most=512)
     lora_alpha: int = _option(
         32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000
@@ -75,11 +83,13 @@ def _problem(f: Field[Any], value: Any) -> str:
     name, limits = f.name, f.metadata
     if "choices" in limits and value not in limits["choices"]:
         return f"{name} must be one of {', '.join(limits['choices'])}, not {value!r}"
+    if value is None and "kind" in limits:
+        return ""
     # Written so that NaN fails: every comparison with it is false.
     if "above" in limits and not limits["above"] < value <= limits["most"]:
         return f"{name} must be above {limits['above']:g} and at most {limits['most']:g}, not {value:g}"
     if "least" in limits and not limits["least"] <= value <= limits["most"]:
         return f"{name} must be between {limits['least']} and {limits['most']}, not {value}"
-    if type(f.default) is int and not isinstance(value, int):
+    if limits.get("kind", type(f.default)) is int and not isinstance(value, int):
         return f"{name} must be a whole number, not {value!r}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -82,6 +83,9 @@ def run(args: Sequence[str]) -> int:
     # Read when transformers is imported: neither belongs between a user's own lines.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # At import, on CPUs with AVX512-BF16, bitsandbytes warns that a kernel from the hub could not be
+    # fetched. Nothing here would use it: on a CPU the weights are dequantised once.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     if not sys.warnoptions:
         import warnings
 

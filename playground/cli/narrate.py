@@ -23,7 +23,7 @@ from playground.events import (
     StepDone,
     StepSkipped,
 )
-from playground.report.words import duration, how_it_ended
+from playground.report.words import duration, how_it_ended, setting
 from playground.text import clean, count, one_line
 
 PLAIN_SECONDS = 10.0  # between two plain lines
@@ -82,7 +82,7 @@ class Narrator:
         """Tell what an event of a training says."""
         match event:
             case RunStarted():
-                self._num_steps = event.num_steps
+                self._num_steps = event.plan.num_steps
                 self._status = Text("answering the sample prompts, then the first step …")
                 self._started(event)
             case StepDone():
@@ -101,18 +101,21 @@ class Narrator:
                 pass
 
     def _started(self, event: RunStarted) -> None:
-        self.line(f"{event.run}: {event.model} on {event.device}", "bold")
+        plan = event.plan
+        self.line(f"{event.run}: {event.model} on {plan.device}", "bold")
         tokens = ", read as they are needed"
-        if event.num_tokens:
-            share = event.num_trained_tokens / event.num_tokens
-            tokens = f", {count(event.num_tokens, 'token')}, {100 * share:.0f} % of them trained (the answers)"
-        self.line(f"{event.data}: {count(event.num_examples, 'row')}{tokens}")
-        if event.num_skipped:
-            self.line(f"{count(event.num_skipped, 'row')} left out because they cannot be trained", "yellow")
-        if event.num_truncated:
-            self.line(f"{count(event.num_truncated, 'row')} longer than max_length were truncated", "yellow")
+        if plan.num_tokens:
+            share = plan.num_trained_tokens / plan.num_tokens
+            tokens = f", {count(plan.num_tokens, 'token')}, {100 * share:.0f} % of them trained (the answers)"
+        self.line(f"{plan.data}: {count(plan.num_examples, 'row')}{tokens}")
+        if plan.num_skipped:
+            self.line(f"{count(plan.num_skipped, 'row')} left out because they cannot be trained", "yellow")
+        for warning in plan.warnings:
+            self.line(f"note: {warning}", "yellow")
         more = f", going on after step {event.step}" if event.step else ""
-        self.line(f"{count(event.num_steps, 'step')}, {count(event.trainable_parameters, 'trainable parameter')}{more}")
+        self.line(f"{count(plan.num_steps, 'step')}, {count(plan.trainable_parameters, 'trainable parameter')}{more}")
+        if plan.choices:
+            self.line("; ".join(f"{c.name} {setting(c.value)} ({c.reason})" for c in plan.choices), "dim")
 
     def _step(self, event: StepDone) -> None:
         left = f" · {duration(event.seconds_left)} left" if event.seconds_left is not None else ""

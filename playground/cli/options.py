@@ -22,7 +22,9 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
         flag = f.metadata.get("flag", "--" + f.name.replace("_", "-"))
         assert f.default is not MISSING
         extra: dict[str, Any] = {"type": type(f.default), "show_default": True}
-        if "choices" in f.metadata:
+        if "kind" in f.metadata:
+            extra = {"type": Auto(f.metadata["kind"]), "show_default": "auto"}
+        elif "choices" in f.metadata:
             extra["type"] = click.Choice(f.metadata["choices"])
         elif isinstance(f.default, bool):
             extra = {"is_flag": True}
@@ -30,6 +32,18 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
             extra = {"multiple": True, "metavar": "NAME=COLUMN"}
         function = click.option(flag, f.name, default=f.default, help=f.metadata["help"], **extra)(function)
     return function
+
+
+class Auto(click.ParamType[Any]):
+    """A number, or ``auto`` for what the plan decides."""
+
+    def __init__(self, kind: type) -> None:
+        self.name = f"{'number' if kind is float else 'integer'}|auto"
+        self._kind = click.FLOAT if kind is float else click.INT
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or None for ``auto``."""
+        return None if value == "auto" else self._kind.convert(value, param, ctx)
 
 
 def typed(ctx: click.Context) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import click
 from playground import paths
 from playground.cli.options import config_options, interruptible, typed
 from playground.config import TrainConfig
-from playground.errors import UsageError
+from playground.errors import EnvironmentFault, UsageError
 from playground.events import Event, RunEnded
 
 
@@ -22,10 +23,21 @@ from playground.events import Event, RunEnded
     "--adapters-dir", metavar="DIR", help="Folder for new adapters. [default: ./adapters, or your data folder]"
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped; it keeps its own options.")
+@click.option("--dry-run", is_flag=True, help="Print the plan (steps, memory, time) and train nothing.")
+@click.option("--force", is_flag=True, help="Train even if the plan says that memory will not suffice.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as JSON lines to standard output.")
 @click.pass_context
 def train(
-    ctx: click.Context, /, name: str | None, adapters_dir: str | None, resume: str | None, as_json: bool, **options: Any
+    ctx: click.Context,
+    /,
+    *,
+    name: str | None,
+    adapters_dir: str | None,
+    resume: str | None,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+    **options: Any,
 ) -> int:
     """Fine-tune a base model with QLoRA and keep the adapter.
 
@@ -41,15 +53,23 @@ def train(
             raise UsageError("--name and --resume do not go together.", "A resumed run keeps its name.")
     else:
         config = TrainConfig(**options)
+        if dry_run:
+            return _dry_run(config, as_json=as_json)
         run = paths.check_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
         folder = home / run
         if (folder / "run.json").exists():
             raise UsageError(f"There is a run {run} already.", f"Choose another --name, or go on with --resume {run}.")
-    return run_training(config, folder, as_json=as_json, resume=resume is not None)
+    return run_training(config, folder, as_json=as_json, resume=resume is not None, force=force)
 
 
 def run_training(
-    config: TrainConfig, folder: Path, *, as_json: bool = False, resume: bool = False, until_answered: bool = False
+    config: TrainConfig,
+    folder: Path,
+    *,
+    as_json: bool = False,
+    resume: bool = False,
+    until_answered: bool = False,
+    force: bool = False,
 ) -> int:
     """Train with narration; return the exit code."""
     from playground.cli.narrate import Narrator
@@ -62,8 +82,9 @@ def run_training(
         if config.model == "demo":
             _show_licence(narrator)
         for event in events(
-            config, folder, resume=resume, until_answered=until_answered, stop=interrupt, progress=narrator.progress
-        ):
+            config, folder, resume=resume, until_answered=until_answered, force=force, stop=interrupt,
+            progress=narrator.progress,
+        ):  # fmt: skip
             last = event
             if as_json:
                 click.echo(event.to_json())
@@ -71,6 +92,25 @@ def run_training(
         if isinstance(last, RunEnded) and last.state != "failed" and not until_answered:
             narrator.line(f"look at it: sft-playground --compare prompts.txt --adapter {folder.name}")
     return interrupt.exit_code
+
+
+def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
+    from rich.console import Console
+
+    from playground.cli.narrate import Narrator
+    from playground.report.plan import plan as report
+
+    with Narrator() as narrator:
+        narrator.progress("starting PyTorch", 0.0)
+        from playground.training.session import plan_training
+
+        plan = plan_training(config, narrator.progress).plan
+    if as_json:
+        click.echo(plan.to_json())
+    else:
+        width = None if sys.stdout.isatty() else 120
+        Console(highlight=False, markup=False, emoji=False, width=width).print(report(plan))
+    return 0 if plan.fits else EnvironmentFault.exit_code
 
 
 def _recorded(folder: Path, typed_options: dict[str, Any]) -> TrainConfig:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from playground.events.answers import Answer
+from playground.events.plans import Plan
 from playground.events.values import Json
 
 
@@ -37,24 +38,12 @@ class Event(Json):
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """A training begins (`step` 0) or goes on after `step` optimiser steps.
-
-    The three token counts are 0 for a set that is too large to be read beforehand.
-    """
+    """A training begins (`step` 0) or goes on after `step` optimiser steps; `model` describes its base."""
 
     run: str
     folder: str
     model: str
-    data: str
-    quantize: str
-    device: str
-    num_examples: int
-    num_skipped: int
-    num_truncated: int
-    num_tokens: int
-    num_trained_tokens: int
-    num_steps: int
-    trainable_parameters: int
+    plan: Plan
     step: int
     seconds_load: float
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -23,6 +25,7 @@ def load_tokenizer(name: str, progress: Progress = lambda stage, share: None) ->
     return open_tokenizer(source.resolve(name, progress))
 
 
+@lru_cache(maxsize=1)  # the plan and the model want the same one, and a large one takes a second
 def open_tokenizer(where: Source) -> tuple[PreTrainedTokenizerBase, int]:
     """Return the tokenizer of a model whose place is known, and its end token; see `load_tokenizer`."""
     try:

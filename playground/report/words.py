@@ -25,6 +25,18 @@ def duration(seconds: float) -> str:
     return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60} s"
 
 
+def gigabytes(number: int) -> str:
+    """Return ``"2.71 GB"`` of so many bytes; below a gigabyte ``"153 MB"``."""
+    return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
+def setting(value: object) -> str:
+    """Return a setting's value as a user would type it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def percent(share: float) -> str:
     """Return ``"92 %"``."""
     return f"{100 * share:.0f} %"

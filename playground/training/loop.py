@@ -29,15 +29,18 @@ from playground.events import (
 )
 from playground.models.adapters import read_record
 from playground.models.demo import Progress
+from playground.training import speed
 from playground.training.checkpoint import disk_fault, newest_checkpoint, save_checkpoint
 from playground.training.clock import Clock
+from playground.training.plan import require_room
 from playground.training.record import RunFolder
 from playground.training.schedule import learning_rate
-from playground.training.session import Session, check_resumable, prepare
+from playground.training.session import Session, check_resumable, plan_training, prepare
 
 CHECKPOINT_SECONDS = 60.0
 SAMPLINGS = 7  # a run is sampled about this often after step 0
 MAX_SKIPPED = 3
+TRUSTED_STEPS = 5  # a shorter run says little about speed
 
 
 def train(
@@ -46,6 +49,7 @@ def train(
     *,
     resume: bool = False,
     until_answered: bool = False,
+    force: bool = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda stage, share: None,
 ) -> Iterator[Event]:
@@ -59,6 +63,7 @@ def train(
         config: What to train. On resuming it must be the run's own.
         folder: Made here, once data and model are found sound.
         resume: Go on from the folder's newest checkpoint.
+        force: Begin even if the plan says that memory will not suffice.
         until_answered: Stop after the first sampling at which every fixed prompt is answered.
         stop: Asked at each step; the run then saves everything and ends as ``stopped``.
         progress: Called while the model loads.
@@ -69,7 +74,10 @@ def train(
     clock = Clock()
     if resume and read_record(folder) is None:
         raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
-    session = prepare(config, progress)
+    planned = plan_training(config, progress)
+    if not force:
+        require_room(planned.plan)
+    session = prepare(config, progress, planned)
     run = RunFolder(folder) if session.ranks.is_main else None
     try:
         for event in _run(session, run, folder, clock, resume=resume, until_answered=until_answered, stop=stop):
@@ -129,7 +137,12 @@ def _run(
         if outcome == "stopped" and not fresh:
             yield from _save(session, run, clock)
         record = _write_end(session, run, record, outcome, sampled)
-        yield clock.ended(outcome, reason, state, folder)
+        ended = clock.ended(outcome, reason, state, folder)
+        if run is not None and state.step >= TRUSTED_STEPS:
+            speed.remember(
+                session.base.identity.name, session.plan.quantize, session.base.device, ended.tokens_per_second
+            )
+        yield ended
     except (PlaygroundError, OSError) as error:
         reason = error.message if isinstance(error, PlaygroundError) else disk_fault(error, folder).message
         _mark_failed(session, run, record)
@@ -151,22 +164,11 @@ def _begin(session: Session, folder: Path, resume: bool) -> RunRecord:
 
 
 def _started(session: Session, record: RunRecord, folder: Path) -> RunStarted:
-    # The rows of a large set are encoded when their turn comes; its tokens are not counted beforehand.
-    counted = session.rows if session.dataset.is_whole else ()
     return RunStarted(
         run=record.name,
         folder=str(folder),
         model=session.base.identity.description,
-        data=f"{record.data_name} ({session.dataset.container}, {session.dataset.shape})",
-        quantize=session.config.quantize,
-        device=str(session.base.device),
-        num_examples=len(session.rows),
-        num_skipped=len(session.dataset.skipped),
-        num_truncated=sum(row.truncated for row in counted),
-        num_tokens=sum(len(row.input_ids) for row in counted),
-        num_trained_tokens=sum(row.num_trained for row in counted),
-        num_steps=session.num_steps,
-        trainable_parameters=sum(parameter.numel() for parameter in session.parameters),
+        plan=session.plan,
         step=session.state.step,
         seconds_load=round(session.seconds_load, 3),
     )
@@ -177,7 +179,7 @@ def _step(session: Session, clock: Clock) -> Iterator[Event]:
     config, state, ranks = session.config, session.state, session.ranks
     rows = [session.rows[index] for index in session.batch(state.step)]
     num_trained = sum(label != IGNORE_INDEX for row in rows for label in row.labels[1:])
-    rate = learning_rate(state.step, session.num_steps, config.learning_rate, config.warmup_ratio)
+    rate = learning_rate(state.step, session.num_steps, session.plan.learning_rate, config.warmup_ratio)
     parameters = session.parameters
     with clock.training():
         while (loss_sum := _gradients(session, rows, num_trained)) is None:

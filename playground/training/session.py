@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from peft import PeftModel
@@ -13,26 +13,26 @@ from safetensors.torch import load, save
 
 from playground.config import TrainConfig
 from playground.data.answered import answered
-from playground.data.encode import Encoded, Encoder, encode_all
+from playground.data.encode import Encoded, Encoder
 from playground.data.examples import Dataset, Turn, read_dataset
 from playground.data.order import Order
 from playground.data.prompts import as_prompt
-from playground.data.styles import get_style
 from playground.errors import UsageError
-from playground.events import RunRecord, Sample, Sampled
+from playground.events import Plan, RunRecord, Sample, Sampled
 from playground.inference.engine import Engine, Lane, Sampling, styled_lane
-from playground.models import lora
+from playground.models import lora, source
 from playground.models.demo import Progress
 from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
 from playground.models.lanes import Row
 from playground.models.load import Base, load_base, pick_device
+from playground.models.tokenizer import open_tokenizer
 from playground.training.checkpoint import TrainState, optimizer_bytes, restore_optimizer
 from playground.training.loss import SupervisedLoss
+from playground.training.plan import CPU_TOKENS_AT_ONCE, Planned, make_plan
 from playground.training.ranks import Ranks
 from playground.training.record import now, versions
 
-CPU_TOKENS_AT_ONCE = 160
 ADAPTER = "default"  # PEFT saves an adapter of another name into a folder of its own
 
 
@@ -41,6 +41,7 @@ class Session:
     """A training that is ready to step."""
 
     config: TrainConfig
+    plan: Plan
     dataset: Dataset
     base: Base
     model: PeftModel
@@ -131,47 +132,73 @@ class Session:
             num_steps=self.num_steps,
             loss=None,
             exact=True,
-            config=self.config.to_dict(),
+            config=resolved(self.config, self.plan).to_dict(),
             versions=versions(),
         )
 
 
-def prepare(config: TrainConfig, progress: Progress) -> Session:
-    """Read and check the data, then load the base and put a fresh adapter on it.
+def resolved(config: TrainConfig, plan: Plan) -> TrainConfig:
+    """Return `config` with everything that was left to the plan written out."""
+    return replace(
+        config,
+        quantize=plan.quantize,
+        learning_rate=plan.learning_rate,
+        max_length=plan.max_length,
+        per_device_train_batch_size=plan.per_device_train_batch_size,
+        gradient_accumulation_steps=plan.gradient_accumulation_steps,
+        gradient_checkpointing="on" if plan.gradient_checkpointing else "off",
+    )
+
+
+def plan_training(config: TrainConfig, progress: Progress) -> Planned:
+    """Read and check the data and plan the training; the weights stay where they are.
+
+    Raises:
+        PlaygroundError: For any problem with data or model.
+    """
+    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+    where = source.resolve(config.model, progress)
+    tokenizer, end = open_tokenizer(where)
+    progress("encoding the data", 0.0)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    return make_plan(config, dataset, where, tokenizer=tokenizer, end_token_id=end, device=pick_device(), world=world)
+
+
+def prepare(config: TrainConfig, progress: Progress, planned: Planned | None = None) -> Session:
+    """Load the base of a plan, by default of a new one, and put a fresh adapter on it.
 
     Raises:
         PlaygroundError: For any problem with data, model or machine, before anything is written.
     """
     begun = time.monotonic()
-    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+    planned = planned or plan_training(config, progress)
+    plan = planned.plan
     device = pick_device()
     ranks = Ranks(device)
-    base = load_base(config.model, config.quantize, progress, device)
-    progress("encoding the data", 0.0)
-    style = get_style(config.style, base.tokenizer)
-    encoder = Encoder(base.tokenizer, style, base.end_token_id, config.max_length, config.train_on)
-    rows, dataset = encode_all(encoder, dataset, skip_bad=config.skip_bad)
-    batch_size = config.per_device_train_batch_size * config.gradient_accumulation_steps * ranks.world
+    base = load_base(config.model, plan.quantize, progress, device)
     fingerprint = Fingerprint(base)
     model = lora.attach_new(base, config.lora_r, config.lora_alpha, config.seed)
     model.train()
+    if plan.gradient_checkpointing:
+        base.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=0.0, fused=True)
+    optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=0.0, fused=True)
     return Session(
         config=config,
-        dataset=dataset,
+        plan=plan,
+        dataset=planned.dataset,
         base=base,
         model=model,
-        encoder=encoder,
-        rows=rows,
-        order=Order(len(rows), dataset.sha256, config.seed, batch_size),
+        encoder=planned.encoder,
+        rows=planned.rows,
+        order=planned.order,
         loss=SupervisedLoss(backbone(base.model), base.head),
         optimizer=optimizer,
         ranks=ranks,
-        state=TrainState(micro_batch_size=config.per_device_train_batch_size),
+        state=TrainState(micro_batch_size=plan.per_device_train_batch_size),
         engine=Engine(base, model, fingerprint),
         seconds_load=time.monotonic() - begun,
     )

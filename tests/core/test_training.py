@@ -76,7 +76,7 @@ def test_the_events_tell_the_run_and_stand_in_its_log(tiny_folder, rows_file, tm
     events = list(train(config(tiny_folder("llama"), data), tmp_path / "run"))
     started, ended = events[0], events[-1]
     assert isinstance(started, RunStarted) and isinstance(ended, RunEnded)
-    assert (started.num_examples, started.num_steps, ended.step, ended.state) == (10, 6, 6, "finished")
+    assert (started.plan.num_examples, started.plan.num_steps, ended.step, ended.state) == (10, 6, 6, "finished")
     assert isinstance(events[1], Sampled) and events[1].step == 0 and events[1].base
     assert sum(e.terminal for e in events) == 1
     logged = [event_from_json(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
@@ -84,7 +84,7 @@ def test_the_events_tell_the_run_and_stand_in_its_log(tiny_folder, rows_file, tm
     record = read_record(tmp_path / "run")
     assert record.data_sha256 == hashlib.sha256(data.read_bytes()).hexdigest()
     assert record.state == "finished" and record.style == "chat" and record.config["lora_r"] == 4
-    assert ended.num_tokens == 2 * started.num_tokens
+    assert ended.num_tokens == 2 * started.plan.num_tokens
 
 
 def test_loss_falls_and_only_the_adapter_changes(tiny_folder, rows_file, tmp_path):

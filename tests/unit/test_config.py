@@ -9,13 +9,14 @@ from playground.errors import UsageError
 
 # Field, values at the limits that are fine, values that are refused.
 LIMITS = [
-    ("quantize", ["nf4", "none"], ["int8", "", "NF4"]),
+    ("quantize", ["auto", "nf4", "none"], ["int8", "", "NF4"]),
     ("style", ["chat"], ["vicuna", ""]),
     ("train_on", ["all", "last"], ["first"]),
     ("learning_rate", [1e-12, 1.0], [0.0, -1e-4, 1.01, math.nan, math.inf, -math.inf]),
     ("num_train_epochs", [1, 1000], [0, -1, 1001, math.nan, math.inf, 2.5]),
     ("per_device_train_batch_size", [1, 4096], [0, 4097, math.nan]),
     ("gradient_accumulation_steps", [1, 4096], [0, 4097, math.nan]),
+    ("gradient_checkpointing", ["auto", "on", "off"], ["yes", ""]),
     ("max_length", [8, 1 << 20], [7, (1 << 20) + 1, math.inf]),
     ("lora_r", [1, 512], [0, 513, math.nan]),
     ("lora_alpha", [1, 10_000], [0, 10_001, math.inf]),

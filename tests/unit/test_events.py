@@ -13,6 +13,7 @@ from playground.events import (
     Answer,
     BaseIdentity,
     CheckpointSaved,
+    Choice,
     Chunk,
     Compared,
     Event,
@@ -28,6 +29,7 @@ from playground.events import (
 
 ANSWER = Answer('Paris\n\u2028\u001b[31m é 🙂 \\ "', "stop", None, 5)
 CUT = Answer("Paris", "stop", "\nUser:", 7)
+st.register_type_strategy(Choice, st.builds(Choice, st.text(), st.none() | st.integers() | st.text(), st.text()))
 any_event = st.one_of([st.from_type(cls) for cls in EVENTS.values()])
 
 

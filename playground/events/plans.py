@@ -1,0 +1,62 @@
+"""A training before it begins: what it will do, what it needs, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from playground.events.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Choice(Json):
+    """A setting that was left to the program, and why it is what it is."""
+
+    name: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Json):
+    """A training, fully decided.
+
+    `memory` maps each part to bytes; `free` is what there is for all of them. `seconds` is None while
+    this machine's speed with this model is unknown. `nearest` names the smallest change that would
+    fit, where this does not.
+    """
+
+    model: str
+    data: str
+    device: str
+    num_examples: int
+    num_skipped: int
+    num_truncated: int
+    num_tokens: int
+    num_trained_tokens: int
+    longest: int
+    num_steps: int
+    trainable_parameters: int
+    parameters: int
+    quantize: str
+    learning_rate: float
+    max_length: int
+    per_device_train_batch_size: int
+    gradient_accumulation_steps: int
+    gradient_checkpointing: bool
+    choices: tuple[Choice, ...]
+    memory: dict[str, int]
+    free: int
+    seconds: float | None
+    warnings: tuple[str, ...]
+    nearest: str
+
+    @property
+    def needed(self) -> int:
+        """Bytes of all parts together."""
+        return sum(self.memory.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it."""
+        return self.needed <= self.free

@@ -1,0 +1,129 @@
+"""How large a model is and what a training step keeps for its backward pass, found without its weights.
+
+The model is built on the ``meta`` device, where tensors have shapes but no content, with a LoRA adapter on
+it, and a forward pass is recorded: the tensors that autograd saves are those that a real step will save,
+whatever the architecture. It takes half a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+
+from playground.models.head import backbone
+
+PROBE = 64  # tokens
+_ATTENTION = "shapes_only"
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Numbers of a model with an adapter.
+
+    Attributes:
+        linear_parameters: Weights of the linear layers that are quantised and adapted.
+        other_parameters: Embedding, head and norms, which keep their dtype.
+        largest_linear: Weights of the largest such layer.
+        adapter_parameters: Trained parameters.
+        saved_bytes: Kept for the backward pass, a token, without gradient checkpointing.
+        checkpointed_bytes: The same with it.
+        layers: Number of layers.
+        hidden: Width of the hidden state.
+        vocabulary: Rows of the head.
+    """
+
+    linear_parameters: int
+    other_parameters: int
+    largest_linear: int
+    adapter_parameters: int
+    saved_bytes: int
+    checkpointed_bytes: int
+    layers: int
+    hidden: int
+    vocabulary: int
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the base."""
+        return self.linear_parameters + self.other_parameters
+
+
+def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Footprint:
+    """Measure the model of `config`.
+
+    Args:
+        config: The model's config.
+        dtype: Of the arithmetic.
+        lora_r: The adapter's rank.
+    """
+    AttentionInterface.register(_ATTENTION, _attend)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=_ATTENTION)
+        model.requires_grad_(False)
+        head = model.get_output_embeddings()
+        linear = [m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+        whole = sum(parameter.numel() for parameter in model.parameters())
+        adapter = LoraConfig(r=lora_r, target_modules="all-linear", task_type="CAUSAL_LM")
+        adapted = get_peft_model(model, adapter)
+        adapted.train()
+        saved = _saved(model)
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpointed = _saved(model)
+    text: Any = config.get_text_config()
+    return Footprint(
+        linear_parameters=sum(linear),
+        other_parameters=whole - sum(linear),
+        largest_linear=max(linear),
+        adapter_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
+        saved_bytes=saved // PROBE,
+        checkpointed_bytes=checkpointed // PROBE,
+        layers=text.num_hidden_layers,
+        hidden=text.hidden_size,
+        vocabulary=head.weight.shape[0],
+    )
+
+
+def _saved(model: PreTrainedModel) -> int:
+    """Return the bytes that a forward pass over `PROBE` tokens keeps, parameters not counted."""
+    own = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if (key := tensor.untyped_storage()._cdata) not in own:
+            kept[key] = tensor  # alive, so that no other tensor can take its place
+        return tensor
+
+    decoder = backbone(model)
+    ids = torch.zeros((1, PROBE), dtype=torch.long)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        decoder(input_ids=ids, use_cache=False)
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+class _Attention(torch.autograd.Function):
+    """Keeps what a fused attention kernel keeps: its inputs, its output, a number for each query."""
+
+    @staticmethod
+    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        output = torch.empty_like(query)
+        ctx.save_for_backward(query, key, value, output, query.new_empty(query.shape[:-1], dtype=torch.float32))
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return grads * 3
+
+
+def _attend(
+    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
+) -> tuple[torch.Tensor, None]:
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:  # padded batches take a mask, and with a mask keys and values are repeated
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    output: torch.Tensor = _Attention.apply(query, key, value)  # type: ignore[no-untyped-call]
+    return output.transpose(1, 2).contiguous(), None

@@ -1,0 +1,273 @@
+"""The plan: what a training will do and need, found before the weights are loaded.
+
+Settings on ``auto`` are decided here, each with its reason. A training that cannot fit is refused with
+the nearest one that would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import TypeVar
+
+import torch
+from transformers import AutoConfig, PreTrainedTokenizerBase
+
+from playground.config import TrainConfig
+from playground.data.batches import micro_batches
+from playground.data.encode import Encoded, Encoder, encode_all
+from playground.data.examples import Dataset
+from playground.data.order import Order
+from playground.data.styles import get_style
+from playground.errors import EnvironmentFault
+from playground.events import Choice, Plan
+from playground.models.footprint import Footprint, footprint
+from playground.models.load import compute_dtype
+from playground.models.memory import free_memory
+from playground.models.source import Source
+from playground.report.words import gigabytes
+from playground.training import speed
+from playground.training.loss import CHUNK_BYTES
+
+T = TypeVar("T")
+CPU_TOKENS_AT_ONCE = 160
+EFFECTIVE_BATCH = 8
+LONGEST_AUTO = 2048
+SMALL = 1_000_000_000
+# NF4: half a byte, and double quantisation's constants: 8 bits a block of 64, 32 bits for 256 of them.
+NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+ADAPTER_BYTES = 16  # float32 weight, gradient and AdamW's two moments
+SLACK = 0.05  # of everything: what allocators keep between their blocks
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what was read and encoded to make it."""
+
+    plan: Plan
+    dataset: Dataset
+    encoder: Encoder
+    rows: Sequence[Encoded]
+    order: Order
+
+
+def make_plan(
+    config: TrainConfig,
+    dataset: Dataset,
+    where: Source,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    end_token_id: int,
+    device: torch.device,
+    world: int = 1,
+) -> Planned:
+    """Decide what `config` leaves open and work out steps, memory and time.
+
+    Args:
+        config: What to train.
+        dataset: The examples.
+        where: The base model's place.
+        tokenizer: Its tokenizer.
+        end_token_id: The token that ends its texts.
+        device: Where it will be trained.
+        world: Number of processes that share a step.
+
+    Raises:
+        InputError: If a row trains nothing, or the style does not suit the model.
+    """
+    choices: list[Choice] = []
+
+    def decide(name: str, value: T, reason: str) -> T:
+        choices.append(Choice(name, value, reason))
+        return value
+
+    model = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
+    context = int(getattr(model.get_text_config(), "max_position_embeddings", LONGEST_AUTO))
+    quantize = config.quantize
+    if quantize == "auto":
+        has = find_spec("bitsandbytes") is not None
+        quantize = decide("quantize", "nf4" if has else "none", "QLoRA" if has else "bitsandbytes is not installed")
+    max_length = config.max_length or min(context, LONGEST_AUTO)
+    style = get_style(config.style, tokenizer)
+    encoder = Encoder(tokenizer, style, end_token_id, max_length, config.train_on)
+    rows, dataset = encode_all(encoder, dataset, skip_bad=config.skip_bad)
+    counted = rows if dataset.is_whole else ()
+    longest = max((len(row.input_ids) for row in counted), default=max_length)
+    truncated = sum(row.truncated for row in counted)
+    if config.max_length is None:
+        known = f"the longest row has {longest:,} tokens" if counted else "rows are read as they are needed"
+        decide("max_length", max_length, known)
+    size = footprint(model, compute_dtype(device), config.lora_r)
+    rate = config.learning_rate
+    if rate is None:
+        small = size.parameters < SMALL
+        rate = decide("learning_rate", 5e-4 if small else 2e-4, f"{'below' if small else 'from'} 1 billion parameters")
+    free = free_memory(device)
+
+    def memory(rows_at_once: int, checkpointing: bool) -> dict[str, int]:
+        return memory_by_part(
+            size, quantize, device,
+            rows_at_once=rows_at_once, longest=longest, rows=counted, checkpointing=checkpointing,
+        )  # fmt: skip
+
+    def fits(rows_at_once: int, checkpointing: bool) -> bool:
+        return sum(memory(rows_at_once, checkpointing).values()) <= free
+
+    micro, checkpointing = config.per_device_train_batch_size, config.gradient_checkpointing == "on"
+    wanted = (micro,) if micro else tuple(n for n in (8, 4, 2, 1) if n <= max(1, len(rows)))
+    modes = (checkpointing,) if config.gradient_checkpointing != "auto" else (False, True)
+    options = [(rows_at_once, mode) for mode in modes for rows_at_once in wanted]
+    chosen = next((option for option in options if fits(*option)), options[-1])
+    tight = chosen != options[0]
+    if micro is None:
+        micro = decide("per_device_train_batch_size", chosen[0], "what fits" if tight else "rows of an update")
+    if config.gradient_checkpointing == "auto":
+        checkpointing = decide(
+            "gradient_checkpointing", chosen[1], "memory is tight" if chosen[1] else "memory suffices"
+        )
+    accumulation = config.gradient_accumulation_steps
+    if accumulation is None:
+        free_choice = config.per_device_train_batch_size is None
+        accumulation = max(1, EFFECTIVE_BATCH // (micro * world)) if free_choice else 1
+        decide("gradient_accumulation_steps", accumulation, f"{micro * accumulation * world} rows an update")
+    order = Order(len(rows), dataset.sha256, config.seed, micro * accumulation * world)
+    num_steps = order.steps_per_epoch * config.num_train_epochs
+    num_tokens = sum(len(row.input_ids) for row in counted)
+    pace = speed.last(where.name, quantize, device)
+    needed = memory(micro, checkpointing)
+    plan = Plan(
+        model=where.name,
+        data=f"{dataset.name} ({dataset.container}, {dataset.shape})",
+        device=str(device),
+        num_examples=len(rows),
+        num_skipped=len(dataset.skipped),
+        num_truncated=truncated,
+        num_tokens=num_tokens,
+        num_trained_tokens=sum(row.num_trained for row in counted),
+        longest=longest,
+        num_steps=num_steps,
+        trainable_parameters=size.adapter_parameters,
+        parameters=size.parameters,
+        quantize=quantize,
+        learning_rate=rate,
+        max_length=max_length,
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulation,
+        gradient_checkpointing=checkpointing,
+        choices=tuple(choices),
+        memory=needed,
+        free=free,
+        seconds=num_tokens * config.num_train_epochs / (pace * world) if pace and num_tokens else None,
+        warnings=_warnings(encoder, end_token_id, truncated, len(rows)),
+        nearest="",
+    )
+    if not plan.fits:
+        plan = replace(plan, nearest=_nearest(size, plan, device, counted))
+    return Planned(plan, dataset, encoder, rows, order)
+
+
+def require_room(plan: Plan) -> None:
+    """Refuse a plan that does not fit.
+
+    Raises:
+        EnvironmentFault: With the nearest plan that would.
+    """
+    if plan.fits:
+        return
+    way = (
+        f"This would fit: {plan.nearest}." if plan.nearest else "No smaller setting would fit; choose a smaller model."
+    )
+    raise EnvironmentFault(
+        f"This training needs about {gigabytes(plan.needed)} and {gigabytes(plan.free)} are free on {plan.device}.",
+        f"{way} --force tries all the same.",
+    )
+
+
+def memory_by_part(
+    size: Footprint,
+    quantize: str,
+    device: torch.device,
+    *,
+    rows_at_once: int,
+    longest: int,
+    rows: Sequence[Encoded],
+    checkpointing: bool,
+) -> dict[str, int]:
+    """Return the bytes of each part of a training at its peak.
+
+    On a CPU the base is dense float32 and a step is cut into pieces of `CPU_TOKENS_AT_ONCE`; on a GPU
+    the base stays packed and a micro-batch goes through whole.
+    """
+    cpu = device.type == "cpu"
+    wide = 4 if cpu else 2
+    linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
+    tokens = rows_at_once * longest
+    if cpu:
+        tokens = min(tokens, max(_largest_piece(rows, rows_at_once), min(CPU_TOKENS_AT_ONCE, tokens)))
+    activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)
+    if checkpointing:  # one layer at a time is computed again
+        activations += tokens * size.saved_bytes // size.layers
+    activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
+    chunk = min(max(1, CHUNK_BYTES // (4 * size.vocabulary)), tokens) * size.vocabulary * 4
+    parts = {
+        "weights": int(size.linear_parameters * linear + size.other_parameters * wide),
+        "adapter and optimizer": size.adapter_parameters * ADAPTER_BYTES,
+        "activations": activations,
+        # A chunk of logits and, on a GPU, its copy in the dtype of the head and the passes over it.
+        "logits": chunk if cpu else 3 * chunk,
+        # On a CPU the int8 copy of the head that sampling uses; on a GPU the layer being dequantised.
+        "overhead": size.vocabulary * size.hidden if cpu else 2 * size.largest_linear,
+    }
+    parts["overhead"] += int(SLACK * sum(parts.values()))
+    return parts
+
+
+def _largest_piece(rows: Sequence[Encoded], rows_at_once: int) -> int:
+    """Return the tokens of the largest piece that a step can be cut into: that of its longest rows."""
+    lengths = sorted((len(row.input_ids) for row in rows), reverse=True)[:rows_at_once]
+    pieces = micro_batches(lengths, rows_at_once, CPU_TOKENS_AT_ONCE)
+    return max((len(piece) * lengths[piece[0]] for piece in pieces), default=CPU_TOKENS_AT_ONCE)
+
+
+def _nearest(size: Footprint, plan: Plan, device: torch.device, rows: Sequence[Encoded]) -> str:
+    """Return the options of the smallest change to `plan` that fits, or nothing."""
+    quantizations = dict.fromkeys((plan.quantize, "nf4"))
+    lengths = [plan.longest, *(n for n in (2048, 1024, 512, 256, 128) if n < plan.longest)]
+    sizes = [n for n in (plan.per_device_train_batch_size, 8, 4, 2, 1) if n <= plan.per_device_train_batch_size]
+    for longest in lengths:
+        cut = [row for row in rows if len(row.input_ids) <= longest]
+        for quantize in quantizations:
+            for checkpointing in (plan.gradient_checkpointing, True):
+                for micro in sizes:
+                    parts = memory_by_part(
+                        size, quantize, device,
+                        rows_at_once=micro, longest=longest, rows=cut, checkpointing=checkpointing,
+                    )  # fmt: skip
+                    if sum(parts.values()) <= plan.free:
+                        return " ".join(
+                            option
+                            for option, changed in (
+                                (f"--max-length {longest}", longest != plan.longest),
+                                (f"--quantize {quantize}", quantize != plan.quantize),
+                                ("--gradient-checkpointing on", checkpointing != plan.gradient_checkpointing),
+                                (f"--per-device-train-batch-size {micro}", micro != plan.per_device_train_batch_size),
+                            )
+                            if changed
+                        )
+    return ""
+
+
+def _warnings(encoder: Encoder, end_token_id: int, truncated: int, num_rows: int) -> tuple[str, ...]:
+    found = []
+    if encoder.end_token_id != end_token_id:
+        token = encoder.tokenizer.convert_ids_to_tokens(encoder.end_token_id)
+        found.append(
+            f"the style {encoder.style.name} ends an answer with {token}, a token that a base model may never have seen"
+            " and whose row LoRA does not train; --style chat ends in the model's own end token"
+        )
+    if truncated:
+        found.append(
+            f"{truncated:,} of {num_rows:,} rows are longer than max_length {encoder.max_length:,} and are cut"
+        )
+    return tuple(found)

@@ -1,0 +1,39 @@
+"""How fast this machine trained a model last time: the one thing a plan cannot work out."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from playground import paths
+from playground.training.checkpoint import replace_file
+
+
+def last(model: str, quantize: str, device: torch.device) -> float | None:
+    """Return tokens/s of the last training of `model` here, or None."""
+    found = _read().get(_key(model, quantize, device))
+    return float(found) if isinstance(found, int | float) and found > 0 else None
+
+
+def remember(model: str, quantize: str, device: torch.device, tokens_per_second: float) -> None:
+    """Keep a run's speed for the next plan. A cache that cannot be written is no reason to fail."""
+    path = paths.cache_dir() / "speed.json"
+    values = _read() | {_key(model, quantize, device): round(tokens_per_second, 1)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, json.dumps(values, indent=1).encode())
+    except OSError:
+        return
+
+
+def _key(model: str, quantize: str, device: torch.device) -> str:
+    return f"{model} {quantize} {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}"
+
+
+def _read() -> dict[str, object]:
+    try:
+        values = json.loads((paths.cache_dir() / "speed.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

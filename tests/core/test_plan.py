@@ -1,0 +1,138 @@
+"""The plan: what it decides, what it measures, what it refuses."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from playground.config import TrainConfig
+from playground.errors import EnvironmentFault
+from playground.events import RunStarted, StepDone
+from playground.models.footprint import footprint
+from playground.training import plan as planning
+from playground.training import speed
+from playground.training.loop import train
+from playground.training.session import plan_training, resolved
+
+
+def planned(folder, data, **options):
+    return plan_training(TrainConfig(model=str(folder), data=str(data), lora_r=4, **options), lambda *a: None)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_the_saved_bytes_are_those_of_a_real_forward_pass(tiny_folder, name, rows):
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder(name), dtype=torch.float32, attn_implementation="sdpa")
+    model.requires_grad_(False)
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    adapted.train()
+    own = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
+    kept = {}
+
+    def keep(tensor):
+        if (key := tensor.untyped_storage().data_ptr()) not in own:
+            kept[key] = tensor
+        return tensor
+
+    ids, mask = torch.ones((rows, 64), dtype=torch.long), torch.ones((rows, 64), dtype=torch.long)
+    mask[:, -3:] = 0
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = model.model(input_ids=ids, attention_mask=mask, use_cache=False)
+    real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) / ids.numel()
+    size = footprint(AutoConfig.from_pretrained(tiny_folder(name)), torch.float32, 4)
+    assert size.saved_bytes == pytest.approx(real, rel=0.1)
+    assert size.adapter_parameters == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert size.parameters == sum(p.numel() for n, p in adapted.named_parameters() if "lora_" not in n)
+    assert size.checkpointed_bytes < size.saved_bytes / 4
+    del output
+
+
+def test_what_is_left_open_is_decided_with_reasons(tiny_folder, rows_file):
+    made = planned(tiny_folder("llama"), rows_file(20)).plan
+    assert (made.quantize, made.learning_rate, made.max_length) == ("nf4", 5e-4, 512)
+    assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (8, 1)
+    assert not made.gradient_checkpointing
+    assert {choice.name for choice in made.choices} == {
+        "quantize", "learning_rate", "max_length", "per_device_train_batch_size", "gradient_accumulation_steps",
+        "gradient_checkpointing",
+    }  # fmt: skip
+    assert all(choice.reason for choice in made.choices)
+    assert made.num_steps == 9 and made.fits
+
+
+def test_what_is_said_stays_as_said(tiny_folder, rows_file):
+    said = {
+        "quantize": "none", "learning_rate": 1e-3, "max_length": 64, "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 2, "gradient_checkpointing": "on",
+    }  # fmt: skip
+    config = TrainConfig(model=str(tiny_folder("llama")), data=str(rows_file(20)), lora_r=4, **said)
+    made = plan_training(config, lambda *a: None).plan
+    assert made.choices == ()
+    assert resolved(config, made) == config
+    # A batch size that was given is the batch size, as everywhere; only an open one is made up to eight.
+    alone = planned(tiny_folder("llama"), rows_file(20), per_device_train_batch_size=2).plan
+    assert alone.gradient_accumulation_steps == 1
+
+
+def room(monkeypatch, share, folder, data, **options):
+    """Leave `share` of what the training would like to have."""
+    needed = planned(folder, data, **options).plan.needed
+    monkeypatch.setattr(planning, "free_memory", lambda device: int(share * needed))
+
+
+def test_short_memory_lowers_what_is_open_first(tiny_folder, rows_file, monkeypatch):
+    folder, data = tiny_folder("llama"), rows_file(20)
+    monkeypatch.setattr(planning, "CPU_TOKENS_AT_ONCE", 1 << 20)
+    room(monkeypatch, 0.6, folder, data)
+    made = planned(folder, data).plan
+    assert made.fits
+    assert made.per_device_train_batch_size * made.gradient_accumulation_steps == 8
+    assert made.per_device_train_batch_size < 8 or made.gradient_checkpointing
+
+
+def test_what_cannot_fit_is_refused_with_the_nearest_plan_that_does(tiny_folder, rows_file, tmp_path, monkeypatch):
+    folder, data = tiny_folder("llama"), rows_file(20)
+    monkeypatch.setattr(planning, "CPU_TOKENS_AT_ONCE", 1 << 20)
+    said = {"per_device_train_batch_size": 8, "gradient_checkpointing": "off"}
+    room(monkeypatch, 0.8, folder, data, **said)
+    config = TrainConfig(model=str(folder), data=str(data), lora_r=4, **said)
+    with pytest.raises(EnvironmentFault, match="needs about") as caught:
+        list(train(config, tmp_path / "run"))
+    assert "This would fit: --" in caught.value.hint and "--force" in caught.value.hint
+    assert not (tmp_path / "run").exists()
+    words = caught.value.hint.removeprefix("This would fit: --").split(".")[0].split(" --")
+    change = {word.split()[0].replace("-", "_"): word.split()[1] for word in words}
+    changed = {key: int(value) if value.isdigit() else value for key, value in change.items()}
+    assert planned(folder, data, **{**said, **changed}).plan.fits
+    assert list(train(config, tmp_path / "run", force=True))[-1].state == "finished"
+
+
+def test_checkpointing_changes_memory_and_nothing_else(tiny_folder, rows_file, tmp_path):
+    losses = {}
+    for mode in ("on", "off"):
+        config = TrainConfig(
+            model=str(tiny_folder("gemma3")), data=str(rows_file(12)), lora_r=4, quantize="none", num_train_epochs=1,
+            gradient_checkpointing=mode, sample_max_new_tokens=2,
+        )  # fmt: skip
+        events = list(train(config, tmp_path / mode))
+        losses[mode] = [event.loss for event in events if isinstance(event, StepDone)]
+        assert isinstance(events[0], RunStarted) and events[0].plan.gradient_checkpointing == (mode == "on")
+    assert losses["on"] == pytest.approx(losses["off"], abs=1e-6)
+
+
+def test_the_time_comes_from_this_machines_last_speed(tiny_folder, rows_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    folder, data = tiny_folder("llama"), rows_file(20)
+    first = planned(folder, data).plan
+    assert first.seconds is None
+    speed.remember(first.model, first.quantize, torch.device("cpu"), 100.0)
+    assert planned(folder, data).plan.seconds == pytest.approx(first.num_tokens * 3 / 100)
+    (tmp_path / "cache" / "speed.json").write_text("[]")
+    assert planned(folder, data).plan.seconds is None
+
+
+def test_a_style_with_an_end_token_of_its_own_is_warned_about(tiny_folder, rows_file):
+    assert planned(tiny_folder("llama"), rows_file(4)).plan.warnings == ()
+    assert planned(tiny_folder("llama"), rows_file(4), style="chatml").plan.warnings == ()  # not one of its tokens
+    (cut,) = planned(tiny_folder("llama"), rows_file(4), max_length=50).plan.warnings
+    assert "4 of 4 rows" in cut
