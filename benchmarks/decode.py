@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from playground import paths
-from playground.analysis.compare import lanes_for, load_pair
+from playground.analysis.compare import lanes_for, load_lineup
 from playground.data.prompts import read_prompts
 from playground.inference.engine import Sampling
 
@@ -24,7 +24,7 @@ NEW_TOKENS = 128
 
 
 def main() -> None:
-    pair = load_pair(Path(sys.argv[1]), None, None, lambda stage, share: None)
+    pair = load_lineup([Path(sys.argv[1])], lambda stage, share: None)
     engine, base = pair.engine, pair.engine.base
     prompts = read_prompts(paths.find_file("heldout.jsonl"))[: int(sys.argv[2]) if len(sys.argv) > 2 else 40]
     model = engine.model

@@ -17,25 +17,39 @@ from playground.events import Compared, Summary
 from playground.text import count
 
 if TYPE_CHECKING:
+    from playground.analysis.compare import Lineup
     from playground.cli.narrate import Narrator
     from playground.data.prompts import Prompt
     from playground.inference.engine import Sampling
 
-_GATE = re.compile(r"(base|control|sft)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d+(?:\.\d+)?)")
-BATCH_SIZE = 16  # prompts; three lanes each
+_GATE = re.compile(r"(base|control|sft(?::[^=]+)?)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d+(?:\.\d+)?)")
+SUFFIXES = (".jsonl", ".md", ".csv", ".html", ".json")
+BATCH_SIZE = 16  # prompts
 
 
 @click.command()
 @click.argument("prompts")
-@click.option("--adapter", metavar="NAME|PATH", help="The adapter. [default: your newest]")
 @click.option(
-    "--adapters-dir", metavar="DIR", help="Where your adapters are. [default: ./adapters, or your data folder]"
+    "--adapter",
+    "adapters",
+    metavar="NAME",
+    multiple=True,
+    help="A run, RUN@STEP, a folder or hf:org/name; may be given several times. [default: your newest]",
 )
+@click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
 @click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
+@click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The base's storage. [default: as in training]")
+@click.option("--style", metavar="STYLE", help="Prompt style of sft and control. [default: as in training]")
 @click.option(
-    "--quantize", type=click.Choice(["nf4", "none"]), help="How the base is stored. [default: as in training]"
+    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Multiplies what the adapter adds."
 )
-@click.option("--out", metavar="FILE.jsonl", type=click.Path(path_type=Path), help="Write one JSON object a prompt.")
+@click.option(
+    "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write a report: .html, .md, .csv, .jsonl, or .json."
+)
+@click.option(
+    "--num-samples", type=click.IntRange(1, 1000), default=1, show_default=True, help="Answers to each prompt."
+)
+@click.option("--batch-size", type=click.IntRange(1, 4096), default=BATCH_SIZE, show_default=True, help="In prompts.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
@@ -44,11 +58,15 @@ BATCH_SIZE = 16  # prompts; three lanes each
 def compare(
     *,
     prompts: str,
-    adapter: str | None,
+    adapters: tuple[str, ...],
     adapters_dir: str | None,
     model: str | None,
     quantize: str | None,
+    style: str | None,
+    strength: float,
     out: Path | None,
+    num_samples: int,
+    batch_size: int,
     max_new_tokens: int,
     temperature: float,
     top_p: float,
@@ -58,56 +76,86 @@ def compare(
     """Answer every prompt in a file with base, control and sft, side by side.
 
     PROMPTS holds one prompt a line; a .jsonl file holds {"prompt": …, "id": …} objects; '-' reads
-    standard input. Base sees the raw prompt, control is the base in the chat style, sft has the adapter.
+    standard input. Base sees the raw prompt, control is the base in the adapter's prompt style, sft
+    has the adapter. Ctrl-C keeps what is finished; with --out the same command goes on from there.
     """
     gates = [_gate(text) for text in fail_under]
-    if out is not None and out.suffix != ".jsonl":
-        raise UsageError(f"--out writes .jsonl, not {out.suffix or 'a file without a suffix'}.", "Name it FILE.jsonl.")
+    if out is not None and out.suffix not in SUFFIXES:
+        kinds = ", ".join(SUFFIXES)
+        raise UsageError(
+            f"--out writes {kinds}, not {out.suffix or 'a file without a suffix'}.", "Choose one of these."
+        )
+    if num_samples > 1 and temperature == 0:
+        raise UsageError("Greedy answers are all the same.", "Give --temperature 0.7 with --num-samples.")
+    from playground.cli.journal import Journal
     from playground.data.prompts import read_prompts
-    from playground.models.adapters import find_adapter
+    from playground.models.adapters import find_adapter, label
 
     rows = read_prompts(Path(prompts) if prompts == "-" else paths.find_file(prompts))
-    folder = find_adapter(adapter, paths.adapters_dir(adapters_dir))
-    with interruptible("stopping") as interrupt, _Writer(out) as writer:
-        from playground.cli.narrate import Narrator
+    home = paths.adapters_dir(adapters_dir)
+    folders = [find_adapter(name, home) for name in adapters or (None,)]
+    if len({label(folder) for folder in folders}) < len(folders):
+        raise UsageError("An adapter is named twice.", "Name different ones.")
+    stamps = [(str(folder.resolve()), _modified(folder)) for folder in folders]
+    sampled = (max_new_tokens, temperature, top_p, seed, num_samples)
+    journal = Journal(out, [rows, stamps, model, quantize, style, strength, sampled])
+    try:
+        with interruptible("stopping") as interrupt:
+            from playground.cli.narrate import Narrator
 
-        with Narrator() as narrator:
-            narrator.progress("starting PyTorch", 0.0)
-            from playground.inference.engine import Sampling
+            with Narrator() as narrator:
+                narrator.progress("starting PyTorch", 0.0)
+                from playground.analysis.compare import load_lineup
+                from playground.inference.engine import Sampling
 
-            sampling = Sampling(max_new_tokens, temperature, top_p, seed)
-            compared, summary = answer_all(
-                rows, folder, sampling, narrator, each=writer.write, cancelled=interrupt, model=model, quantize=quantize
-            )
-        show(compared, summary)
+                lineup = load_lineup(
+                    folders, narrator.progress, model=model, quantize=quantize, style=style, strength=strength
+                )
+                compared, summary = answer_all(
+                    lineup, rows, Sampling(max_new_tokens, temperature, top_p, seed), narrator,
+                    done=journal.done, each=journal.add, cancelled=interrupt, num_samples=num_samples,
+                    batch_size=batch_size,
+                )  # fmt: skip
+            total = len(rows) * num_samples
+            journal.finish(compared, summary, whole=len(compared) == total)
+            show(compared, summary)
+            if len(compared) < total:
+                again = "; the same command goes on from there" if out else ""
+                click.echo(f"{len(compared)} of {total} were finished{again}", err=True)
+    finally:
+        journal.close()
     _check(gates, summary)
     return interrupt.exit_code
 
 
 def answer_all(
+    lineup: Lineup,
     prompts: Sequence[Prompt],
-    folder: Path,
     sampling: Sampling,
     narrator: Narrator,
     *,
+    done: Sequence[Compared] = (),
     each: Callable[[Compared], None] = lambda row: None,
     cancelled: Callable[[], bool] = lambda: False,
-    model: str | None = None,
-    quantize: str | None = None,
+    num_samples: int = 1,
+    batch_size: int = BATCH_SIZE,
 ) -> tuple[list[Compared], Summary]:
-    """Answer all prompts with the adapter in `folder`, calling `each` as they are finished."""
+    """Answer all prompts but those that are `done`, calling `each` as they are finished."""
     from playground.analysis import compare as analysis
 
-    pair = analysis.load_pair(folder, model, quantize, narrator.progress)
-    stage = f"answering {count(len(prompts), 'prompt')}"
-    narrator.progress(stage, 0.0)
-    tally = analysis.Tally(pair, min(BATCH_SIZE, len(prompts)))
-    compared: list[Compared] = []
-    for row in analysis.compare(pair, prompts, sampling, BATCH_SIZE, cancelled):
+    total = len(prompts) * num_samples
+    stage = f"answering {count(total, 'prompt')}"
+    narrator.progress(stage, len(done) / total)
+    tally = analysis.Tally(lineup, min(batch_size, total), done)
+    compared = list(done)
+    for row in analysis.compare(
+        lineup, prompts, sampling,
+        batch_size=batch_size, num_samples=num_samples, skip=len(done), cancelled=cancelled,
+    ):  # fmt: skip
         tally.add(row)
         compared.append(row)
         each(row)
-        narrator.progress(stage, len(compared) / len(prompts))
+        narrator.progress(stage, len(compared) / total)
     return compared, tally.summary()
 
 
@@ -115,47 +163,16 @@ def show(rows: Sequence[Compared], summary: Summary) -> None:
     """Print a comparison to standard output."""
     from rich.console import Console
 
-    from playground.data.answered import repeats_itself
     from playground.report import terminal
 
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
     for row in rows:
-        repeats = {side: repeats_itself(answer) for side, answer in row.answers.items()}
-        console.print(terminal.comparison(row, repeats, console.width))
+        console.print(terminal.comparison(row, console.width))
     console.print(terminal.summary(summary))
 
 
-class _Writer:
-    """The ``--out`` file, opened before the model is loaded so that a bad path fails early.
-
-    Rows go to a hidden file beside it, which takes its name at the end: what stands under the name is
-    always a whole comparison, or what was finished before an interruption.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.new") if path else None
-
-    def __enter__(self) -> _Writer:
-        from playground.errors import EnvironmentFault
-
-        try:
-            self._stream = self._temporary.open("w", encoding="utf-8") if self._temporary else None
-        except OSError as error:
-            raise EnvironmentFault(f"{self._path} cannot be written: {error.strerror}.", "Check the folder.") from None
-        return self
-
-    def write(self, row: Compared) -> None:
-        if self._stream:
-            self._stream.write(row.to_json() + "\n")
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._stream and self._temporary and self._path:
-            self._stream.close()
-            if kind is None:
-                self._temporary.replace(self._path)
-            else:
-                self._temporary.unlink(missing_ok=True)
+def _modified(folder: Path) -> int:
+    return (folder / "adapter_model.safetensors").stat().st_mtime_ns if folder.is_dir() else 0
 
 
 def _gate(text: str) -> tuple[str, str, float]:
@@ -167,9 +184,14 @@ def _gate(text: str) -> tuple[str, str, float]:
 
 def _check(gates: list[tuple[str, str, float]], summary: Summary) -> None:
     missed = []
-    for side, measure, least in gates:
-        value = getattr(summary.sides[side], measure)
-        if not value >= least:
-            missed.append(f"{side}.{measure} is {value:.3g}, below {least:g}")
+    for wanted, measure, least in gates:
+        # With several adapters, plain "sft" means each of them.
+        sides = [side for side in summary.sides if side == wanted or (wanted == "sft" and side.startswith("sft:"))]
+        if not sides:
+            raise UsageError(f"There is no side {wanted!r}.", f"Here are {', '.join(summary.sides)}.")
+        for side in sides:
+            value = getattr(summary.sides[side], measure)
+            if not value >= least:
+                missed.append(f"{side}.{measure} is {value:.3g}, below {least:g}")
     if missed:
         raise GateNotMet("; ".join(missed) + ".")

@@ -41,10 +41,12 @@ def demo(adapters_dir: str | None) -> int:
         return code
     click.secho("2. The same weights, with and without the adapter, side by side.", bold=True, err=True)
     with interruptible("stopping") as interrupt, Narrator() as narrator:
+        from playground.analysis.compare import load_lineup
         from playground.inference.engine import Sampling
 
         prompts = read_prompts(paths.find_file("prompts.txt"))
-        compared, summary = answer_all(prompts, folder, Sampling(max_new_tokens=96), narrator, cancelled=interrupt)
+        lineup = load_lineup([folder], narrator.progress)
+        compared, summary = answer_all(lineup, prompts, Sampling(max_new_tokens=96), narrator, cancelled=interrupt)
     show(compared, summary)
     click.secho(f"3. That took {duration(time.monotonic() - begun)}. Next:", bold=True, err=True)
     click.echo(f"   sft-playground --compare YOUR_PROMPTS.txt --adapter {folder.name}", err=True)

@@ -45,24 +45,35 @@ class Chunk(Json):
 
 @dataclass(frozen=True, slots=True)
 class Compared(Json):
-    """One prompt, answered by each side: ``base`` (raw), ``control`` (base with the style), ``sft``."""
+    """One prompt, answered by each side: ``base`` (raw), ``control`` (base with the style), ``sft``.
+
+    With several adapters their sides are ``sft:NAME``. `repeats` says which answers run in circles;
+    `sample` counts the answers to one prompt from 0.
+    """
 
     id: str
     prompt: str
     answers: dict[str, Answer]
     answered: dict[str, bool]
+    repeats: dict[str, bool]
+    sample: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return one flat object with a key for each side."""
-        sides = {side: {**answer.to_dict(), "answered": self.answered[side]} for side, answer in self.answers.items()}
-        return {"id": self.id, "prompt": self.prompt, **sides}
+        sides = {
+            side: {**answer.to_dict(), "answered": self.answered[side], "repeats": self.repeats[side]}
+            for side, answer in self.answers.items()
+        }
+        return {"id": self.id, "prompt": self.prompt, "sample": self.sample, **sides}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild the value from what `to_dict` made: the sides stand beside ``id`` and ``prompt``."""
         sides = {name: side for name, side in data.items() if isinstance(side, dict)}
         answers = {name: Answer.from_dict(side) for name, side in sides.items()}
-        return cls(data["id"], data["prompt"], answers, {name: side["answered"] for name, side in sides.items()})
+        judged = {name: side["answered"] for name, side in sides.items()}
+        looped = {name: side["repeats"] for name, side in sides.items()}
+        return cls(data["id"], data["prompt"], answers, judged, looped, data["sample"])
 
 
 @dataclass(frozen=True, slots=True)

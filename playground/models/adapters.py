@@ -1,8 +1,9 @@
-"""Finding adapters: by name, by path, or the newest one."""
+"""Finding adapters: by name, by path, on the hub, at a step of a run, or the newest one."""
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,54 +11,96 @@ from playground import paths
 from playground.errors import InputError
 from playground.events import RunRecord
 
-RECORD, CONFIG = "run.json", "adapter_config.json"
+RECORD, CONFIG, STEPS = "run.json", "adapter_config.json", "steps"
+_AT_STEP = re.compile(r"(.+)@(\d{1,9})")
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """Return the record in an adapter's folder, or None if there is none that can be read."""
+    """Return the record of an adapter, or None if there is none that can be read.
+
+    An adapter as it was at a step has the record of its run.
+    """
+    home = folder.parent.parent if folder.parent.name == STEPS else folder
     try:
-        return RunRecord.from_dict(json.loads((folder / RECORD).read_text("utf-8")))
+        return RunRecord.from_dict(json.loads((home / RECORD).read_text("utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def step_folder(run: Path, step: int) -> Path:
+    """Return the folder of a run's adapter as it was after `step` steps."""
+    return run / STEPS / f"{step:06d}"
+
+
+def label(folder: Path) -> str:
+    """Return what an adapter is called: its folder's name, or ``RUN@step``."""
+    if folder.parent.name == STEPS:
+        return f"{folder.parent.parent.name}@{int(folder.name)}"
+    return folder.name
 
 
 def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
     """Return the folder of the adapter a user means.
 
     Args:
-        wanted: A path, the name of a run, or None for the newest of the user's own adapters, else the
-            newest that came with the program.
+        wanted: A path, the name of a run, ``RUN@step``, ``hf:org/name``, or None for the newest of the
+            user's own adapters, else the newest that came with the program.
         adapters_dir: The folder of the user's own adapters.
 
     Raises:
         InputError: If there is none.
+        EnvironmentFault: If the hub cannot be reached.
     """
     if wanted is None:
         for folder in (adapters_dir, paths.bundled("adapters")):
-            if found := _newest_first(folder):
+            if found := newest_first(folder):
                 return found[0]
         raise InputError(
             f"There is no adapter in {adapters_dir} yet.", "Train one: sft-playground train --data mini.jsonl."
         )
+    if wanted.startswith("hf:"):
+        from playground.models.source import download_adapter
+
+        return download_adapter(wanted)
     candidates = [Path(wanted).expanduser(), adapters_dir / wanted, paths.bundled("adapters") / wanted]
     for path in candidates:
         if (path / CONFIG).is_file():
             return path
+    if (match := _AT_STEP.fullmatch(wanted)) and (found_at := _at_step(match[1], int(match[2]), adapters_dir)):
+        return found_at
     for path in candidates[:2]:
         if path.is_dir():
             raise InputError(f"{path} holds no {CONFIG}.", "Its training has not ended yet, or it is no adapter.")
-    own = [path.name for path in _newest_first(adapters_dir)[:5]]
-    known = f"Your newest: {', '.join(own)}." if own else f"None is in {adapters_dir} yet."
+    own = [path.name for path in newest_first(adapters_dir)[:5]]
+    shipped = ", ".join(path.name for path in newest_first(paths.bundled("adapters")))
+    known = f"Your newest: {', '.join(own)}." if own else f"None is in {adapters_dir} yet; shipped: {shipped}."
     raise InputError(f"There is no adapter {wanted!r}.", f"Name a folder or a run. {known}")
 
 
-def _newest_first(folder: Path) -> list[Path]:
+def kept_steps(run: Path) -> list[int]:
+    """Return the steps at which a run's adapter was kept, in order."""
+    return sorted(int(path.parent.name) for path in (run / STEPS).glob(f"*/{CONFIG}") if path.parent.name.isdigit())
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """Return the adapters in `folder`, the newest first."""
     found = [path for path in folder.glob("*") if (path / CONFIG).is_file()] if folder.is_dir() else []
-    return sorted(found, key=lambda path: (_created(path), path.name), reverse=True)
+    return sorted(found, key=lambda path: (created(path), path.name), reverse=True)
 
 
-def _created(folder: Path) -> str:
+def created(folder: Path) -> str:
+    """Return when an adapter was made, as ISO 8601."""
     # The record's own time: copying or unpacking a folder changes the file's.
     if record := read_record(folder):
         return record.created_at
     return datetime.fromtimestamp((folder / CONFIG).stat().st_mtime, UTC).isoformat(timespec="seconds")
+
+
+def _at_step(name: str, step: int, adapters_dir: Path) -> Path | None:
+    for run in (Path(name).expanduser(), adapters_dir / name):
+        if run.is_dir():
+            if (step_folder(run, step) / CONFIG).is_file():
+                return step_folder(run, step)
+            steps = ", ".join(map(str, kept_steps(run))) or "none"
+            raise InputError(f"The run {run.name} kept no adapter at step {step}.", f"It kept: {steps}.")
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,6 +81,25 @@ def revision(source: Source) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def download_adapter(name: str) -> Path:
+    """Return the local folder of an adapter on the hub, ``hf:org/name``; only config, weights and record are fetched.
+
+    Raises:
+        InputError: If there is no such adapter.
+        EnvironmentFault: If the hub cannot be reached.
+    """
+    from huggingface_hub import snapshot_download
+
+    if not _HUB_ID.fullmatch(name[3:]):
+        raise InputError(f"{name!r} is not a hub id.", "A hub id looks like hf:org/name.")
+    print(f"from the hub: {name[3:]}", file=sys.stderr)
+    wanted = ["adapter_config.json", "adapter_model.safetensors", "run.json"]
+    try:
+        return Path(snapshot_download(name[3:], allow_patterns=wanted))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise explain(error, Source("hub", name[3:], name[3:])) from error
 
 
 def explain(error: Exception, source: Source) -> PlaygroundError:

@@ -17,30 +17,32 @@ from playground.text import clean, count
 SIDE_BY_SIDE = 100  # columns; below this the answers stand one above the other
 MAX_LINES = 10
 STYLES = {"base": "cyan", "control": "bright_black", "sft": "magenta"}
-FED = {"base": "fed the raw prompt", "control": "the base, fed the chat style", "sft": "adapter, fed the chat style"}
+FED = {"base": "fed the raw prompt", "control": "the base, fed the template", "sft": "with the adapter"}
 
 
-def comparison(row: Compared, repeats: dict[str, bool], width: int) -> RenderableType:
+def comparison(row: Compared, width: int) -> RenderableType:
     """Return one prompt with its answers: in columns where there is room, else one above the other."""
     sides = list(row.answers)
-    head = Text.assemble((f" {clean(row.id)} ", "bold reverse"), " ", (clean(row.prompt), "bold"))
+    again = f" sample {row.sample + 1} " if row.sample else " "
+    head = Text.assemble((f" {clean(row.id)}{again}", "bold reverse"), " ", (clean(row.prompt), "bold"))
     if width < SIDE_BY_SIDE:
         parts: list[RenderableType] = [head]
         for side in sides:
             parts += [_title(side), Padding(_answer(row.answers[side], width - 2), (0, 0, 0, 2))]
-            parts.append(Padding(_state(row, side, repeats), (0, 0, 0, 2)))
+            parts.append(Padding(_state(row, side), (0, 0, 0, 2)))
         return Group(*parts, Text())
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), show_edge=False)
     for side in sides:
         table.add_column(_title(side), ratio=1, overflow="fold")
     cell = (width - 2 * len(sides)) // len(sides) - 2
     table.add_row(*(_answer(row.answers[side], cell) for side in sides))
-    table.add_row(*(_state(row, side, repeats) for side in sides))
+    table.add_row(*(_state(row, side) for side in sides))
     return Group(head, table, Text())
 
 
 def _title(side: str) -> Text:
-    return Text.assemble((side, f"bold {STYLES[side]}"), ("  " + FED[side], "dim"))
+    kind = side.split(":", 1)[0]
+    return Text.assemble((clean(side), f"bold {STYLES[kind]}"), ("  " + FED[kind], "dim"))
 
 
 def _answer(answer: Answer, width: int) -> Text:
@@ -53,12 +55,12 @@ def _answer(answer: Answer, width: int) -> Text:
     return kept.append(f"\n… {len(lines) - MAX_LINES + 1} more lines", style="dim italic")
 
 
-def _state(row: Compared, side: str, repeats: dict[str, bool]) -> Text:
+def _state(row: Compared, side: str) -> Text:
     answer = row.answers[side]
     mark = "✓ answered · " if row.answered[side] else ""
     # A text that was cut says its length already.
     length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason == "stop" else ""
-    return Text(f"{mark}{how_it_ended(answer, repeats[side])}{length}", style="italic dim")
+    return Text(f"{mark}{how_it_ended(answer, row.repeats[side])}{length}", style="italic dim")
 
 
 def summary(result: Summary) -> RenderableType:
@@ -69,7 +71,7 @@ def summary(result: Summary) -> RenderableType:
         table.add_column(title, justify="right")
     for side, values in result.sides.items():
         table.add_row(
-            Text(side, style=STYLES[side]),
+            Text(clean(side), style=STYLES[side.split(":", 1)[0]]),
             percent(values.answered),
             percent(values.stopped_by_itself),
             percent(values.repeats),

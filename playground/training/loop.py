@@ -121,6 +121,8 @@ def _run(
                     yield sampled
                 if not fresh:
                     yield from _save(session, run, clock)
+                    if run is not None:
+                        run.keep_step(session.model, state.step)
                 # The first rank knows the answers; every rank must take the same decision.
                 done = sampled is not None and until_answered and state.step > 0 and sampled.all_answered
                 if session.ranks.any(done):

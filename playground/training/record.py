@@ -18,7 +18,7 @@ from playground import __version__
 from playground.errors import EnvironmentFault
 from playground.events import Event, RunRecord, Sampled
 from playground.models import demo, lora
-from playground.models.adapters import RECORD
+from playground.models.adapters import RECORD, step_folder
 from playground.training.checkpoint import replace_file
 
 EVENTS, CARD = "events.jsonl", "README.md"
@@ -86,6 +86,17 @@ class RunFolder:
         replace_file(self.path / CARD, card(record, samples).encode())
         if _is_gemma(record):
             replace_file(self.path / "NOTICE", (demo.LICENCE + "\n").encode())
+
+    def keep_step(self, model: PeftModel, step: int) -> None:
+        """Keep the adapter as it is after `step` steps, to be compared with others later.
+
+        In bfloat16: half the size, and the checkpoint holds the exact values.
+        """
+        folder = step_folder(self.path, step)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.to(torch.bfloat16) for name, tensor in lora.state(model).items()}
+        replace_file(folder / lora.WEIGHTS, save(tensors, metadata={"format": "pt"}))
+        replace_file(folder / lora.CONFIG, lora.config_json(model).encode())
 
     def close(self) -> None:
         """Let others have the folder."""

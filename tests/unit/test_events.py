@@ -54,7 +54,12 @@ def test_every_event_is_known_by_its_name():
         pytest.param(Chunk(0, 7, "a", 1), id="Chunk"),
         pytest.param(Chunk(1, 7, "a", 1, ANSWER), id="last Chunk"),
         pytest.param(Sample("p", CUT, False), id="Sample"),
-        pytest.param(Compared("1", "p", {"base": CUT, "sft": ANSWER}, {"base": False, "sft": True}), id="Compared"),
+        pytest.param(
+            Compared(
+                "1", "p", {"base": CUT, "sft": ANSWER}, {"base": False, "sft": True}, {"base": True, "sft": False}, 2
+            ),
+            id="Compared",
+        ),
         pytest.param(Summary(2, {"sft": SideSummary(1.0, 0.5, 0.0, 12.5)}, 80.5, 3.0, "m", "a", 8, "ok"), id="Summary"),
         pytest.param(
             RunRecord(

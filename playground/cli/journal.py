@@ -1,0 +1,91 @@
+"""The file of a comparison that is under way: finished prompts outlive an interruption."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from playground.errors import EnvironmentFault
+from playground.events import Compared, Summary
+from playground.report.files import WRITERS
+
+
+class Journal:
+    """Comparisons as they are finished, in a hidden file beside `path`, until they are written as a report.
+
+    The journal is kept when a comparison is interrupted; the same comparison then goes on after it.
+    What stands under `path` is always a whole report, of everything that was finished.
+
+    Args:
+        path: The report, or None to keep nothing.
+        key: What makes two comparisons the same: prompts, adapters, sampling.
+
+    Raises:
+        EnvironmentFault: If the file cannot be written. That is tried before any model is loaded.
+    """
+
+    def __init__(self, path: Path | None, key: Sequence[object]) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.name}.part") if path else None
+        self._key = hashlib.sha256(repr(list(key)).encode("utf-8", "surrogatepass")).hexdigest()
+        self.done: list[Compared] = self._read()
+        self._stream = None
+        if self._part:
+            lines = [json.dumps({"key": self._key}), *(row.to_json() for row in self.done)]
+            temporary = self._part.with_suffix(".new")
+            try:
+                temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+                temporary.replace(self._part)
+                self._stream = self._part.open("a", encoding="utf-8")
+            except OSError as error:
+                raise self._fault(error) from None
+
+    def add(self, row: Compared) -> None:
+        """Keep a comparison."""
+        if self._stream:
+            try:
+                self._stream.write(row.to_json() + "\n")
+                self._stream.flush()
+            except OSError as error:
+                raise self._fault(error) from None
+
+    def finish(self, rows: Sequence[Compared], summary: Summary, *, whole: bool) -> None:
+        """Write the report of `rows`; drop the journal if that is the whole comparison."""
+        if self._path is None or self._part is None:
+            return
+        temporary = self._path.with_name(f".{self._path.name}.new")
+        try:
+            temporary.write_text(WRITERS[self._path.suffix](rows, summary), "utf-8")
+            temporary.replace(self._path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise self._fault(error) from None
+        if whole:
+            self.close()
+            self._part.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file; a journal without a comparison is removed."""
+        if self._stream:
+            self._stream.close()
+            self._stream = None
+            if self._part and len(self._read()) == 0:
+                self._part.unlink(missing_ok=True)
+
+    def _read(self) -> list[Compared]:
+        if self._part is None or not self._part.is_file():
+            return []
+        rows: list[Compared] = []
+        try:
+            head, *lines = self._part.read_text("utf-8").rstrip("\n").split("\n")
+            if json.loads(head)["key"] != self._key:
+                return []
+            rows.extend(Compared.from_dict(json.loads(line)) for line in lines)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # a line cut by a crash: what stands before it counts
+        return rows
+
+    def _fault(self, error: OSError) -> EnvironmentFault:
+        return EnvironmentFault(f"{self._path} cannot be written: {error.strerror}.", "Check the folder and the disk.")

@@ -1,0 +1,149 @@
+"""Comparisons as files: whatever a model says stays text."""
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from playground.cli.journal import Journal
+from playground.errors import EnvironmentFault
+from playground.events import Answer, Compared, SideSummary, Summary
+from playground.report.files import WRITERS, comparator, jsonl, markdown, table
+from playground.report.html import page
+
+HOSTILE = [
+    "\x1b]52;c;aGk=\x07\x1b[31mred",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "![x](http://evil.example/p.png) [a](javascript:alert(1))",
+    "```\n</pre></article><h1>out\n````",
+    '=HYPERLINK("http://evil.example")',
+    "@SUM(1)|cell\r\nnext",
+    "\u202ereversed \u2028 line \ud83d half",
+    "a" * 5000,
+    "",
+]
+
+
+def compared(number, text):
+    answers = {side: Answer(text, "stop", None, 3) for side in ("base", "control", "sft:x|y")}
+    flags = dict.fromkeys(answers, False)
+    return Compared(str(number), text or "?", answers, flags | {"sft:x|y": True}, flags, sample=number % 2)
+
+
+ROWS = [compared(number, text) for number, text in enumerate(HOSTILE)]
+SIDES = dict.fromkeys(("base", "control", "sft:x|y"), SideSummary(0.5, 1.0, 0.0, 12.5))
+SUMMARY = Summary(len(ROWS), SIDES, 80.5, 3.0, "model <b>", "x|y", 8, "base proven abc")
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.depth = set(), set(), 0
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def test_the_page_holds_no_script_no_address_and_no_tag_of_anyone_elses():
+    text = page(ROWS, SUMMARY)
+    tags = Tags()
+    tags.feed(text)
+    assert tags.tags <= {
+        "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "div", "table", "thead", "tbody", "tr",
+        "th", "td", "section", "span", "article", "small", "pre", "b", "details", "summary",
+    }  # fmt: skip
+    assert tags.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class"}
+    assert "default-src 'none'" in text
+    assert text.count("<article") == text.count("</article>") == 3 * len(ROWS)
+    assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("writer", [markdown, table, page, comparator])
+def test_what_people_open_holds_no_control_character(writer):
+    text = writer(ROWS, SUMMARY)
+    text.encode("utf-8")
+    for bad in ("\x1b", "\x07", "\u202e", "\u2028", "\ud83d"):
+        assert bad not in text
+        assert f"\\u{ord(bad):04x}" not in text
+
+
+def test_markdown_keeps_every_text_inside_its_block():
+    lines = markdown(ROWS, SUMMARY).splitlines()
+    fence, outside = "", []
+    for line in lines:
+        if fence:
+            fence = "" if line == fence else fence
+        elif line.startswith("```"):
+            fence = line.removesuffix("text")
+        else:
+            outside.append(line)
+    assert not fence
+    assert not any("evil" in line or "<script" in line or "HYPERLINK" in line for line in outside)
+    assert "sft:x\\|y" in "\n".join(outside)
+
+
+def test_no_cell_of_the_table_is_a_formula():
+    cells = [cell for row in csv.reader(io.StringIO(table(ROWS, SUMMARY), newline="")) for cell in row]
+    assert len(cells) == 10 * (1 + 3 * len(ROWS))
+    assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in cells)
+
+
+def test_json_lines_carry_the_raw_text_and_come_back_equal():
+    lines = jsonl(ROWS, SUMMARY).split("\n")[:-1]
+    assert [Compared.from_dict(json.loads(line)) for line in lines] == ROWS
+
+
+def test_llm_comparator_gets_its_fields():
+    document = json.loads(comparator(ROWS, SUMMARY))
+    assert [model["name"] for model in document["models"]] == ["base: model <b>", "sft:x|y: x|y"]
+    example = document["examples"][0]
+    assert {"input_text", "tags", "output_text_a", "output_text_b", "score", "individual_rater_scores"} <= set(example)
+    assert example["score"] == -1
+    declared = {field["name"] for field in document["metadata"]["custom_fields_schema"]}
+    assert declared == set(example["custom_fields"])
+
+
+# The journal.
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_an_interrupted_comparison_goes_on_where_it_was(tmp_path, suffix):
+    path = tmp_path / f"out{suffix}"
+    first = Journal(path, ["same"])
+    for row in ROWS[:2]:
+        first.add(row)
+    first.finish(ROWS[:2], SUMMARY, whole=False)
+    first.close()
+    assert path.is_file()
+    second = Journal(path, ["same"])
+    assert second.done == ROWS[:2]
+    second.add(ROWS[2])
+    second.finish(ROWS[:3], SUMMARY, whole=True)
+    second.close()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == WRITERS[suffix](ROWS[:3], SUMMARY).encode()
+
+
+def test_another_comparison_begins_anew_and_a_cut_line_is_dropped(tmp_path):
+    path = tmp_path / "out.jsonl"
+    journal = Journal(path, ["one"])
+    journal.add(ROWS[0])
+    journal.close()
+    part = tmp_path / ".out.jsonl.part"
+    part.write_text(part.read_text("utf-8") + ROWS[1].to_json()[:50], "utf-8")
+    again = Journal(path, ["one"])
+    assert again.done == ROWS[:1]
+    again.close()
+    other = Journal(path, ["other"])
+    assert other.done == []
+    other.close()
+    assert list(tmp_path.iterdir()) == []  # nothing was finished, nothing stays
+
+
+def test_a_report_that_cannot_be_written_is_known_at_once(tmp_path):
+    with pytest.raises(EnvironmentFault, match="cannot be written"):
+        Journal(tmp_path / "nowhere" / "out.md", [])
+    Journal(None, []).close()
