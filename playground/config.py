@@ -6,10 +6,15 @@ check cannot disagree. Names and meanings are those of ``transformers.TrainingAr
 
 from __future__ import annotations
 
+import difflib
+import shlex
+from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
 from playground.errors import UsageError
+
+_TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
 
 
 def _option(default: Any, help: str, **limits: Any) -> Any:
@@ -69,6 +74,22 @@ class TrainConfig:
         """Return the config as a record keeps it."""
         return asdict(self)
 
+    def command(self) -> str:
+        """Return the command that trains with this config; what equals its default is left out."""
+        words = ["sft-playground", "train"]
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if "help" not in f.metadata or (value == f.default and f.name not in ("data", "model")):
+                continue
+            flag = flag_of(f)
+            if isinstance(value, bool):
+                words += [flag] if value else []
+            elif isinstance(value, tuple):
+                words += [word for item in value for word in (flag, str(item))]
+            else:
+                words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+        return shlex.join(words)
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
         """Rebuild a config from a record; unknown keys are ignored."""
@@ -77,6 +98,63 @@ class TrainConfig:
             name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known
         }
         return cls(**values)
+
+
+def flag_of(f: Field[Any]) -> str:
+    """Return the command-line flag of a field."""
+    return str(f.metadata.get("flag", "--" + f.name.replace("_", "-")))
+
+
+def read_options(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the options in `values`, typed, as a file, the settings or the environment gave them.
+
+    Args:
+        values: Field names with numbers, booleans, lists or texts; ``auto`` is left to the plan.
+        where: What to blame: a file's name, or "the environment".
+
+    Raises:
+        UsageError: Naming every unknown key with its nearest match, and every value of a wrong type.
+    """
+    known = {f.name: f for f in fields(TrainConfig)}
+    typed, problems = {}, []
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            problems.append(f"there is no option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            continue
+        try:
+            typed[name] = _typed(known[name], value)
+        except (TypeError, ValueError):
+            problems.append(f"{name} cannot be {value!r}")
+    if problems:
+        raise UsageError(f"{where}: " + "; ".join(problems) + ".", "See 'sft-playground train --help' for the options.")
+    return typed
+
+
+def _typed(f: Field[Any], value: Any) -> Any:
+    kind = f.metadata.get("kind", type(f.default))
+    if "kind" in f.metadata and value in ("auto", None):
+        return None
+    if kind is tuple:
+        items = [value] if isinstance(value, str) else list(value)
+        if not all(isinstance(item, str) for item in items):
+            raise ValueError
+        return tuple(items)
+    if kind is bool:
+        word = str(value).lower()
+        if word not in _TRUE | _FALSE:
+            raise ValueError
+        return word in _TRUE
+    if kind is str:
+        # YAML reads on, off and numbers where a word is meant.
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        raise ValueError
+    number = float(value)  # also of a text: YAML takes 5e-4 for one
+    if kind is int and number != int(number):
+        raise ValueError
+    return kind(number)
 
 
 def _problem(f: Field[Any], value: Any) -> str:

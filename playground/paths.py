@@ -27,6 +27,13 @@ def cache_dir() -> Path:
     return home / "cache" if home else Path(platformdirs.user_cache_dir(APP, appauthor=False))
 
 
+def settings_file() -> Path:
+    """The user's own defaults, if there are any."""
+    import platformdirs
+
+    return (_home() or Path(platformdirs.user_config_dir(APP, appauthor=False))) / "settings.toml"
+
+
 def log_file() -> Path:
     """The file that takes the traceback of an unexpected error."""
     import platformdirs

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from playground.config import TrainConfig
+from playground.config import TrainConfig, flag_of
 
 
 def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,7 +19,7 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for f in reversed(fields(TrainConfig)):
         if "help" not in f.metadata:
             continue
-        flag = f.metadata.get("flag", "--" + f.name.replace("_", "-"))
+        flag = flag_of(f)
         assert f.default is not MISSING
         extra: dict[str, Any] = {"type": type(f.default), "show_default": True}
         if "kind" in f.metadata:

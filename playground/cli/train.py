@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from playground import paths
+from playground import paths, settings
 from playground.cli.options import config_options, interruptible, typed
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, UsageError
-from playground.events import Event, RunEnded
+from playground.events import Event, RunEnded, RunStarted
 
 
 @click.command()
@@ -23,6 +23,9 @@ from playground.events import Event, RunEnded
     "--adapters-dir", metavar="DIR", help="Folder for new adapters. [default: ./adapters, or your data folder]"
 )
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped; it keeps its own options.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Options from a YAML or TOML file."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan (steps, memory, time) and train nothing.")
 @click.option("--force", is_flag=True, help="Train even if the plan says that memory will not suffice.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as JSON lines to standard output.")
@@ -34,6 +37,7 @@ def train(
     name: str | None,
     adapters_dir: str | None,
     resume: str | None,
+    config_file: Path | None,
     dry_run: bool,
     force: bool,
     as_json: bool,
@@ -52,7 +56,8 @@ def train(
         if name is not None:
             raise UsageError("--name and --resume do not go together.", "A resumed run keeps its name.")
     else:
-        config = TrainConfig(**options)
+        given = {key: value for key, value in typed(ctx).items() if key in options}
+        config = TrainConfig(**settings.options(given, config_file))
         if dry_run:
             return _dry_run(config, as_json=as_json)
         run = paths.check_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
@@ -78,6 +83,7 @@ def run_training(
     with interruptible("finishing the step and saving") as interrupt, Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
         from playground.training.loop import train as events
+        from playground.training.session import command
 
         if config.model == "demo":
             _show_licence(narrator)
@@ -88,6 +94,8 @@ def run_training(
             last = event
             if as_json:
                 click.echo(event.to_json())
+            if isinstance(event, RunStarted) and not until_answered:
+                narrator.line(f"the same by hand: {command(config, event.plan)}", "dim")
             narrator.event(event)
         if isinstance(last, RunEnded) and last.state != "failed" and not until_answered:
             narrator.line(f"look at it: sft-playground --compare prompts.txt --adapter {folder.name}")

@@ -170,3 +170,4 @@ class RunRecord(Json):
     config: dict[str, Any]
     versions: dict[str, str]
     num_skipped: int = 0
+    command: str = ""

@@ -28,15 +28,17 @@ h2 .id{font:600 .8rem/1 ui-monospace,monospace;color:var(--dim)}h2 .ask{overflow
 th,td{padding:.35rem .9rem;border-bottom:1px solid var(--line);text-align:right}
 th:first-child,td:first-child{text-align:left}
 thead th{color:var(--dim);font-weight:500;font-size:.85rem}
-.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:.8rem}
+.sides{display:grid;align-items:start;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:.8rem}
 article{background:var(--card);border:1px solid var(--line);border-top:3px solid var(--side);border-radius:.4rem;
 padding:.7rem .9rem;min-width:0}
 h3{margin:0 0 .5rem;font-size:.9rem;color:var(--side)}h3 small{color:var(--dim);font-weight:400;margin-left:.4rem}
-pre{margin:0;font:.86rem/1.5 ui-monospace,SFMono-Regular,Menlo,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
+pre{margin:0;font:.86rem/1.5 ui-monospace,SFMono-Regular,Menlo,monospace;white-space:pre-wrap;overflow-wrap:anywhere;
+max-height:24rem;overflow-y:auto}
 .end{color:var(--dim);font-size:.82rem;margin:.6rem 0 0}.end b{color:var(--good);font-weight:600}
 summary{cursor:pointer;color:var(--dim);font-size:.85rem}
 .base{--side:var(--base)}.control{--side:var(--control)}.sft{--side:var(--sft)}
-@media print{article{break-inside:avoid}}
+@media (max-width:40rem){th,td{padding:.35rem .4rem}thead th{font-size:.78rem}}
+@media print{article{break-inside:avoid}pre{max-height:none}}
 """
 
 
@@ -82,7 +84,9 @@ def _side(row: Compared, side: str, answer: Answer) -> str:
     block = f"<pre>{text}</pre>"
     if len(answer.text) > FOLD:
         block = f"<details><summary>{count(len(answer.text), 'character')}</summary>{block}</details>"
-    state = f"{how_it_ended(answer, row.repeats[side])} · {count(answer.num_tokens, 'token')}"
+    # A text that was cut says its length already.
+    length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason == "stop" else ""
+    state = how_it_ended(answer, row.repeats[side]) + length
     return (
         f'<article class="{kind}"><h3>{_text(side)}<small>{FED[kind]}</small></h3>{block}'
         f'<p class="end">{mark}{state}</p></article>'

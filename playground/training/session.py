@@ -134,6 +134,7 @@ class Session:
             exact=True,
             config=resolved(self.config, self.plan).to_dict(),
             versions=versions(),
+            command=command(self.config, self.plan),
         )
 
 
@@ -148,6 +149,11 @@ def resolved(config: TrainConfig, plan: Plan) -> TrainConfig:
         gradient_accumulation_steps=plan.gradient_accumulation_steps,
         gradient_checkpointing="on" if plan.gradient_checkpointing else "off",
     )
+
+
+def command(config: TrainConfig, plan: Plan) -> str:
+    """Return the command that does the same with nothing left open."""
+    return resolved(config, plan).command()
 
 
 def plan_training(config: TrainConfig, progress: Progress) -> Planned:

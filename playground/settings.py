@@ -1,0 +1,72 @@
+"""Settings, config files and the environment: where options come from beside the command line.
+
+A typed flag wins over the environment (``SFT_PLAYGROUND_LEARNING_RATE``), that over a config file, that
+over ``settings.toml``, and that over the default.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from playground import paths
+from playground.config import TrainConfig, read_options
+from playground.errors import EnvironmentFault, InputError, UsageError
+
+PREFIX = "SFT_PLAYGROUND_"
+
+
+def options(typed: Mapping[str, Any], config_file: Path | None) -> dict[str, Any]:
+    """Return the options of a training, from everywhere.
+
+    Args:
+        typed: What the user typed; wins over everything.
+        config_file: A YAML or TOML file, or None.
+
+    Raises:
+        UsageError: For an unknown key or a value of the wrong type, naming the place.
+        InputError: If a file cannot be parsed.
+    """
+    found: dict[str, Any] = {}
+    path = paths.settings_file()
+    if path.is_file():
+        found |= read_options(_parse(path), str(path))
+    if config_file is not None:
+        found |= read_options(_parse(config_file), str(config_file))
+    names = {PREFIX + f.name.upper(): f.name for f in fields(TrainConfig)}
+    given = {name: os.environ[key] for key, name in names.items() if key in os.environ}
+    return found | read_options(given, "the environment") | dict(typed)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"There is no file {str(path)!r}.", "Check the name.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be read: {error.strerror}.", "Check its rights.") from None
+    match path.suffix.lower():
+        case ".toml":
+            try:
+                values: Any = tomllib.loads(text)
+            except tomllib.TOMLDecodeError as error:
+                raise InputError(f"{path} is not TOML: {error}.", "Write it like: lora_r = 8") from None
+        case ".yaml" | ".yml":
+            import yaml
+
+            try:
+                values = yaml.safe_load(text) or {}
+            except yaml.YAMLError as error:
+                first = str(error).replace("\n", " ")
+                raise InputError(f"{path} is not YAML: {first}.", "Write it like: lora_r: 8") from None
+        case _:
+            raise UsageError(f"{path} is neither YAML nor TOML.", "Name it FILE.yaml or FILE.toml.")
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise InputError(f"{path} holds no options.", "Write one option a line, like lora_r: 8.")
+    return values

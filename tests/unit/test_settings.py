@@ -1,0 +1,84 @@
+import shlex
+
+import pytest
+
+from playground import paths, settings
+from playground.config import TrainConfig, read_options
+from playground.errors import InputError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_typed_flag_beats_the_environment_beats_a_file_beats_the_settings(home, monkeypatch):
+    paths.settings_file().write_text("lora_r = 1\nlora_alpha = 1\nseed = 1\nnum_train_epochs = 1\n")
+    (home / "c.yaml").write_text("lora_r: 2\nlora-alpha: 2\nseed: 2\n")
+    monkeypatch.setenv("SFT_PLAYGROUND_LORA_R", "3")
+    monkeypatch.setenv("SFT_PLAYGROUND_SEED", "3")
+    found = TrainConfig(**settings.options({"lora_r": 4}, home / "c.yaml"))
+    assert (found.lora_r, found.seed, found.lora_alpha, found.num_train_epochs) == (4, 3, 2, 1)
+    assert found.max_grad_norm == TrainConfig().max_grad_norm
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.toml", 'learning_rate = 5e-4\nskip_bad = true\ncolumns = ["prompt=q"]\nmax_length = "auto"\n'),
+        ("c.yaml", "learning_rate: 5e-4\nskip_bad: yes\ncolumns: [prompt=q]\nmax_length: auto\n"),
+        ("c.yml", "learning_rate: 0.0005\nskip-bad: on\ncolumns: prompt=q\n"),
+    ],
+)
+def test_yaml_and_toml_say_the_same(home, name, text):
+    (home / name).write_text(text)
+    assert TrainConfig(**settings.options({}, home / name)) == TrainConfig(
+        learning_rate=5e-4, skip_bad=True, columns=("prompt=q",)
+    )
+
+
+def test_what_yaml_reads_as_a_truth_value_may_be_a_word():
+    assert read_options({"gradient_checkpointing": True}, "x") == {"gradient_checkpointing": "on"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "words"),
+    [
+        (
+            "c.yaml",
+            "lora_rank: 8\nseed: 1.5\n",
+            UsageError,
+            ["c.yaml", "'lora_rank'", "'lora_r'", "seed cannot be 1.5"],
+        ),
+        ("c.yaml", "lora_r: yes\n", UsageError, ["lora_r cannot be True"]),
+        ("c.yaml", "skip_bad: maybe\n", UsageError, ["skip_bad"]),
+        ("c.yaml", "columns: [1]\n", UsageError, ["columns"]),
+        ("c.yaml", "- a\n- b\n", InputError, ["no options"]),
+        ("c.yaml", "a: [", InputError, ["not YAML"]),
+        ("c.yaml", "a: !!python/object/apply:os.system [echo]", InputError, ["not YAML"]),
+        ("c.toml", "a = ", InputError, ["not TOML"]),
+        ("c.json", "{}", UsageError, ["neither YAML nor TOML"]),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused_in_words(home, name, text, error, words):
+    (home / name).write_text(text)
+    with pytest.raises(error) as caught:
+        settings.options({}, home / name)
+    assert all(word in caught.value.message for word in words), caught.value.message
+    with pytest.raises(InputError, match="no file"):
+        settings.options({}, home / "absent.yaml")
+
+
+def test_the_command_of_a_config_gives_the_config_back():
+    from playground.cli.train import train
+
+    config = TrainConfig(
+        data="my rows.jsonl", columns=("prompt=q", "completion=a b"), skip_bad=True, learning_rate=3e-4, lora_r=8,
+        gradient_checkpointing="on",
+    )  # fmt: skip
+    words = shlex.split(config.command())
+    assert words[:2] == ["sft-playground", "train"]
+    context = train.make_context("train", words[2:])
+    given = {key: value for key, value in context.params.items() if hasattr(config, key)}
+    assert TrainConfig(**given) == config
