@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from playground.data.answered import answered, repeats_itself
 from playground.data.encode import Encoder
 from playground.data.examples import Turn
@@ -51,6 +53,7 @@ def load_lineup(
     quantize: str | None = None,
     style: str | None = None,
     strength: float = 1.0,
+    device: torch.device | None = None,
 ) -> Lineup:
     """Load adapters on their common base.
 
@@ -62,6 +65,7 @@ def load_lineup(
             base's rounding too.
         style: The prompt style; by default the one each adapter was trained with.
         strength: Multiplies what each adapter adds; 1 is as trained.
+        device: Where to put the model; by default a GPU if there is one.
 
     Raises:
         InputError: If an adapter is unsound, or does not fit the base.
@@ -75,7 +79,7 @@ def load_lineup(
             f"Name its base with --model{f' ({files[0].base_name}?)' if files[0].base_name else ''}.",
         )
     config = records[0].config if records[0] else {}
-    base = load_base(model or str(config["model"]), quantize or str(config.get("quantize", "nf4")), progress)
+    base = load_base(model or str(config["model"]), quantize or str(config.get("quantize", "nf4")), progress, device)
     for name, record in zip(names, records, strict=True):
         if record is not None and record.base.name != base.identity.name:
             raise InputError(

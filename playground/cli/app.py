@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
@@ -14,25 +15,34 @@ from playground import __version__, paths
 from playground.errors import PlaygroundError
 from playground.text import clean
 
+# Command, its module and its name there, in the order in which people need them.
+COMMANDS = {
+    "demo": ("demo", "demo"),
+    "train": ("train", "train"),
+    "compare": ("compare", "compare"),
+    "chat": ("chat", "chat"),
+    "data": ("data", "data"),
+    "models": ("models", "models"),
+    "runs": ("runs", "runs"),
+    "adapters": ("runs", "adapters"),
+    "export": ("export", "export"),
+    "settings": ("settings", "settings_"),
+    "doctor": ("doctor", "doctor"),
+}
+
 
 class _Group(click.Group):
     """Commands whose modules are imported when they are called; and ``--compare F`` for ``compare F``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["demo", "train", "compare", "data"]
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        match cmd_name:
-            case "demo":
-                from playground.cli.demo import demo as command
-            case "train":
-                from playground.cli.train import train as command
-            case "compare":
-                from playground.cli.compare import compare as command
-            case "data":
-                from playground.cli.data import data as command
-            case _:
-                return None
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(f"playground.cli.{module}"), name)
+        assert isinstance(command, click.Command)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ names are Hugging Face's where it has one (``loss``, ``learning_rate``, ``grad_n
 
 from playground.events.answers import Answer, Chunk, Compared, FinishReason, SideSummary, Summary
 from playground.events.data import BINS, DataCheck, Finding, by_kind
+from playground.events.models import KnownModel
 from playground.events.plans import Choice, Plan
 from playground.events.runs import (
     EVENTS,
@@ -39,6 +40,7 @@ __all__ = [
     "Finding",
     "FinishReason",
     "Json",
+    "KnownModel",
     "Plan",
     "RunEnded",
     "RunRecord",

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,11 @@ def is_prepared() -> bool:
     except (OSError, ValueError, KeyError):
         return False
     return bool(manifest.get("format") == _FORMAT and sizes == manifest["sizes"])
+
+
+def is_installed() -> bool:
+    """Return whether the packages that carry the model are installed."""
+    return find_spec(f"{_PACKAGE}_part1") is not None and find_spec("gguf") is not None
 
 
 def prepare(progress: Progress, gguf: Path | None = None) -> Path:

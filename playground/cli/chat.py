@@ -1,0 +1,78 @@
+"""``sft-playground chat``: two answers to each line, for terminals, pipes and screen readers."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from playground import paths
+from playground.cli.options import interruptible
+from playground.text import clean
+
+
+@click.command()
+@click.option("--adapter", metavar="NAME", help="A run, RUN@STEP, a folder or hf:org/name. [default: your newest]")
+@click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
+@click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
+@click.option("--control", is_flag=True, help="Show the base in the adapter's prompt style too.")
+@click.option(
+    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Multiplies what the adapter adds."
+)
+@click.option("--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True)
+@click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def chat(
+    *,
+    adapter: str | None,
+    adapters_dir: str | None,
+    model: str | None,
+    control: bool,
+    strength: float,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+) -> int:
+    """Answer each line of standard input by base and sft, one below the other.
+
+    Each line is a conversation of its own. Ctrl-C stops an answer; an empty line or Ctrl-D ends.
+    """
+    from playground.cli.narrate import Narrator
+    from playground.models.adapters import find_adapter
+
+    folder = find_adapter(adapter, paths.adapters_dir(adapters_dir))
+    with Narrator() as narrator:
+        narrator.progress("starting PyTorch", 0.0)
+        from playground.analysis.compare import lanes_for, load_lineup
+        from playground.data.answered import repeats_itself
+        from playground.data.prompts import Prompt
+        from playground.inference.engine import Sampling
+        from playground.report.words import how_it_ended
+
+        lineup = load_lineup([folder], narrator.progress, model=model, strength=strength)
+        narrator.line(f"{lineup.engine.base.identity.description}, adapter {folder.name}")
+    sampling = Sampling(max_new_tokens, temperature, top_p, seed)
+    wanted = [at for at, side in enumerate(lineup.sides) if control or side.name != "control"]
+    while line := _ask():
+        every = lanes_for(lineup, Prompt("", line))
+        with interruptible("stopping the answer") as interrupt:
+            answers = lineup.engine.answers([every[at] for at in wanted], sampling, interrupt)
+        for at, answer in zip(wanted, answers, strict=True):
+            # A line of state after each text: a screen reader hears who spoke, what, and how it ended.
+            click.echo(f"{lineup.sides[at].name}: {clean(answer.text.strip())}")
+            click.echo(f"  ({how_it_ended(answer, repeats_itself(answer))})")
+        sys.stdout.flush()
+    return 0
+
+
+def _ask() -> str:
+    if sys.stdin.isatty():
+        click.echo("you: ", nl=False, err=True)
+    try:
+        return sys.stdin.readline().strip()
+    except KeyboardInterrupt:
+        return ""
+    except UnicodeDecodeError:
+        return ""

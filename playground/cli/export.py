@@ -1,0 +1,52 @@
+"""``sft-playground export``: an adapter and its base as one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from playground import paths
+from playground.text import clean
+
+# Read by both models at every position, to say how far apart they are.
+PROBES = ("Explain quantum physics.", "What's the capital of France?", "Write a poem about recursion.")
+
+
+@click.command()
+@click.argument("adapter")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
+@click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
+@click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
+def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str | None, dtype: str) -> int:
+    """Merge ADAPTER into its base and write the model to FOLDER, as safetensors with its tokenizer.
+
+    It is merged into the dequantised base, which is what it was trained on. Printed is the KL
+    divergence between the model that is written and the base with the adapter beside it: what merging
+    and rounding cost. The licence of the base goes with the weights.
+    """
+    from playground.cli.narrate import Narrator
+    from playground.errors import InputError
+    from playground.models.adapters import find_adapter
+
+    found = find_adapter(adapter, paths.adapters_dir(adapters_dir))
+    if folder.exists():
+        raise InputError(f"There is something at {folder} already.", "Name another folder.")
+    with Narrator() as narrator:
+        narrator.progress("starting PyTorch", 0.0)
+        import torch
+
+        from playground.analysis.compare import load_lineup
+        from playground.data.examples import Turn
+        from playground.models.merge import merge
+
+        lineup = load_lineup([found], narrator.progress, model=model, device=torch.device("cpu"))
+        encoder = lineup.raw
+        prompts = [ids for text in PROBES for ids in (encoder.raw(text), encoder.prompt([Turn("user", text)]))]
+        narrator.progress("merging and writing", 0.0)
+        mean, largest = merge(lineup.engine.base, lineup.engine.model, folder, getattr(torch, dtype), prompts)
+    click.echo(f"{clean(str(folder))}: {lineup.engine.base.identity.description} with {clean(found.name)}, in {dtype}")
+    where = f"at {sum(map(len, prompts))} positions"
+    click.echo(f"KL(unmerged || merged) {where}: mean {mean:.2e}, largest {largest:.2e} nats")
+    return 0

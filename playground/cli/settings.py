@@ -1,0 +1,38 @@
+"""``sft-playground settings``: your own defaults."""
+
+from __future__ import annotations
+
+import click
+
+from playground import paths, settings
+from playground.config import TrainConfig
+from playground.text import clean
+
+
+@click.group("settings")
+def settings_() -> None:
+    """Show the settings file and what it sets.
+
+    It is TOML with the names of the options of train, such as lora_r = 8. A flag, the environment
+    (SFT_PLAYGROUND_LORA_R) and a --config file win over it.
+    """
+
+
+@settings_.command("path")
+def path() -> int:
+    """Print where the settings file is, or would be."""
+    click.echo(paths.settings_file())
+    return 0
+
+
+@settings_.command("show")
+def show() -> int:
+    """Print the options that differ from their defaults, and those that do not."""
+    given = settings.options({}, None)
+    for name, value in TrainConfig(**given).to_dict().items():
+        mark = "*" if name in given else " "
+        shown = "auto" if value is None else value
+        click.echo(f"{mark} {name} = {clean(str(shown))}")
+    where = paths.settings_file()
+    click.echo(f"* from {where}{'' if where.is_file() else ' (not there yet)'} or the environment", err=True)
+    return 0

@@ -1,0 +1,67 @@
+"""An adapter merged into its base: a model of its own, and how far it is from the two it was made of."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+
+from playground.errors import EnvironmentFault, InputError
+from playground.models.load import Base
+
+
+def merge(
+    base: Base, model: PeftModel, folder: Path, dtype: torch.dtype, prompts: Sequence[tuple[int, ...]]
+) -> tuple[float, float]:
+    """Merge the adapter into the dequantised base and write it to `folder`, whole or not at all.
+
+    The base must be dense, as it is on a CPU: there its weights are those that the adapter was trained
+    on. Merging into the original weights instead would undo what the adapter learned about NF4's error.
+
+    Args:
+        base: The base, on a CPU.
+        model: The base with the adapter.
+        folder: Where the model goes; must not exist.
+        dtype: Of the weights that are written.
+        prompts: Texts on whose every position the two are compared.
+
+    Returns:
+        Mean and largest KL divergence, in nats, from the unmerged to the merged model as written.
+
+    Raises:
+        InputError: If there is something at `folder`.
+        EnvironmentFault: If it cannot be written.
+    """
+    if folder.exists():
+        raise InputError(f"There is something at {folder} already.", "Name another folder.")
+    before = [_log_probabilities(model, ids) for ids in prompts]
+    merged = model.merge_and_unload()
+    merged.to(dtype)
+    merged.config.dtype = dtype
+    temporary = folder.with_name(f".{folder.name}.writing")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        merged.save_pretrained(temporary)
+        base.tokenizer.save_pretrained(temporary)
+        os.replace(temporary, folder)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise EnvironmentFault(f"{folder} cannot be written: {error.strerror}.", "Check the disk.") from None
+    merged.float()  # compared in the arithmetic of the other side: what differs are the weights
+    gaps = [_kl(mine, _log_probabilities(merged, ids)) for mine, ids in zip(before, prompts, strict=True)]
+    return float(torch.cat(gaps).mean()), float(torch.cat(gaps).max())
+
+
+@torch.inference_mode()
+def _log_probabilities(model: Callable[..., object], ids: tuple[int, ...]) -> torch.Tensor:
+    output = model(input_ids=torch.tensor([ids]), use_cache=False)
+    return torch.log_softmax(output.logits[0].double(), dim=-1)  # type: ignore[attr-defined]
+
+
+def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    return (p.exp() * (p - q)).sum(-1)

@@ -1,0 +1,69 @@
+"""Base models that are known to suit this program, and whether they would fit here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from playground.events import KnownModel
+from playground.models.demo import NAME
+from playground.models.footprint import Footprint, footprint
+from playground.models.load import compute_dtype
+from playground.training.plan import memory_by_part
+
+LONGEST = 1024  # tokens a row, for which a model is said to fit
+LORA_R = 16
+
+
+def known_models() -> list[tuple[KnownModel, dict[str, Any]]]:
+    """Return the models of ``known.toml``, the smallest first, each with its type and shape."""
+    table = tomllib.loads((files("playground.models") / "known.toml").read_text("utf-8"))
+    return [
+        (
+            KnownModel(
+                id=row["id"],
+                parameters=row["parameters"],
+                licence=row["licence"],
+                gated=row["gated"],
+                download=row["download"],
+                end_token=row["end_token"],
+            ),
+            {"model_type": row["type"], **row["shape"]},
+        )
+        for row in sorted(table["model"], key=lambda row: int(row["parameters"]))
+    ]
+
+
+def size_of(shape: dict[str, Any], device: torch.device) -> Footprint:
+    """Return the footprint of a model of this `shape` on `device`."""
+    return footprint(AutoConfig.for_model(**shape), compute_dtype(device), LORA_R)
+
+
+def needs(size: Footprint, device: torch.device, *, checkpointing: bool) -> int:
+    """Return the bytes that QLoRA takes with one row of `LONGEST` tokens at a time."""
+    parts = memory_by_part(
+        size, "nf4", device, rows_at_once=1, longest=LONGEST, rows=(), checkpointing=checkpointing
+    )  # fmt: skip
+    return sum(parts.values())
+
+
+def judged(device: torch.device, free: int) -> Iterator[KnownModel]:
+    """Yield each model with what it needs here, the smallest first; a model takes about a second."""
+    for model, shape in known_models():
+        size = size_of(shape, device)
+        plain, checkpointed = (needs(size, device, checkpointing=mode) for mode in (False, True))
+        fit = "fits" if plain <= free else "fits with checkpointing" if checkpointed <= free else "does not fit"
+        yield KnownModel.from_dict({**model.to_dict(), "needed": plain if fit == "fits" else checkpointed, "fit": fit})
+
+
+def larger_one(model: str, device: torch.device, free: int) -> str:
+    """Return the id of the largest open model that fits, where the demo model was asked for; else nothing."""
+    if device.type != "cuda" or model != NAME:
+        return ""
+    fitting = [known.id for known in judged(device, free) if known.fit != "does not fit" and not known.gated]
+    return fitting[-1] if fitting else ""
