@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def train(
     else:
         given = {key: value for key, value in typed(ctx).items() if key in options}
         config = TrainConfig(**settings.options(given, config_file))
+        _look_at_data(config)
         if dry_run:
             return _dry_run(config, as_json=as_json)
         run = paths.check_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
@@ -87,6 +89,7 @@ def run_training(
 
         if config.model == "demo":
             _show_licence(narrator)
+            _suggest_larger(narrator)
         for event in events(
             config, folder, resume=resume, until_answered=until_answered, force=force, stop=interrupt,
             progress=narrator.progress,
@@ -100,6 +103,18 @@ def run_training(
         if isinstance(last, RunEnded) and last.state != "failed" and not until_answered:
             narrator.line(f"look at it: sft-playground --compare prompts.txt --adapter {folder.name}")
     return interrupt.exit_code
+
+
+def _look_at_data(config: TrainConfig) -> None:
+    """Refuse data that cannot be read before PyTorch is imported, which takes seconds; it is read again then."""
+    from playground.data.containers import KEPT_BYTES
+    from playground.data.examples import read_dataset
+
+    if config.data.startswith("hf:"):
+        return
+    path = paths.find_file(config.data)
+    if not path.is_file() or path.stat().st_size <= KEPT_BYTES:
+        read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
 
 
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
@@ -143,3 +158,21 @@ def _show_licence(narrator: Any) -> None:
 
     if not demo.is_prepared():
         narrator.line(demo.LICENCE, "italic")
+
+
+def _suggest_larger(narrator: Any) -> None:
+    """Say once, to those who have a GPU, that it could train more than the demo model."""
+    from playground.models.load import pick_device
+
+    told = paths.cache_dir() / "told-of-larger-models"
+    device = pick_device()
+    if device.type != "cuda" or told.exists():
+        return
+    from playground.models.memory import free_memory
+    from playground.training.catalogue import largest_fitting
+
+    if model := largest_fitting(device, free_memory(device)):
+        narrator.line(f"this GPU could train {model}: sft-playground train --model {model} (see 'models list')")
+    with suppress(OSError):
+        told.parent.mkdir(parents=True, exist_ok=True)
+        told.touch()

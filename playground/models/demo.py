@@ -90,9 +90,10 @@ def prepare(progress: Progress, gguf: Path | None = None) -> Path:
         InputError: If the file is not the one with `SHA256`.
     """
     target = folder()
+    named = _read(gguf, progress) if gguf else None  # whatever is in the cache, another file is not this model
     if is_prepared():
         return target
-    data = _read(gguf, progress)
+    data = named or _read(None, progress)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         needed = 700 << 20  # the folder takes 570 MB
@@ -124,6 +125,11 @@ def _read(gguf: Path | None, progress: Progress) -> bytearray:
         piece = part.read_bytes()
         digest.update(piece)
         data += piece
+    if digest.hexdigest() != SHA256 and gguf is not None:
+        raise InputError(
+            f"{gguf} is not the demo model: its sha256 is {digest.hexdigest()[:16]}…, not {SHA256[:16]}….",
+            "Other models must be folders with safetensors weights, or hub ids.",
+        )
     if digest.hexdigest() != SHA256:
         raise InputError(
             f"The demo model's file has the sha256 {digest.hexdigest()[:16]}…, expected {SHA256[:16]}….",

@@ -11,7 +11,6 @@ import torch
 from transformers import AutoConfig
 
 from playground.events import KnownModel
-from playground.models.demo import NAME
 from playground.models.footprint import Footprint, footprint
 from playground.models.load import compute_dtype
 from playground.training.plan import memory_by_part
@@ -61,9 +60,9 @@ def judged(device: torch.device, free: int) -> Iterator[KnownModel]:
         yield KnownModel.from_dict({**model.to_dict(), "needed": plain if fit == "fits" else checkpointed, "fit": fit})
 
 
-def larger_one(model: str, device: torch.device, free: int) -> str:
-    """Return the id of the largest open model that fits, where the demo model was asked for; else nothing."""
-    if device.type != "cuda" or model != NAME:
-        return ""
-    fitting = [known.id for known in judged(device, free) if known.fit != "does not fit" and not known.gated]
-    return fitting[-1] if fitting else ""
+def largest_fitting(device: torch.device, free: int) -> str:
+    """Return the id of the largest model that is open to all and fits, or nothing."""
+    for model, shape in reversed(known_models()):
+        if not model.gated and needs(size_of(shape, device), device, checkpointing=True) <= free:
+            return str(model.id)
+    return ""

@@ -64,3 +64,38 @@ def test_loss_and_gradients_of_a_step_equal_trls(tiny_folder, byte_tokenizer, tm
     for name, parameter in trainer.model.named_parameters():
         if parameter.grad is not None:
             assert torch.allclose(ours[name], parameter.grad, atol=1e-5), name
+
+
+def test_an_adapter_that_trl_trained_gives_here_the_logits_it_gives_there(tiny_folder, byte_tokenizer, tmp_path):
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM
+
+    from playground.models.lanes import Row, lanes
+
+    folder = tiny_folder("llama")
+    rows = [{"prompt": f"What is {n}?", "completion": f" It is {n}."} for n in range(8)]
+    arguments = trl.SFTConfig(
+        output_dir=str(tmp_path / "trl"), per_device_train_batch_size=4, max_steps=4, use_cpu=True, bf16=False,
+        report_to="none", learning_rate=5e-3, disable_tqdm=True, save_strategy="no", max_length=128,
+        gradient_checkpointing=False,
+    )  # fmt: skip
+    trainer = trl.SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), args=arguments,
+        train_dataset=Dataset.from_list(rows), processing_class=byte_tokenizer,
+        peft_config=LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj", "down_proj"], lora_dropout=0.05),
+    )  # fmt: skip
+    trainer.train()
+    trainer.model.save_pretrained(tmp_path / "adapter")
+    ids = torch.randint(3, 250, (2, 20), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        theirs = trainer.model.eval()(input_ids=ids).logits
+
+    base = load_base(str(folder), "none")
+    plain = base.model(input_ids=ids).logits
+    model = lora.attach(base, None, lora.read_adapter(tmp_path / "adapter"), "default")
+    with torch.inference_mode(), lanes(model, [Row("default"), Row()]):
+        ours = model(input_ids=ids).logits
+    assert torch.allclose(ours[0], theirs[0], atol=1e-4)
+    assert not torch.allclose(ours[0], plain[0], atol=1e-3)
+    assert torch.allclose(ours[1], plain[1], atol=1e-4)

@@ -189,10 +189,67 @@ MISTAKES = {
     "an empty folder as adapter": (["--compare", "ok.txt", "--adapter", "empty"], 1, "holds no adapter_config.json"),
     "odd gate": (["--compare", "ok.txt", "--fail-under", "best=1"], 2, "not understood"),
     "odd suffix": (["--compare", "ok.txt", "--out", "x.docx"], 2, "--out writes .jsonl"),
+    "greedy samples": (["--compare", "ok.txt", "--num-samples", "3"], 2, "Greedy answers are all the same"),
+    "strength beyond": (["--compare", "ok.txt", "--strength", "9"], 2, "not in the range"),
+    "adapter twice": (["--compare", "ok.txt", "--adapter", "demo-mini", "--adapter", "demo-mini"], 2, "named twice"),
+    "no such step": (["--compare", "ok.txt", "--adapter", "demo-mini@7"], 1, "There is no adapter"),
+    "hub adapter offline": (["--compare", "ok.txt", "--adapter", "hf:nobody/nothing"], 3, "hub cannot be reached"),
+    "odd hub adapter": (["--compare", "ok.txt", "--adapter", "hf:nothing"], 1, "not a hub id"),
+    "an id twice": (["--compare", "twice.jsonl"], 1, "stands there twice"),
+    "preference data": (["train", "--data", "pairs.jsonl"], 1, "preference data"),
+    "only text": (["train", "--data", "text.jsonl"], 1, "SFT trains only answers"),
+    "tool turns": (["train", "--data", "tools.json"], 1, "tool turn"),
+    "two shapes": (["train", "--data", "mixed.jsonl"], 1, "but the file is"),
+    "odd map": (["train", "--data", "ok.jsonl", "--map", "prompt"], 2, "--map 'prompt' is not understood"),
+    "odd file": (["train", "--data", "x.xlsx"], 1, "not a kind of file"),
+    "a cut array": (["train", "--data", "cut.json"], 1, "cut.json:1: not JSON"),
+    "no gzip": (["train", "--data", "x.jsonl.gz"], 1, "not a whole gzip file"),
+    "no parquet": (["train", "--data", "x.parquet"], 1, "x.parquet cannot be read"),
+    "a cell too many": (["train", "--data", "x.csv"], 1, "3 cells, but the header has 2"),
+    "odd hub data": (["train", "--data", "hf:x"], 1, "not a hub data set"),
+    "hub data offline": (["train", "--data", "hf:nobody/nothing"], 3, "hf:nobody/nothing"),
+    "check nothing": (["data", "check", "nowhere.jsonl"], 1, "There is no file"),
+    "unknown option in a file": (["train", "--config", "c.yaml"], 2, "did you mean 'lora_r'"),
+    "no such config": (["train", "--config", "nowhere.toml"], 1, "There is no file"),
+    "odd config": (["train", "--config", "c.ini"], 2, "neither YAML nor TOML"),
+    "an adapter as model": (["train", "--model", "adapter"], 1, "is an adapter, not a base model"),
+    "weights that can run code": (["train", "--model", "pickled"], 1, "holds no *.safetensors"),
+    "another gguf": (["train", "--model", "other.gguf"], 1, "other.gguf"),
+    "resume otherwise": (["train", "--resume", "none", "--lora-r", "4"], 2, "no run to resume"),
+    "auto of a word": (["train", "--learning-rate", "automatic"], 2, "not a valid float"),
+    "show nothing": (["runs", "show", "absent"], 1, "There is no run or adapter"),
+    "remove the shipped": (["adapters", "remove", "demo-mini", "--yes"], 2, "not one of yours"),
+    "remove elsewhere": (["runs", "remove", "../x", "--yes"], 2, "cannot name a run"),
+    "export over a folder": (["export", "demo-mini", "empty"], 1, "something at empty already"),
     "no prompts in it": (["--compare", "blank.txt"], 1, "holds no prompts"),
     "binary prompts": (["--compare", "binary.txt"], 1, "not UTF-8"),
     "a bad row": (["train", "--data", "bad.jsonl"], 1, "bad.jsonl:1:"),
 }
+
+
+def _more_mistakes(folder):
+    row = '{"prompt": "a", "completion": "b"}\n'
+    for name, text in {
+        "ok.jsonl": row,
+        "twice.jsonl": '{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n',
+        "pairs.jsonl": '{"prompt": "a", "chosen": "b", "rejected": "c"}\n',
+        "text.jsonl": '{"text": "a"}\n',
+        "tools.json": '[{"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "b"}]}]',
+        "mixed.jsonl": row * 2 + '{"instruction": "a", "output": "b"}\n',
+        "x.xlsx": "PK",
+        "cut.json": '[{"prompt": "a", "compl',
+        "x.jsonl.gz": "plain",
+        "x.parquet": "PAR1",
+        "x.csv": "prompt,completion\na,b,c\n",
+        "c.yaml": "lora_rank: 8\n",
+        "c.ini": "[a]\n",
+        "other.gguf": "GGUF",
+    }.items():
+        (folder / name).write_text(text)
+    for name, file in (("adapter", "adapter_config.json"), ("pickled", "pytorch_model.bin")):
+        (folder / name).mkdir()
+        (folder / name / file).write_text("{}")
+        (folder / name / "config.json").write_text("{}")
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), MISTAKES.values(), ids=MISTAKES.keys())
@@ -202,6 +259,7 @@ def test_mistakes_get_one_clear_line_a_hint_and_no_traceback(playground, tmp_pat
     (tmp_path / "binary.txt").write_bytes(b"\xff\x00\x80")
     (tmp_path / "bad.jsonl").write_text('{"prompt": 1}\n')
     (tmp_path / "empty").mkdir()
+    _more_mistakes(tmp_path)
     done = playground(*arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr

@@ -101,6 +101,18 @@ def test_what_mini_teaches_would_itself_count_as_answering(mini):
     assert refused == []
 
 
+def test_the_teaching_sets_have_minis_prompts_in_minis_order(mini):
+    for name in ("pirate.jsonl", "mediocre.jsonl"):
+        told = read_dataset(paths.bundled("datasets") / name).examples
+        assert [example.turns[0] for example in told] == [example.turns[0] for example in mini]
+    rows = [json.loads(line) for line in (paths.bundled("datasets") / "mediocre.jsonl").read_text().splitlines()]
+    faults = Counter(row["fault"] for row in rows)
+    assert len(faults) == 6
+    assert min(faults.values()) >= 10
+    readme = (paths.bundled("datasets") / "README.md").read_text()
+    assert all(fault in readme for fault in faults)
+
+
 @pytest.mark.demo
 def test_mini_is_short_for_the_demo_model_yet_a_third_of_its_answers_are_not(mini):
     pytest.importorskip("gguf")
@@ -119,3 +131,6 @@ def test_mini_is_short_for_the_demo_model_yet_a_third_of_its_answers_are_not(min
     long = [row for row in rows if row.num_trained - 1 >= 40]  # without the end token
     assert len(long) >= len(rows) / 3
     assert not any(row.truncated for row in rows)
+    # The mediocre twin differs in quality, not in quantity.
+    twin = [encoder.example(e) for e in read_dataset(paths.bundled("datasets") / "mediocre.jsonl").examples]
+    assert [row.num_trained for row in twin] == [row.num_trained for row in rows]

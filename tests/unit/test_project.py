@@ -67,7 +67,13 @@ def test_wheel_carries_the_bundled_files_inside_the_package_and_works_without_th
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"playground"}
-    for wanted in ("datasets/mini.jsonl", "datasets/heldout.jsonl", "datasets/prompts.txt"):
+    for wanted in (
+        "datasets/mini.jsonl",
+        "datasets/pirate.jsonl",
+        "datasets/mediocre.jsonl",
+        "datasets/heldout.jsonl",
+        "datasets/prompts.txt",
+    ):
         assert f"playground/_bundled/{wanted}" in names
     assert any(name.startswith("playground/_bundled/adapters/") and name.endswith(".safetensors") for name in names)
     assert not [name for name in names if "checkpoints" in name or name.endswith((".pyc", ".lock"))]

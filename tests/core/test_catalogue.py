@@ -1,0 +1,39 @@
+"""The table of base models: sizes against the numbers of parameters their makers publish."""
+
+import pytest
+import torch
+from transformers import AutoConfig
+
+from playground.models.footprint import footprint
+from playground.training.catalogue import judged, known_models, largest_fitting
+
+MODELS = known_models()
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("model", "shape"), MODELS, ids=[model.id for model, _ in MODELS])
+def test_a_shape_has_the_published_number_of_parameters(model, shape):
+    assert footprint(AutoConfig.for_model(**shape), torch.bfloat16, 16).parameters == model.parameters
+
+
+def test_the_table_is_one_that_a_user_can_act_on():
+    assert 8 <= len(MODELS) <= 11
+    assert all(model.id.startswith("hf:") and model.licence and model.end_token for model, _ in MODELS)
+    assert [model.parameters for model, _ in MODELS] == sorted(model.parameters for model, _ in MODELS)
+    for model, _ in MODELS:  # weights are at least two bytes a parameter
+        assert model.download >= 1.9 * model.parameters / 1e9
+
+
+def test_what_fits_depends_on_what_is_free():
+    small, large = MODELS[0][0].id, MODELS[-1][0].id
+    fits = {model.id: model.fit for model in judged(CPU, 2_000_000_000)}
+    assert (fits[small], fits[large]) == ("fits", "does not fit")
+    needed = next(model.needed for model in judged(CPU, 1 << 50) if model.id == small)
+    (tight, *_) = judged(CPU, needed - 1)
+    assert tight.fit == "fits with checkpointing"
+    assert tight.needed < needed
+
+
+def test_the_largest_model_that_is_open_to_all_is_suggested():
+    assert largest_fitting(CPU, 1 << 50) == MODELS[-1][0].id
+    assert largest_fitting(CPU, 1) == ""

@@ -1,0 +1,63 @@
+"""A merged model is the base with the adapter: against plain PEFT on the same dequantised weights."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from playground.errors import InputError
+from playground.models import lora
+from playground.models.load import load_base
+from playground.models.merge import merge
+
+PROMPTS = [tuple(range(5, 25)), (40, 41, 42)]
+
+
+def adapted(base):
+    model = lora.attach_new(base, 4, 8, seed=0)
+    weights = lora.state(model)
+    generator = torch.Generator().manual_seed(1)
+    for name in weights:
+        if "lora_B" in name:
+            weights[name] = torch.randn(weights[name].shape, generator=generator) * 0.05
+    lora.put_state(model, weights)
+    return model.eval(), weights
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+@pytest.mark.parametrize("quantize", ["nf4", "none"])
+def test_the_merged_model_gives_the_logits_of_the_adapter_beside_the_base(tiny_folder, tmp_path, name, quantize):
+    base = load_base(str(tiny_folder(name)), quantize, device=torch.device("cpu"))
+    model, weights = adapted(base)
+    dense = {
+        key.removeprefix("base_model.model.").replace(".base_layer", ""): tensor.clone()
+        for key, tensor in model.state_dict().items()
+        if "lora_" not in key
+    }
+    mean, largest = merge(base, model, tmp_path / "out", torch.float32, PROMPTS)
+    assert 0 <= mean <= largest < 1e-6
+
+    reference = AutoModelForCausalLM.from_pretrained(tiny_folder(name), dtype=torch.float32)
+    reference.load_state_dict(dense)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    reference = get_peft_model(reference, config).eval()
+    lora.put_state(reference, weights)
+    written = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    for ids in PROMPTS:
+        with torch.inference_mode():
+            theirs, ours = (m(input_ids=torch.tensor([ids])).logits for m in (reference, written))
+        assert torch.allclose(ours, theirs, atol=2e-4, rtol=1e-4)
+
+
+def test_rounding_to_bfloat16_is_what_the_divergence_shows(tiny_folder, tmp_path):
+    base = load_base(str(tiny_folder("llama")), "nf4", device=torch.device("cpu"))
+    model, _ = adapted(base)
+    mean, largest = merge(base, model, tmp_path / "out", torch.bfloat16, PROMPTS)
+    assert 1e-7 < mean <= largest < 0.1
+
+
+def test_nothing_is_overwritten(tiny_folder, tmp_path):
+    base = load_base(str(tiny_folder("llama")), "none", device=torch.device("cpu"))
+    model, _ = adapted(base)
+    with pytest.raises(InputError, match="already"):
+        merge(base, model, tmp_path, torch.float32, PROMPTS)

@@ -1,0 +1,90 @@
+"""Listing, renaming and removing runs and adapters, without a model."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from playground.cli.runs import adapters, runs
+from playground.errors import EnvironmentFault, InputError, UsageError
+from playground.events import BaseIdentity, RunRecord
+
+
+def record(name, created="2026-11-22T10:00:00+00:00", state="finished", loss=0.5):
+    base = BaseIdentity("b\x1b[31m", "d", "r", "nf4", "float32")
+    return RunRecord(
+        name, created, state, base, "chat", "rows.jsonl", "00", 3, True, 9, 9, loss, True, {"lora_r": 4}, {}
+    )
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    for made in (record("old"), record("new", "2026-11-22T11:00:00+00:00"), record("cut", state="running", loss=None)):
+        folder = tmp_path / "adapters" / made.name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(made.to_json())
+    for name in ("old", "new"):
+        (tmp_path / "adapters" / name / "adapter_config.json").write_text('{"base_model_name_or_path": "b"}')
+    return tmp_path / "adapters"
+
+
+def call(group, *arguments, **options):
+    return CliRunner().invoke(group, list(arguments), standalone_mode=False, catch_exceptions=True, **options)
+
+
+def test_runs_stand_newest_first_with_how_they_ended(home):
+    lines = call(runs, "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["run", "new"]
+    assert any(line.startswith("cut") and "interrupted" in line for line in lines)
+    assert "\x1b" not in "".join(lines)
+    objects = [json.loads(line) for line in call(runs, "list", "--json").stdout.splitlines()]
+    assert {entry["name"] for entry in objects} == {"old", "new", "cut"}
+
+
+def test_adapters_are_yours_and_the_shipped_ones(home):
+    lines = call(adapters, "list").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["new", "yours"], ["old", "yours"]]
+    assert any(line.startswith("demo-mini") and "shipped" in line for line in lines)
+    shown = json.loads(call(adapters, "show", "demo-mini", "--json").stdout)
+    assert shown["style"] == "chat" and shown["bytes"] < 4.5e6
+
+
+def test_a_run_is_renamed_with_its_record(home):
+    assert call(runs, "rename", "old", "older").exit_code == 0
+    assert json.loads((home / "older" / "run.json").read_text())["name"] == "older"
+    assert not (home / "old").exists()
+    assert isinstance(call(runs, "rename", "older", "new").exception, UsageError)
+    assert isinstance(call(runs, "rename", "older", "../x").exception, UsageError)
+
+
+def test_nothing_is_removed_without_a_yes(home):
+    assert call(runs, "remove", "old", input="n\n").return_value == 1
+    assert (home / "old").exists()
+    assert call(runs, "remove", "old", input="y\n").return_value == 0
+    assert not (home / "old").exists()
+    assert call(adapters, "remove", "new", "--yes").return_value == 0
+    assert not (home / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("absent", InputError),
+        ("../adapters", UsageError),
+        ("demo-mini", UsageError),
+        ("..", UsageError),
+        ("/", UsageError),
+    ],
+)
+def test_only_ones_own_can_be_removed(home, name, error):
+    assert isinstance(call(adapters, "remove", name, "--yes").exception, error)
+    assert {path.name for path in home.iterdir()} == {"old", "new", "cut"}
+
+
+def test_a_run_that_is_being_trained_stays(home):
+    import filelock
+
+    with filelock.FileLock(home / "cut" / ".lock"):
+        assert isinstance(call(runs, "remove", "cut", "--yes").exception, EnvironmentFault)
+        assert "cut" in call(runs, "list").stdout and "running" in call(runs, "list").stdout
