@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -60,28 +61,40 @@ def _spell_out_compare(args: list[str], commands: list[str]) -> list[str]:
     if not equals and at + 1 == len(args):
         raise click.UsageError("--compare needs a file of prompts (or '-').")
     rest = args[:at] + args[at + (1 if equals else 2) :]
-    return ["compare", file if equals else args[at + 1], *rest]
+    # These belong to the program, not to the command.
+    own = [arg for arg in rest if arg in ("-q", "--quiet", "-v", "--verbose")]
+    return [*own, "compare", file if equals else args[at + 1], *(arg for arg in rest if arg not in own)]
+
+
+HELP = """See what supervised fine-tuning does.
+
+A base model continues your sentence. Fine-tuned on a hundred good examples, the same model answers it
+and stops. Watch both, side by side:
+
+\b
+  sft-playground demo                       the whole story in two minutes
+  sft-playground train --data mini.jsonl    fine-tune a model
+  sft-playground --compare prompts.txt      base and fine-tuned, side by side
+"""
 
 
 @click.group(
     cls=_Group,
+    help=HELP,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--compare", metavar="PROMPTS", expose_value=False, help="Short for the command 'compare PROMPTS'.")
 @click.version_option(__version__, "-V", "--version", prog_name="sft-playground")
+@click.option("-q", "--quiet", is_flag=True, help="No narration: only results and errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Also what the libraries have to say.")
 @click.pass_context
-def cli(ctx: click.Context) -> None:
-    r"""See what supervised fine-tuning does.
-
-    A base model continues your sentence. Fine-tuned on a hundred good examples, the same model answers
-    it and stops. Watch both, side by side:
-
-    \b
-      sft-playground demo                       the whole story in two minutes
-      sft-playground train --data mini.jsonl    fine-tune a model
-      sft-playground --compare prompts.txt      base and fine-tuned model, side by side
-    """
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+    """Set how much is told; without a command, print the help."""
+    if verbose and not quiet:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        os.environ["TRANSFORMERS_VERBOSITY"] = "info"
+        warnings.simplefilter("default")
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -97,8 +110,6 @@ def run(args: Sequence[str]) -> int:
     # fetched. Nothing here would use it: on a CPU the weights are dequantised once.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     if not sys.warnoptions:
-        import warnings
-
         warnings.simplefilter("ignore")  # libraries warn of their own future; -W default shows it
     try:
         result = cli.main(list(args), prog_name="sft-playground", standalone_mode=False)

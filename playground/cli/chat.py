@@ -11,7 +11,7 @@ from playground.cli.options import interruptible
 from playground.text import clean
 
 
-@click.command()
+@click.command(short_help="Answer line by line, for pipes and screen readers.")
 @click.option("--adapter", metavar="NAME", help="A run, RUN@STEP, a folder or hf:org/name. [default: your newest]")
 @click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
 @click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")

@@ -27,7 +27,7 @@ SUFFIXES = (".jsonl", ".md", ".csv", ".html", ".json")
 BATCH_SIZE = 16  # prompts
 
 
-@click.command()
+@click.command(short_help="Answer prompts by base and sft, side by side.")
 @click.argument("prompts")
 @click.option(
     "--adapter",

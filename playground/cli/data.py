@@ -29,7 +29,7 @@ def _options(function: Any) -> Any:
     return function
 
 
-@click.group()
+@click.group(short_help="Look at data sets before training on them.")
 def data() -> None:
     """Look at data sets: what is in them, what is wrong, which tokens carry loss."""
 

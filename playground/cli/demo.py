@@ -12,7 +12,7 @@ from playground import paths
 from playground.config import TrainConfig
 
 
-@click.command()
+@click.command(short_help="Show the whole story in two minutes.")
 @click.option(
     "--adapters-dir", metavar="DIR", help="Folder for the adapter. [default: ./adapters, or your data folder]"
 )

@@ -13,7 +13,7 @@ from playground.text import clean
 PROBES = ("Explain quantum physics.", "What's the capital of France?", "Write a poem about recursion.")
 
 
-@click.command()
+@click.command(short_help="Merge an adapter into its base, as one model.")
 @click.argument("adapter")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")

@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -37,6 +38,8 @@ class Narrator:
     """
 
     def __init__(self) -> None:
+        context = click.get_current_context(silent=True)
+        self._quiet = bool(context and context.find_root().params.get("quiet"))
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._tty else None
         self._status = Text()
@@ -47,7 +50,7 @@ class Narrator:
 
     @property
     def _tty(self) -> bool:
-        return sys.stderr.isatty()
+        return sys.stderr.isatty() and not self._quiet
 
     def __enter__(self) -> Self:
         if self._live:
@@ -62,11 +65,9 @@ class Narrator:
 
     def line(self, text: str, style: str = "") -> None:
         """Print a lasting line."""
+        if self._quiet:
+            return
         self._console.print(Text(clean(text), style=style), soft_wrap=True)
-
-    def show(self, renderable: RenderableType) -> None:
-        """Print something lasting."""
-        self._console.print(renderable)
 
     def progress(self, stage: str, share: float) -> None:
         """Show how far a stage is; a plain log gets each stage once."""
@@ -80,6 +81,8 @@ class Narrator:
 
     def event(self, event: Event) -> None:
         """Tell what an event of a training says."""
+        if self._quiet:
+            return
         match event:
             case RunStarted():
                 self._num_steps = event.plan.num_steps

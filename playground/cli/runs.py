@@ -25,7 +25,7 @@ def runs() -> None:
 
 @click.group()
 def adapters() -> None:
-    """List, show, rename and remove adapters, the shipped ones too."""
+    """List, show, rename and remove adapters."""
 
 
 @runs.command("list")

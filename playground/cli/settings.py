@@ -9,7 +9,7 @@ from playground.config import TrainConfig
 from playground.text import clean
 
 
-@click.group("settings")
+@click.group("settings", short_help="Show your own defaults.")
 def settings_() -> None:
     """Show the settings file and what it sets.
 
