@@ -75,11 +75,12 @@ class TrainConfig:
         return asdict(self)
 
     def command(self) -> str:
-        """Return the command that trains with this config; what equals its default is left out."""
+        """Return the command that trains with this config, with every option spelled out."""
         words = ["sft-playground", "train"]
         for f in fields(self):
             value = getattr(self, f.name)
-            if "help" not in f.metadata or (value == f.default and f.name not in ("data", "model")):
+            # Also what equals its default: the reader's settings file may say otherwise.
+            if "help" not in f.metadata or value is None:
                 continue
             flag = flag_of(f)
             if isinstance(value, bool):
@@ -87,7 +88,7 @@ class TrainConfig:
             elif isinstance(value, tuple):
                 words += [word for item in value for word in (flag, str(item))]
             else:
-                words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+                words += [flag, repr(value) if isinstance(value, float) else str(value)]
         return shlex.join(words)
 
     @classmethod
@@ -125,7 +126,7 @@ def read_options(values: Mapping[str, Any], where: str) -> dict[str, Any]:
             continue
         try:
             typed[name] = _typed(known[name], value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             problems.append(f"{name} cannot be {value!r}")
     if problems:
         raise UsageError(f"{where}: " + "; ".join(problems) + ".", "See 'sft-playground train --help' for the options.")
@@ -148,9 +149,15 @@ def _typed(f: Field[Any], value: Any) -> Any:
         return word in _TRUE
     if kind is str:
         # YAML reads on, off and numbers where a word is meant.
+        if value is None:
+            raise ValueError
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
     if isinstance(value, bool):
         raise ValueError
+    if kind is int and isinstance(value, int):
+        return value
+    if kind is int and isinstance(value, str) and value.strip().lstrip("+-").isdigit():
+        return int(value)
     number = float(value)  # also of a text: YAML takes 5e-4 for one
     if kind is int and number != int(number):
         raise ValueError

@@ -22,7 +22,7 @@ from playground.models.adapters import label, read_record
 from playground.models.demo import Progress
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Row
-from playground.models.load import load_base
+from playground.models.load import Base, load_base
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,12 @@ def load_lineup(
             f"Name its base with --model{f' ({files[0].base_name}?)' if files[0].base_name else ''}.",
         )
     config = records[0].config if records[0] else {}
-    base = load_base(model or str(config["model"]), quantize or str(config.get("quantize", "nf4")), progress, device)
+    base = load_base(
+        model or str(config.get("model", "")), quantize or str(config.get("quantize", "nf4")), progress, device
+    )
     for name, record in zip(names, records, strict=True):
-        if record is not None and record.base.name != base.identity.name:
-            raise InputError(
-                f"The adapter {name} was trained on {record.base.name}, not on {base.identity.name}.",
-                "Compare adapters of one base; leave --model out to use their own.",
-            )
+        if record is not None:
+            _require_base(base, name, record, asked=quantize is not None)
     fingerprint = Fingerprint(base)
     adapted, sides = None, []
     for number, (name, record, file) in enumerate(zip(names, records, files, strict=True)):
@@ -100,6 +99,23 @@ def load_lineup(
     fixed = (Side("base", Row(), None), Side("control", Row(), sides[0].encoder))
     engine = Engine(base, adapted, fingerprint)
     return Lineup(engine, (*fixed, *sides), tuple(names), tuple(records), sides[0].encoder)
+
+
+def _require_base(base: Base, name: str, record: RunRecord, *, asked: bool) -> None:
+    """Refuse an adapter that was trained on other weights; a folder may have moved, the weights are what counts."""
+    mine, theirs = base.identity, record.base
+    known = "unknown" not in (mine.revision, theirs.revision)
+    if (mine.revision != theirs.revision) if known else (mine.name != theirs.name):
+        other = "other weights of " if mine.name == theirs.name else ""
+        raise InputError(
+            f"The adapter {name} was trained on {other}{theirs.name}, not on {mine.name}.",
+            "Compare adapters of one base; leave --model out to use their own.",
+        )
+    if mine.quantize != theirs.quantize and not asked:
+        raise InputError(
+            f"The adapter {name} was trained on a base in {theirs.quantize}, another one in {mine.quantize}.",
+            "Compare them apart, or choose one storage for both with --quantize.",
+        )
 
 
 def lanes_for(lineup: Lineup, prompt: Prompt, draw: int = 0) -> list[Lane]:
@@ -146,7 +162,7 @@ def compare(
         for n, (prompt, sample) in enumerate(batch):
             mine = answers[width * n : width * (n + 1)]
             if any(answer.finish_reason == "cancelled" for answer in mine):
-                continue
+                return  # what is yielded has no gaps, so that a count says where to go on
             sides = dict(zip((side.name for side in lineup.sides), mine, strict=True))
             judged = {side: answered(prompt, answer) for side, answer in sides.items()}
             looped = {side: repeats_itself(answer) for side, answer in sides.items()}
@@ -158,8 +174,9 @@ def compare(
 class Tally:
     """Counts comparisons as they come and sums them up."""
 
-    def __init__(self, lineup: Lineup, batch_size: int, done: Sequence[Compared] = ()) -> None:
+    def __init__(self, lineup: Lineup, batch_size: int, settings: str, done: Sequence[Compared] = ()) -> None:
         self._lineup = lineup
+        self._settings = settings
         self._batch_size = batch_size
         self._rows = list(done)
         self._before = len(done)
@@ -182,6 +199,7 @@ class Tally:
             model=self._lineup.engine.base.identity.description,
             adapter=", ".join(self._lineup.adapters),
             batch_size=self._batch_size,
+            settings=self._settings,
             # `compare` raises before it yields a row whose base lane was not the base.
             fingerprint=f"base proven {fingerprint.digest[:12]}" if fingerprint and self._rows else "not checked",
         )

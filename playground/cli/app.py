@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from playground import __version__, paths
 from playground.errors import PlaygroundError
@@ -32,6 +33,9 @@ COMMANDS = {
 }
 
 
+OWN = ("-q", "--quiet", "-v", "--verbose")  # options of the program, not of a command
+
+
 class _Group(click.Group):
     """Commands whose modules are imported when they are called; and ``--compare F`` for ``compare F``."""
 
@@ -47,22 +51,23 @@ class _Group(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, _spell_out_compare(args, self.list_commands(ctx)))
+        if not ctx.resilient_parsing:  # as while a shell completes a word
+            args = _spell_out_compare(args, self.list_commands(ctx))
+        return super().parse_args(ctx, args)
 
 
 def _spell_out_compare(args: list[str], commands: list[str]) -> list[str]:
     """Turn ``[options] --compare FILE [options]`` into ``compare FILE [options]``."""
     at = next((n for n, arg in enumerate(args) if arg == "--compare" or arg.startswith("--compare=")), None)
-    if at is None:
+    first = next((arg for arg in args if arg not in OWN), None)
+    if at is None or first in commands:
         return args
-    if given := next((arg for arg in args if arg in commands), None):
-        raise click.UsageError(f"--compare and the command {given!r} do not go together.")
     _, equals, file = args[at].partition("=")
     if not equals and at + 1 == len(args):
         raise click.UsageError("--compare needs a file of prompts (or '-').")
     rest = args[:at] + args[at + (1 if equals else 2) :]
     # These belong to the program, not to the command.
-    own = [arg for arg in rest if arg in ("-q", "--quiet", "-v", "--verbose")]
+    own = [arg for arg in rest if arg in OWN]
     return [*own, "compare", file if equals else args[at + 1], *(arg for arg in rest if arg not in own)]
 
 
@@ -124,6 +129,10 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
         return 130
+    except SystemExit as ending:
+        # Click ends the process so when the reader of our output went away, and when a shell completes a word.
+        gone = type(sys.stdout) is PacifyFlushWrapper
+        return 141 if gone else int(ending.code or 0)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import click
 
 from playground import paths
 from playground.cli.options import interruptible
+from playground.errors import InputError
 from playground.text import clean
 
 
@@ -52,7 +54,7 @@ def chat(
         from playground.report.words import how_it_ended
 
         lineup = load_lineup([folder], narrator.progress, model=model, strength=strength)
-        narrator.line(f"{lineup.engine.base.identity.description}, adapter {folder.name}")
+        narrator.line(f"{lineup.engine.base.identity.description}, adapter {lineup.adapters[0]}")
     sampling = Sampling(max_new_tokens, temperature, top_p, seed)
     wanted = [at for at, side in enumerate(lineup.sides) if control or side.name != "control"]
     while line := _ask():
@@ -64,6 +66,8 @@ def chat(
             click.echo(f"{lineup.sides[at].name}: {clean(answer.text.strip())}")
             click.echo(f"  ({how_it_ended(answer, repeats_itself(answer))})")
         sys.stdout.flush()
+        if interrupt.signal == signal.SIGTERM:
+            return interrupt.exit_code
     return 0
 
 
@@ -71,8 +75,8 @@ def _ask() -> str:
     if sys.stdin.isatty():
         click.echo("you: ", nl=False, err=True)
     try:
-        return sys.stdin.readline().strip()
+        return sys.stdin.buffer.readline().decode("utf-8").strip()
     except KeyboardInterrupt:
         return ""
     except UnicodeDecodeError:
-        return ""
+        raise InputError("A line is not UTF-8.", "Send UTF-8 text.") from None

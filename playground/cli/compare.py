@@ -12,6 +12,7 @@ import click
 
 from playground import paths
 from playground.cli.options import interruptible
+from playground.data.styles import NAMES
 from playground.errors import GateNotMet, UsageError
 from playground.events import Compared, Summary
 from playground.text import count
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from playground.data.prompts import Prompt
     from playground.inference.engine import Sampling
 
-_GATE = re.compile(r"(base|control|sft(?::[^=]+)?)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d+(?:\.\d+)?)")
+_GATE = re.compile(r"(base|control|sft(?::[^=]+)?)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d*\.?\d+)")
 SUFFIXES = (".jsonl", ".md", ".csv", ".html", ".json")
 BATCH_SIZE = 16  # prompts
 
@@ -39,7 +40,7 @@ BATCH_SIZE = 16  # prompts
 @click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
 @click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
 @click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The base's storage. [default: as in training]")
-@click.option("--style", metavar="STYLE", help="Prompt style of sft and control. [default: as in training]")
+@click.option("--style", type=click.Choice(NAMES), help="Prompt style of sft and control. [default: as in training]")
 @click.option(
     "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Multiplies what the adapter adds."
 )
@@ -49,12 +50,31 @@ BATCH_SIZE = 16  # prompts
 @click.option(
     "--num-samples", type=click.IntRange(1, 1000), default=1, show_default=True, help="Answers to each prompt."
 )
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=BATCH_SIZE, show_default=True, help="In prompts.")
-@click.option("--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    default=BATCH_SIZE,
+    show_default=True,
+    help="Prompts answered together.",
+)
+@click.option(
+    "--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True, help="Longest answer."
+)
 @click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--fail-under", metavar="SIDE.SHARE=X", multiple=True, help="Exit with 4 below, e.g. sft.answered=0.9.")
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Likeliest tokens of this mass.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random draws.")
+@click.option(
+    "--fail-under",
+    metavar="SIDE.SHARE=X",
+    multiple=True,
+    help="Exit with 4 if SIDE (base, control, sft) has less: answered, stopped_by_itself, repeats, mean_tokens.",
+)
 def compare(
     *,
     prompts: str,
@@ -94,8 +114,13 @@ def compare(
     rows = read_prompts(Path(prompts) if prompts == "-" else paths.find_file(prompts))
     home = paths.adapters_dir(adapters_dir)
     folders = [find_adapter(name, home) for name in adapters or (None,)]
-    if len({label(folder) for folder in folders}) < len(folders):
-        raise UsageError("An adapter is named twice.", "Name different ones.")
+    labels = [label(folder) for folder in folders]
+    if len(set(labels)) < len(labels):
+        raise UsageError("Two adapters of one name.", "Rename one: 'adapters rename'.")
+    sides = ("base", "control", *(("sft",) if len(labels) == 1 else (f"sft:{name}" for name in labels)))
+    for wanted, _, _ in gates:
+        if wanted not in (*sides, "sft"):
+            raise UsageError(f"There is no side {wanted!r}.", f"Here are {', '.join(sides)}.")
     stamps = [(str(folder.resolve()), _modified(folder)) for folder in folders]
     sampled = (max_new_tokens, temperature, top_p, seed, num_samples)
     journal = Journal(out, [rows, stamps, model, quantize, style, strength, sampled])
@@ -112,7 +137,7 @@ def compare(
                     folders, narrator.progress, model=model, quantize=quantize, style=style, strength=strength
                 )
                 compared, summary = answer_all(
-                    lineup, rows, Sampling(max_new_tokens, temperature, top_p, seed), narrator,
+                    lineup, rows, Sampling(max_new_tokens, temperature, top_p, seed), narrator, strength=strength,
                     done=journal.done, each=journal.add, cancelled=interrupt, num_samples=num_samples,
                     batch_size=batch_size,
                 )  # fmt: skip
@@ -124,8 +149,10 @@ def compare(
                 click.echo(f"{len(compared)} of {total} were finished{again}", err=True)
     finally:
         journal.close()
+    if interrupt.exit_code:
+        return interrupt.exit_code  # a part of the prompts is no measure for a gate
     _check(gates, summary)
-    return interrupt.exit_code
+    return 0
 
 
 def answer_all(
@@ -139,6 +166,7 @@ def answer_all(
     cancelled: Callable[[], bool] = lambda: False,
     num_samples: int = 1,
     batch_size: int = BATCH_SIZE,
+    strength: float = 1.0,
 ) -> tuple[list[Compared], Summary]:
     """Answer all prompts but those that are `done`, calling `each` as they are finished."""
     from playground.analysis import compare as analysis
@@ -146,7 +174,10 @@ def answer_all(
     total = len(prompts) * num_samples
     stage = f"answering {count(total, 'prompt')}"
     narrator.progress(stage, len(done) / total)
-    tally = analysis.Tally(lineup, min(batch_size, total), done)
+    drawn = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}, seed {sampling.seed}"
+    settings = f"{drawn if sampling.temperature > 0 else 'greedy'}, at most {sampling.max_new_tokens} new tokens"
+    settings += f", strength {strength:g}" if strength != 1 else ""
+    tally = analysis.Tally(lineup, min(batch_size, total), settings, done)
     compared = list(done)
     for row in analysis.compare(
         lineup, prompts, sampling,
@@ -172,24 +203,25 @@ def show(rows: Sequence[Compared], summary: Summary) -> None:
 
 
 def _modified(folder: Path) -> int:
-    return (folder / "adapter_model.safetensors").stat().st_mtime_ns if folder.is_dir() else 0
+    weights = folder / "adapter_model.safetensors"
+    return weights.stat().st_mtime_ns if weights.is_file() else 0
 
 
 def _gate(text: str) -> tuple[str, str, float]:
     match = _GATE.fullmatch(text)
     if match is None:
         raise UsageError(f"--fail-under {text!r} is not understood.", "Write it like sft.answered=0.9.")
-    return match[1], match[2], float(match[3])
+    least = float(match[3])
+    if match[2] != "mean_tokens" and least > 1:
+        raise UsageError(f"--fail-under {text!r}: {match[2]} is a share from 0 to 1.", "Write 0.9 for 90 %.")
+    return match[1], match[2], least
 
 
 def _check(gates: list[tuple[str, str, float]], summary: Summary) -> None:
     missed = []
     for wanted, measure, least in gates:
         # With several adapters, plain "sft" means each of them.
-        sides = [side for side in summary.sides if side == wanted or (wanted == "sft" and side.startswith("sft:"))]
-        if not sides:
-            raise UsageError(f"There is no side {wanted!r}.", f"Here are {', '.join(summary.sides)}.")
-        for side in sides:
+        for side in (s for s in summary.sides if s == wanted or (wanted == "sft" and s.startswith("sft:"))):
             value = getattr(summary.sides[side], measure)
             if not value >= least:
                 missed.append(f"{side}.{measure} is {value:.3g}, below {least:g}")

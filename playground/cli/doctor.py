@@ -27,7 +27,10 @@ def doctor(*, as_json: bool) -> int:
 
     with Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
-        facts, problems = _examine()
+        try:
+            facts, problems = _examine()
+        except ImportError as error:  # the very case this command is for
+            facts, problems = {"python": platform.python_version()}, [f"{error}. Install the program again with pip."]
     if as_json:
         click.echo(json.dumps({**facts, "problems": problems}, ensure_ascii=False))
     else:

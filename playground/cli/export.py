@@ -46,7 +46,9 @@ def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str |
         prompts = [ids for text in PROBES for ids in (encoder.raw(text), encoder.prompt([Turn("user", text)]))]
         narrator.progress("merging and writing", 0.0)
         mean, largest = merge(lineup.engine.base, lineup.engine.model, folder, getattr(torch, dtype), prompts)
-    click.echo(f"{clean(str(folder))}: {lineup.engine.base.identity.description} with {clean(found.name)}, in {dtype}")
+    click.echo(
+        f"{clean(str(folder))}: {lineup.engine.base.identity.description} with {clean(lineup.adapters[0])}, in {dtype}"
+    )
     where = f"at {sum(map(len, prompts))} positions"
     click.echo(f"KL(unmerged || merged) {where}: mean {mean:.2e}, largest {largest:.2e} nats")
     return 0

@@ -28,8 +28,9 @@ class Journal:
 
     def __init__(self, path: Path | None, key: Sequence[object]) -> None:
         self._path = path
-        self._part = path.with_name(f".{path.name}.part") if path else None
         self._key = hashlib.sha256(repr(list(key)).encode("utf-8", "surrogatepass")).hexdigest()
+        # The key stands in the name: another comparison into the same report does not touch this one.
+        self._part = path.with_name(f".{path.name}.{self._key[:8]}.part") if path else None
         self.done: list[Compared] = self._read()
         self._stream = None
         if self._part:
@@ -53,8 +54,8 @@ class Journal:
 
     def finish(self, rows: Sequence[Compared], summary: Summary, *, whole: bool) -> None:
         """Write the report of `rows`; drop the journal if that is the whole comparison."""
-        if self._path is None or self._part is None:
-            return
+        if self._path is None or self._part is None or not rows:
+            return  # an early Ctrl-C leaves an older report as it is
         temporary = self._path.with_name(f".{self._path.name}.new")
         try:
             temporary.write_text(WRITERS[self._path.suffix](rows, summary), "utf-8")

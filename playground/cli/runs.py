@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
         return 0
     rows = [
         (
-            record.name,
+            folder.name,  # what every command takes; a record may say anything
             _state(folder, record.state),
             f"{record.step}/{record.num_steps}",
             f"{record.loss:.2f}" if record.loss is not None else "",
@@ -105,11 +106,15 @@ def _rename(name: str, new_name: str, adapters_dir: str | None) -> int:
     folder, target = _own(name, home), home / paths.check_name(new_name)
     if target.exists():
         raise UsageError(f"There is a {new_name} already.", "Choose another name.")
-    record = folder / "run.json"
-    if record.is_file():
-        about = json.loads(record.read_text("utf-8")) | {"name": new_name}
-        record.write_text(json.dumps(about, indent=2, ensure_ascii=False), "utf-8")
-    folder.rename(target)
+    from playground.models.adapters import RECORD, read_record
+
+    try:
+        if record := read_record(folder):
+            renamed = replace(record, name=new_name).to_dict()
+            (folder / RECORD).write_text(json.dumps(renamed, indent=2, ensure_ascii=False), "utf-8")
+        folder.rename(target)
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be renamed: {error.strerror}.", "Check its rights.") from None
     click.echo(f"{folder.name} is now {new_name}")
     return 0
 
@@ -117,7 +122,11 @@ def _rename(name: str, new_name: str, adapters_dir: str | None) -> int:
 def _remove(name: str, adapters_dir: str | None, *, yes: bool) -> int:
     folder = _own(name, paths.adapters_dir(adapters_dir))
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    if not yes and not click.confirm(f"Remove {clean(str(folder))} ({size / 1e6:.0f} MB) for good?", err=True):
+    try:
+        sure = yes or click.confirm(f"Remove {clean(str(folder))} ({size / 1e6:.0f} MB) for good?", err=True)
+    except click.Abort:  # nobody is there to answer
+        raise UsageError("Nobody answered, so nothing was removed.", "Give --yes.") from None
+    if not sure:
         click.echo("nothing was removed", err=True)
         return 1
     try:

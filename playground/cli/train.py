@@ -52,10 +52,11 @@ def train(
     """
     home = paths.adapters_dir(adapters_dir)
     if resume is not None:
-        folder = Path(resume) if Path(resume).is_dir() else home / paths.check_name(resume)
+        folder = Path(resume) if (Path(resume) / "run.json").is_file() else home / paths.check_name(resume)
         config = _recorded(folder, {key: value for key, value in typed(ctx).items() if key in options})
-        if name is not None:
-            raise UsageError("--name and --resume do not go together.", "A resumed run keeps its name.")
+        if name is not None or dry_run or config_file is not None:
+            other = "--name" if name is not None else "--dry-run" if dry_run else "--config"
+            raise UsageError(f"{other} and --resume do not go together.", "A resumed run keeps its options.")
     else:
         given = {key: value for key, value in typed(ctx).items() if key in options}
         config = TrainConfig(**settings.options(given, config_file))
@@ -66,6 +67,8 @@ def train(
         folder = home / run
         if (folder / "run.json").exists():
             raise UsageError(f"There is a run {run} already.", f"Choose another --name, or go on with --resume {run}.")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty.", "Choose another --name.")
     return run_training(config, folder, as_json=as_json, resume=resume is not None, force=force)
 
 
@@ -110,10 +113,11 @@ def _look_at_data(config: TrainConfig) -> None:
     from playground.data.containers import KEPT_BYTES
     from playground.data.examples import read_dataset
 
-    if config.data.startswith("hf:"):
+    if config.data.startswith("hf:") or config.data == "-":
         return
     path = paths.find_file(config.data)
-    if not path.is_file() or path.stat().st_size <= KEPT_BYTES:
+    # A pipe can be read only once, and a large file should be.
+    if not path.exists() or path.is_dir() or (path.is_file() and path.stat().st_size <= KEPT_BYTES):
         read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
 
 

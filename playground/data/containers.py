@@ -35,7 +35,7 @@ Parsed = dict[str, Any] | Problem
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")
 MAX_WHOLE_BYTES = 512 << 20  # of a file that must be read whole
 KEPT_BYTES = 64 << 20  # of JSON Lines that stay in memory; larger files are read where they stand
-_HUB = re.compile(r"hf:([\w.-]+/[\w.-]+)(?::([\w.\[\]%+:-]+))?")
+_HUB = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.\[\]%+:-]+))?")
 _BOM = b"\xef\xbb\xbf"
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from playground.data.examples import Dataset, Example, Turn
 from playground.data.jsonl import Problem, refuse
 from playground.data.styles import Segment, Style
+from playground.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IGNORE_INDEX = -100
+HINT = "Raise --max-length, shorten these rows, or leave them out with --skip-bad."
+# How control tokens look. Some tokenizers do not flag theirs as special, and would read them in typed text.
+CONTROL = re.compile(r"<\|[^<>|]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,12 @@ class Encoder:
         self.end_token_id: int = end if known else end_token_id  # type: ignore[assignment]
         self.max_length = max_length
         self.train_on = train_on
+        unflagged = [
+            token.content
+            for token in tokenizer.added_tokens_decoder.values()
+            if not token.special and (CONTROL.fullmatch(token.content) or token.content == style.closing)
+        ]
+        self._unflagged = re.compile("|".join(map(re.escape, unflagged))) if unflagged else None
         # The tokenizer itself says whether it begins a text with a token of its own.
         begin = tokenizer.bos_token_id
         self._head = (begin,) if begin is not None and tokenizer("a")["input_ids"][:1] == [begin] else ()
@@ -66,7 +79,12 @@ class Encoder:
 
     def text(self, text: str) -> tuple[int, ...]:
         """Encode text a user wrote: ``<eos>`` typed in it stays five characters, never the token."""
-        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        # A token that is not flagged as special is cut behind its first character, so that it is not seen.
+        cuts = [match.start() + 1 for match in self._unflagged.finditer(text)] if self._unflagged else []
+        parts = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])] if cuts else [text]
+        ids: list[int] = []
+        for part in parts:
+            ids += self.tokenizer(part, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return tuple(ids)
 
     def raw(self, prompt: str) -> tuple[int, ...]:
@@ -155,24 +173,34 @@ def encode_all(encoder: Encoder, dataset: Dataset, *, skip_bad: bool = False) ->
         InputError: Naming each line that would train nothing, because no answer fits `max_length`.
     """
     if not dataset.is_whole:
-        return _Lazy(encoder, dataset), dataset
-    rows = [encoder.example(example) for example in dataset.examples]
-    pairs = zip(dataset.examples, rows, strict=True)
-    empty = [problem for example, row in pairs if (problem := _trains_nothing(encoder, example, row))]
-    if not empty:
-        return rows, dataset
-    if len(empty) == len(rows) or not skip_bad:
-        raise refuse(dataset.path, empty, "Raise --max-length, or shorten these rows.")
-    lines = {problem.line for problem in empty}
-    kept = [(example, row) for example, row in zip(dataset.examples, rows, strict=True) if example.line not in lines]
-    skipped = (*dataset.skipped, *empty)
-    return [row for _, row in kept], replace(dataset, examples=tuple(e for e, _ in kept), skipped=skipped)
+        good = array("Q")
+        if not skip_bad:
+            return _Lazy(encoder, dataset, good), dataset
+        problems = list(dataset.skipped)
+        for index, example in enumerate(dataset.examples):
+            if isinstance(row := encode_row(encoder, example), Problem):
+                problems.append(row)
+            else:
+                good.append(index)
+        return _Lazy(encoder, dataset, good), replace(dataset, skipped=tuple(problems))
+    pairs = [(example, encode_row(encoder, example)) for example in dataset.examples]
+    bad = [row for _, row in pairs if isinstance(row, Problem)]
+    if bad and (len(bad) == len(pairs) or not skip_bad):
+        raise refuse(dataset.path, bad, HINT)
+    rows = [row for _, row in pairs if isinstance(row, Encoded)]
+    kept = tuple(example for example, row in pairs if isinstance(row, Encoded))
+    return rows, replace(dataset, examples=kept, skipped=(*dataset.skipped, *bad))
 
 
-def _trains_nothing(encoder: Encoder, example: Example, row: Encoded) -> Problem | None:
+def encode_row(encoder: Encoder, example: Example) -> Encoded | Problem:
+    """Return an example as ids, or why it would train nothing: no answer fits, or its style refuses it."""
+    try:
+        row = encoder.example(example)
+    except InputError as error:  # a chat template that knows no system turns, for instance
+        return Problem(example.line, error.message)
     # The first token is never predicted, so a label there trains nothing.
     if any(label != IGNORE_INDEX for label in row.labels[1:]):
-        return None
+        return row
     if row.truncated:
         return Problem(example.line, f"no token of an answer fits into max_length {encoder.max_length}")
     return Problem(example.line, "the answer that would be trained carries no loss")
@@ -183,21 +211,22 @@ class _Lazy(Sequence[Encoded]):
 
     KEPT = 4096
 
-    def __init__(self, encoder: Encoder, dataset: Dataset) -> None:
+    def __init__(self, encoder: Encoder, dataset: Dataset, good: array[int]) -> None:
         self._encoder = encoder
         self._dataset = dataset
+        self._good = good  # the places of sound rows, if that was looked at
         self._kept: dict[int, Encoded] = {}
 
     def __len__(self) -> int:
-        return len(self._dataset.examples)
+        return len(self._good) or len(self._dataset.examples)
 
     def __getitem__(self, index: Any) -> Any:
         row = self._kept.get(index)
         if row is None:
-            example = self._dataset.examples[index]
-            row = self._encoder.example(example)
-            if problem := _trains_nothing(self._encoder, example, row):
-                raise refuse(self._dataset.path, [problem], "Raise --max-length, or shorten this row.")
+            found = encode_row(self._encoder, self._dataset.examples[self._good[index] if self._good else index])
+            if isinstance(found, Problem):
+                raise refuse(self._dataset.path, [found], HINT)
+            row = found
             if len(self._kept) >= self.KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[index] = row

@@ -104,7 +104,9 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     rows = open_rows(str(name), path)
     renamed = renaming(columns)
     first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
-    shape = shapes.detect(rename(row, renamed) for row in first)
+    if first and (unseen := [c for c in renamed.values() if not any(c in row for row in first)]):
+        raise UsageError(f"{path} has no column {unseen[0]!r}.", f"It has {', '.join(sorted(first[0]))[:300]}.")
+    shape = shapes.detect((rename(row, renamed) for row in first), renamed)
     whole = len(rows) <= WHOLE_ROWS
     examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed)
     good: array[int] | None = None

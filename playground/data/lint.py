@@ -10,18 +10,14 @@ import hashlib
 import re
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from playground.data import shapes
 from playground.data.containers import Rows
+from playground.data.encode import CONTROL, Encoder, encode_row
 from playground.data.examples import LOOKED_AT, Example, as_example, rename
 from playground.data.jsonl import Problem, shown
 from playground.events import BINS, DataCheck, Finding
 
-if TYPE_CHECKING:
-    from playground.data.encode import Encoder
-
-CONTROL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
 PLACEHOLDER = re.compile(
     r"\{\{\s*\w+\s*\}\}|\[(?:insert|your|enter)\b[^\]]{0,40}\]|\bTODO\b|\blorem ipsum\b|<your[ _]\w+>", re.IGNORECASE
 )
@@ -36,7 +32,7 @@ def check(rows: Rows, renamed: dict[str, str], encoder: Encoder | None = None) -
         encoder: Counts tokens and finds what `max_length` would cut; without it words are counted.
     """
     first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
-    shape = shapes.detect(rename(row, renamed) for row in first)
+    shape = shapes.detect((rename(row, renamed) for row in first), renamed)
     findings: list[Finding] = []
     seen: dict[bytes, int] = {}
     counts = [0] * (len(BINS) + 1)
@@ -102,11 +98,11 @@ def _length(example: Example, encoder: Encoder | None) -> tuple[int, int, Findin
             n for n, turn in zip(words, example.turns, strict=True) if turn.role == "assistant" and turn.trained
         )
         return sum(words), learned, None
-    row = encoder.example(example)
+    row = encode_row(encoder, example)
+    if isinstance(row, Problem):
+        return 0, 0, Finding(example.line, "error", "nothing to train", row.message)
     problem = None
-    if not any(label >= 0 for label in row.labels[1:]):
-        problem = Finding(example.line, "error", "nothing to train", "no token of an answer fits into max_length")
-    elif row.truncated:
+    if row.truncated:
         limit = encoder.max_length
         problem = Finding(example.line, "warning", "truncated", f"longer than max_length {limit}; it is cut")
     return len(row.input_ids), row.num_trained, problem

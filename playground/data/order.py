@@ -24,6 +24,8 @@ class Order:
     sha256: str
     seed: int
     batch_size: int
+    _known: tuple[int, int] = field(default=(-1, -1), init=False)
+    _batches: list[list[int]] = field(default_factory=list, init=False)
     _epoch: int = field(default=-1, init=False)
     _rows: array[int] = field(default_factory=lambda: array("Q"), init=False)
 
@@ -41,7 +43,9 @@ class Order:
         """
         epoch, at = divmod(step, self.steps_per_epoch)
         group, at = divmod(at, GROUP)
-        return self._group(epoch, group, length)[at]
+        if self._known != (epoch, group):
+            self._batches, self._known = self._group(epoch, group, length), (epoch, group)
+        return self._batches[at]
 
     def _group(self, epoch: int, group: int, length: Callable[[int], int]) -> list[list[int]]:
         if epoch != self._epoch:

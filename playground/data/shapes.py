@@ -56,9 +56,16 @@ class Shape:
         return f"{self.name} ({', '.join(self.columns)})"
 
 
-def detect(rows: Iterable[dict[str, Any]]) -> Shape | None:
-    """Return the shape that most of `rows` have, or None if no row has any."""
-    votes = Counter(shape.columns for row in rows if (shape := _shape_of(row)))
+def detect(rows: Iterable[dict[str, Any]], named: Iterable[str] = ()) -> Shape | None:
+    """Return the shape that most of `rows` have, or None if no row has any.
+
+    Args:
+        rows: Some rows.
+        named: Columns that a user has named: shapes with these go before all others.
+    """
+    wanted = set(named)
+    order = sorted(SHAPES, key=lambda shape: not wanted & set(shape.columns))
+    votes = Counter(shape.columns for row in rows if (shape := next((s for s in order if s.fits(row)), None)))
     # Counter keeps the order of the first sight, so a draw goes to the shape seen first.
     return next((shape for columns, _ in votes.most_common(1) for shape in SHAPES if shape.columns == columns), None)
 
@@ -92,10 +99,10 @@ def _advice(row: dict[str, Any]) -> str:
 def _pair(names: tuple[str, str]) -> Callable[[dict[str, Any]], Turns | str]:
     def read(row: dict[str, Any]) -> Turns | str:
         prompt, completion = (row[name] for name in names)
-        if isinstance(prompt, list) or isinstance(completion, list):
-            return _conversational_pair(prompt, completion)
         if unread := _unread(row, ("system", "history", "tools")):
             return unread
+        if isinstance(prompt, list) or isinstance(completion, list):
+            return _conversational_pair(prompt, completion)
         for name, value in zip(names, (prompt, completion), strict=True):
             if problem := _bad_text(value):
                 return f"{name!r} {problem}"
@@ -111,7 +118,7 @@ def _conversational_pair(prompt: Any, completion: Any) -> Turns | str:
     turns = _turns([*prompt, *completion], "role", "content")
     if isinstance(turns, str):
         return turns
-    return tuple(Turn(turn.role, turn.content, n >= len(prompt)) for n, turn in enumerate(turns))
+    return tuple(Turn(turn.role, turn.content, turn.trained and n >= len(prompt)) for n, turn in enumerate(turns))
 
 
 def _alpaca(row: dict[str, Any]) -> Turns | str:
@@ -167,7 +174,7 @@ def _turns(talk: Sequence[Any], role_key: str, content_key: str) -> Turns | str:
         if not isinstance(message, dict):
             return f"message {number} is not an object"
         said = message.get(role_key)
-        if said in TOOL_ROLES or message.get("tool_calls"):
+        if (isinstance(said, str) and said in TOOL_ROLES) or message.get("tool_calls"):
             return f"message {number} is a tool turn ({shown(said)}), and tools are not trained here"
         role = ROLES.get(said) if isinstance(said, str) else None
         if role is None:

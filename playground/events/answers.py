@@ -88,7 +88,7 @@ class SideSummary(Json):
 
 @dataclass(frozen=True, slots=True)
 class Summary(Json):
-    """A whole comparison. `tokens_per_second` counts all lanes together."""
+    """A whole comparison. `tokens_per_second` counts all lanes together; `settings` are the sampling's, in words."""
 
     num_prompts: int
     sides: dict[str, SideSummary]
@@ -97,4 +97,5 @@ class Summary(Json):
     model: str
     adapter: str
     batch_size: int
+    settings: str
     fingerprint: str

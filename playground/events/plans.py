@@ -51,6 +51,10 @@ class Plan(Json):
     warnings: tuple[str, ...]
     nearest: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, and what follows from them."""
+        return {**Json.to_dict(self), "needed": self.needed, "fits": self.fits}
+
     @property
     def needed(self) -> int:
         """Bytes of all parts together."""

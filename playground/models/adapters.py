@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playground import paths
 from playground.errors import InputError
-from playground.events import RunRecord
+from playground.events import BaseIdentity, RunRecord
 
 RECORD, CONFIG, STEPS = "run.json", "adapter_config.json", "steps"
 _AT_STEP = re.compile(r"(.+)@(\d{1,9})")
@@ -22,9 +22,24 @@ def read_record(folder: Path) -> RunRecord | None:
     """
     home = folder.parent.parent if folder.parent.name == STEPS else folder
     try:
-        return RunRecord.from_dict(json.loads((home / RECORD).read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        record = RunRecord.from_dict(json.loads((home / RECORD).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return record if _is_sound(record) else None
+
+
+def _is_sound(record: RunRecord) -> bool:
+    """Return whether the fields that are used are what they should be: a record may come from anyone."""
+    texts = (record.name, record.created_at, record.state, record.style, record.data_name, record.data_sha256)
+    base = record.base
+    return (
+        isinstance(base, BaseIdentity)
+        and all(isinstance(text, str) for text in (*texts, base.name, base.revision, base.quantize, base.description))
+        and all(isinstance(number, int) for number in (record.step, record.num_steps))
+        and isinstance(record.loss, float | int | None)
+        and isinstance(record.config, dict)
+        and isinstance(record.versions, dict)
+    )
 
 
 def step_folder(run: Path, step: int) -> Path:
@@ -33,9 +48,12 @@ def step_folder(run: Path, step: int) -> Path:
 
 
 def label(folder: Path) -> str:
-    """Return what an adapter is called: its folder's name, or ``RUN@step``."""
-    if folder.parent.name == STEPS:
+    """Return what an adapter is called: its folder's name, ``RUN@step``, or its name on the hub."""
+    folder = folder.absolute()
+    if folder.parent.name == STEPS and folder.name.isdigit():
         return f"{folder.parent.parent.name}@{int(folder.name)}"
+    if folder.parent.name == "snapshots":  # …/models--org--name/snapshots/<commit>
+        return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
     return folder.name
 
 
@@ -62,7 +80,7 @@ def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
         from playground.models.source import download_adapter
 
         return download_adapter(wanted)
-    candidates = [Path(wanted).expanduser(), adapters_dir / wanted, paths.bundled("adapters") / wanted]
+    candidates = [_path(wanted), adapters_dir / wanted, paths.bundled("adapters") / wanted]
     for path in candidates:
         if (path / CONFIG).is_file():
             return path
@@ -96,8 +114,15 @@ def created(folder: Path) -> str:
     return datetime.fromtimestamp((folder / CONFIG).stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # the home of nobody
+        return Path(name)
+
+
 def _at_step(name: str, step: int, adapters_dir: Path) -> Path | None:
-    for run in (Path(name).expanduser(), adapters_dir / name):
+    for run in (_path(name), adapters_dir / name):
         if run.is_dir():
             if (step_folder(run, step) / CONFIG).is_file():
                 return step_folder(run, step)

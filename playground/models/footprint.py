@@ -14,7 +14,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
+from playground.errors import InputError
 from playground.models.head import backbone
 
 PROBE = 64  # tokens
@@ -60,13 +62,29 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foot
         config: The model's config.
         dtype: Of the arithmetic.
         lora_r: The adapter's rank.
+
+    Raises:
+        InputError: If the architecture cannot be looked at in this way, or is no causal language model.
     """
+    try:
+        return _footprint(config, dtype, lora_r)
+    except (ValueError, KeyError, RuntimeError, NotImplementedError, AttributeError, TypeError) as error:
+        first = str(error).strip().split("\n")[0][:200]
+        raise InputError(
+            f"{config.model_type} models cannot be trained here: {first}",
+            "It must be a causal language model that transformers knows, with attention it can exchange.",
+        ) from error
+
+
+def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Footprint:
     AttentionInterface.register(_ATTENTION, _attend)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=_ATTENTION)
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=dtype, attn_implementation=_ATTENTION, trust_remote_code=False
+        )
         model.requires_grad_(False)
         head = model.get_output_embeddings()
-        linear = [m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear) and m is not head]
+        linear = [m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
         whole = sum(parameter.numel() for parameter in model.parameters())
         adapter = LoraConfig(r=lora_r, target_modules="all-linear", task_type="CAUSAL_LM")
         adapted = get_peft_model(model, adapter)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-_LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+_CGROUP = Path("/sys/fs/cgroup")
+_RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")  # counted as used, given back when wanted
 
 
 def free_memory(device: torch.device) -> int:
@@ -20,6 +21,9 @@ def free_memory(device: torch.device) -> int:
 
     available = int(psutil.virtual_memory().available)
     try:
-        return min(available, int(_LIMIT.read_text()) - int(_USED.read_text()))
+        limit, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        lines = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        cache = sum(int(lines.get(name, 0)) for name in _RECLAIMABLE)
+        return max(0, min(available, limit - used + cache))
     except (OSError, ValueError):  # no container, or one without a limit ("max")
         return available

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 
 from playground.errors import EnvironmentFault, InputError
 from playground.models.load import Base
@@ -49,9 +50,10 @@ def merge(
         merged.save_pretrained(temporary)
         base.tokenizer.save_pretrained(temporary)
         os.replace(temporary, folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        raise EnvironmentFault(f"{folder} cannot be written: {error}.", "Check the disk.") from None
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise EnvironmentFault(f"{folder} cannot be written: {error.strerror}.", "Check the disk.") from None
     merged.float()  # compared in the arithmetic of the other side: what differs are the weights
     gaps = [_kl(mine, _log_probabilities(merged, ids)) for mine, ids in zip(before, prompts, strict=True)]
     return float(torch.cat(gaps).mean()), float(torch.cat(gaps).max())

@@ -113,6 +113,7 @@ def _facts(summary: Summary) -> list[str]:
         f"- model: {_cell(summary.model)}",
         f"- adapter: {_cell(summary.adapter)}",
         f"- {summary.fingerprint}",
+        f"- {summary.settings}",
         f"- {count(summary.num_prompts, 'comparison')}, {summary.batch_size} prompts a batch,"
         f" {summary.tokens_per_second:g} tokens/s over all lanes",
     ]

@@ -53,7 +53,8 @@ def page(rows: Sequence[Compared], summary: Summary) -> str:
         "<h1>Base and fine-tuned, side by side</h1>",
         f'<p class="facts">{_text(summary.model)} · adapter {_text(summary.adapter)}</p>',
         f'<p class="facts">{_text(summary.fingerprint)} · {count(summary.num_prompts, "comparison")} ·'
-        f" {summary.tokens_per_second:g} tokens/s over all lanes, {summary.batch_size} prompts a batch</p>",
+        f" {summary.tokens_per_second:g} tokens/s over all lanes, {summary.batch_size} prompts a batch ·"
+        f" {summary.settings}</p>",
         _table(summary),
         *(_row(row) for row in rows),
         "</body></html>\n",

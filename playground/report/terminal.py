@@ -80,6 +80,6 @@ def summary(result: Summary) -> RenderableType:
     facts: Sequence[str] = (
         f"{clean(result.model)} · adapter {clean(result.adapter)} · {result.fingerprint}",
         f"{result.tokens_per_second:g} tokens/s over all lanes · {result.batch_size} prompts a batch"
-        f" · {result.seconds:g} s",
+        f" · {result.seconds:g} s · {result.settings}",
     )
     return Group(table, *(Text(line, style="dim") for line in facts))

@@ -29,10 +29,12 @@ from playground.events import (
 )
 from playground.models.adapters import read_record
 from playground.models.demo import Progress
+from playground.models.load import pick_device
 from playground.training import speed
 from playground.training.checkpoint import disk_fault, newest_checkpoint, save_checkpoint
 from playground.training.clock import Clock
 from playground.training.plan import require_room
+from playground.training.ranks import Ranks
 from playground.training.record import RunFolder
 from playground.training.schedule import learning_rate
 from playground.training.session import Session, check_resumable, plan_training, prepare
@@ -74,10 +76,11 @@ def train(
     clock = Clock()
     if resume and read_record(folder) is None:
         raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
-    planned = plan_training(config, progress)
+    ranks = Ranks(pick_device())
+    planned = plan_training(config, progress, ranks)
     if not force:
         require_room(planned.plan)
-    session = prepare(config, progress, planned)
+    session = prepare(config, progress, planned, ranks)
     run = RunFolder(folder) if session.ranks.is_main else None
     try:
         for event in _run(session, run, folder, clock, resume=resume, until_answered=until_answered, stop=stop):
@@ -108,6 +111,7 @@ def _run(
     if run is not None:
         run.write_record(record)
     state, num_steps = session.state, session.num_steps
+    begun = state.step
     every = max(1, round(num_steps / SAMPLINGS))
     sampled: Sampled | None = None
     outcome, reason = "finished", "all steps are done"
@@ -140,10 +144,10 @@ def _run(
             yield from _save(session, run, clock)
         record = _write_end(session, run, record, outcome, sampled)
         ended = clock.ended(outcome, reason, state, folder)
-        if run is not None and state.step >= TRUSTED_STEPS:
-            speed.remember(
-                session.base.identity.name, session.plan.quantize, session.base.device, ended.tokens_per_second
-            )
+        if run is not None and state.step - begun >= TRUSTED_STEPS:
+            # Tokens of all ranks were counted; what is kept is the speed of one.
+            pace = ended.tokens_per_second / session.ranks.world
+            speed.remember(session.plan.model, session.plan.quantize, session.base.device, pace)
         yield ended
     except (PlaygroundError, OSError) as error:
         reason = error.message if isinstance(error, PlaygroundError) else disk_fault(error, folder).message
@@ -278,7 +282,8 @@ def _write_end(
     state = session.state
     record = replace(record, state=outcome, step=state.step, loss=state.loss, exact=state.exact)  # type: ignore[arg-type]
     if run is not None:
-        run.write_adapter(session.model, record, sampled)
+        if state.step:  # before the first step there is nothing but the base
+            run.write_adapter(session.model, record, sampled)
         run.write_record(record)
     return record
 

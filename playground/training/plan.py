@@ -24,7 +24,6 @@ from playground.errors import EnvironmentFault
 from playground.events import Choice, Plan
 from playground.models.footprint import Footprint, footprint
 from playground.models.load import compute_dtype
-from playground.models.memory import free_memory
 from playground.models.source import Source
 from playground.report.words import gigabytes
 from playground.training import speed
@@ -60,6 +59,7 @@ def make_plan(
     tokenizer: PreTrainedTokenizerBase,
     end_token_id: int,
     device: torch.device,
+    free: int,
     world: int = 1,
 ) -> Planned:
     """Decide what `config` leaves open and work out steps, memory and time.
@@ -71,6 +71,7 @@ def make_plan(
         tokenizer: Its tokenizer.
         end_token_id: The token that ends its texts.
         device: Where it will be trained.
+        free: Bytes that are free there.
         world: Number of processes that share a step.
 
     Raises:
@@ -93,7 +94,8 @@ def make_plan(
     encoder = Encoder(tokenizer, style, end_token_id, max_length, config.train_on)
     rows, dataset = encode_all(encoder, dataset, skip_bad=config.skip_bad)
     counted = rows if dataset.is_whole else ()
-    longest = max((len(row.input_ids) for row in counted), default=max_length)
+    lengths = [len(row.input_ids) for row in counted]
+    longest = max(lengths, default=max_length)
     truncated = sum(row.truncated for row in counted)
     if config.max_length is None:
         known = f"the longest row has {longest:,} tokens" if counted else "rows are read as they are needed"
@@ -103,12 +105,11 @@ def make_plan(
     if rate is None:
         small = size.parameters < SMALL
         rate = decide("learning_rate", 5e-4 if small else 2e-4, f"{'below' if small else 'from'} 1 billion parameters")
-    free = free_memory(device)
 
     def memory(rows_at_once: int, checkpointing: bool) -> dict[str, int]:
         return memory_by_part(
             size, quantize, device,
-            rows_at_once=rows_at_once, longest=longest, rows=counted, checkpointing=checkpointing,
+            rows_at_once=rows_at_once, longest=longest, lengths=lengths, checkpointing=checkpointing,
         )  # fmt: skip
 
     def fits(rows_at_once: int, checkpointing: bool) -> bool:
@@ -133,7 +134,7 @@ def make_plan(
         decide("gradient_accumulation_steps", accumulation, f"{micro * accumulation * world} rows an update")
     order = Order(len(rows), dataset.sha256, config.seed, micro * accumulation * world)
     num_steps = order.steps_per_epoch * config.num_train_epochs
-    num_tokens = sum(len(row.input_ids) for row in counted)
+    num_tokens = sum(lengths)
     pace = speed.last(where.name, quantize, device)
     needed = memory(micro, checkpointing)
     plan = Plan(
@@ -163,7 +164,7 @@ def make_plan(
         nearest="",
     )
     if not plan.fits:
-        plan = replace(plan, nearest=_nearest(size, plan, device, counted))
+        plan = replace(plan, nearest=_nearest(size, plan, device, lengths))
     return Planned(plan, dataset, encoder, rows, order)
 
 
@@ -191,7 +192,7 @@ def memory_by_part(
     *,
     rows_at_once: int,
     longest: int,
-    rows: Sequence[Encoded],
+    lengths: Sequence[int],
     checkpointing: bool,
 ) -> dict[str, int]:
     """Return the bytes of each part of a training at its peak.
@@ -204,7 +205,9 @@ def memory_by_part(
     linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
     tokens = rows_at_once * longest
     if cpu:
-        tokens = min(tokens, max(_largest_piece(rows, rows_at_once), min(CPU_TOKENS_AT_ONCE, tokens)))
+        # Where rows are not known beforehand, one may be as long as any: a long row is a piece of its own.
+        piece = _largest_piece(lengths, rows_at_once) if lengths else max(CPU_TOKENS_AT_ONCE, longest)
+        tokens = min(tokens, max(piece, min(CPU_TOKENS_AT_ONCE, tokens)))
     activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)
     if checkpointing:  # one layer at a time is computed again
         activations += tokens * size.saved_bytes // size.layers
@@ -223,26 +226,26 @@ def memory_by_part(
     return parts
 
 
-def _largest_piece(rows: Sequence[Encoded], rows_at_once: int) -> int:
+def _largest_piece(lengths: Sequence[int], rows_at_once: int) -> int:
     """Return the tokens of the largest piece that a step can be cut into: that of its longest rows."""
-    lengths = sorted((len(row.input_ids) for row in rows), reverse=True)[:rows_at_once]
-    pieces = micro_batches(lengths, rows_at_once, CPU_TOKENS_AT_ONCE)
-    return max((len(piece) * lengths[piece[0]] for piece in pieces), default=CPU_TOKENS_AT_ONCE)
+    longest = sorted(lengths, reverse=True)[:rows_at_once]
+    pieces = micro_batches(longest, rows_at_once, CPU_TOKENS_AT_ONCE)
+    return max((len(piece) * longest[piece[0]] for piece in pieces), default=0)
 
 
-def _nearest(size: Footprint, plan: Plan, device: torch.device, rows: Sequence[Encoded]) -> str:
+def _nearest(size: Footprint, plan: Plan, device: torch.device, known: Sequence[int]) -> str:
     """Return the options of the smallest change to `plan` that fits, or nothing."""
     quantizations = dict.fromkeys((plan.quantize, "nf4"))
     lengths = [plan.longest, *(n for n in (2048, 1024, 512, 256, 128) if n < plan.longest)]
     sizes = [n for n in (plan.per_device_train_batch_size, 8, 4, 2, 1) if n <= plan.per_device_train_batch_size]
     for longest in lengths:
-        cut = [row for row in rows if len(row.input_ids) <= longest]
+        cut = [min(length, longest) for length in known]
         for quantize in quantizations:
             for checkpointing in (plan.gradient_checkpointing, True):
                 for micro in sizes:
                     parts = memory_by_part(
                         size, quantize, device,
-                        rows_at_once=micro, longest=longest, rows=cut, checkpointing=checkpointing,
+                        rows_at_once=micro, longest=longest, lengths=cut, checkpointing=checkpointing,
                     )  # fmt: skip
                     if sum(parts.values()) <= plan.free:
                         return " ".join(

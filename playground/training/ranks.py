@@ -40,6 +40,14 @@ class Ranks:
         distributed.all_reduce(tensor)
         return tensor.tolist()
 
+    def least(self, value: int) -> int:
+        """Return the smallest `value` of all ranks, so that all decide alike."""
+        if self.world == 1:
+            return value
+        tensor = torch.tensor(value, dtype=torch.int64, device=self._device)
+        distributed.all_reduce(tensor, op=distributed.ReduceOp.MIN)
+        return int(tensor)
+
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is true on any rank; every rank gets the same answer."""
         return self.sum(float(flag))[0] > 0

@@ -26,6 +26,7 @@ from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
 from playground.models.lanes import Row
 from playground.models.load import Base, load_base, pick_device
+from playground.models.memory import free_memory
 from playground.models.tokenizer import open_tokenizer
 from playground.training.checkpoint import TrainState, optimizer_bytes, restore_optimizer
 from playground.training.loss import SupervisedLoss
@@ -156,8 +157,8 @@ def command(config: TrainConfig, plan: Plan) -> str:
     return resolved(config, plan).command()
 
 
-def plan_training(config: TrainConfig, progress: Progress) -> Planned:
-    """Read and check the data and plan the training; the weights stay where they are.
+def plan_training(config: TrainConfig, progress: Progress, ranks: Ranks | None = None) -> Planned:
+    """Read and check the data and plan the training; the weights stay where they are. All ranks plan alike.
 
     Raises:
         PlaygroundError: For any problem with data or model.
@@ -166,11 +167,20 @@ def plan_training(config: TrainConfig, progress: Progress) -> Planned:
     where = source.resolve(config.model, progress)
     tokenizer, end = open_tokenizer(where)
     progress("encoding the data", 0.0)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    return make_plan(config, dataset, where, tokenizer=tokenizer, end_token_id=end, device=pick_device(), world=world)
+    device = pick_device()
+    ranks = ranks or Ranks(device)
+    free = free_memory(device)
+    if device.type == "cpu":  # the ranks of one machine share its memory
+        free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return make_plan(
+        config, dataset, where, tokenizer=tokenizer, end_token_id=end, device=device, free=ranks.least(free),
+        world=ranks.world,
+    )  # fmt: skip
 
 
-def prepare(config: TrainConfig, progress: Progress, planned: Planned | None = None) -> Session:
+def prepare(
+    config: TrainConfig, progress: Progress, planned: Planned | None = None, ranks: Ranks | None = None
+) -> Session:
     """Load the base of a plan, by default of a new one, and put a fresh adapter on it.
 
     Raises:
@@ -180,14 +190,15 @@ def prepare(config: TrainConfig, progress: Progress, planned: Planned | None = N
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    planned = planned or plan_training(config, progress)
-    plan = planned.plan
     device = pick_device()
-    ranks = Ranks(device)
+    ranks = ranks or Ranks(device)
+    planned = planned or plan_training(config, progress, ranks)
+    plan = planned.plan
     base = load_base(config.model, plan.quantize, progress, device)
     fingerprint = Fingerprint(base)
     model = lora.attach_new(base, config.lora_r, config.lora_alpha, config.seed)
     model.train()
+    _without_dropout(model)
     if plan.gradient_checkpointing:
         base.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -208,6 +219,16 @@ def prepare(config: TrainConfig, progress: Progress, planned: Planned | None = N
         engine=Engine(base, model, fingerprint),
         seconds_load=time.monotonic() - begun,
     )
+
+
+def _without_dropout(model: torch.nn.Module) -> None:
+    """Switch off what some bases bring along: a step draws no random numbers, so that resuming is exact."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        for name in ("attention_dropout", "attn_dropout", "dropout", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
 
 
 def check_resumable(record: RunRecord, session: Session) -> bool:

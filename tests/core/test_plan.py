@@ -10,7 +10,7 @@ from playground.errors import EnvironmentFault
 from playground.events import RunStarted, StepDone
 from playground.models.footprint import footprint
 from playground.training import plan as planning
-from playground.training import speed
+from playground.training import session, speed
 from playground.training.loop import train
 from playground.training.session import plan_training, resolved
 
@@ -77,7 +77,7 @@ def test_what_is_said_stays_as_said(tiny_folder, rows_file):
 def room(monkeypatch, share, folder, data, **options):
     """Leave `share` of what the training would like to have."""
     needed = planned(folder, data, **options).plan.needed
-    monkeypatch.setattr(planning, "free_memory", lambda device: int(share * needed))
+    monkeypatch.setattr(session, "free_memory", lambda device: int(share * needed))
 
 
 def test_short_memory_lowers_what_is_open_first(tiny_folder, rows_file, monkeypatch):

@@ -105,6 +105,33 @@ def test_a_template_that_renders_earlier_answers_otherwise_trains_last_ones_only
         encode(tokenizer, TWO)
 
 
+def test_a_control_token_that_is_not_flagged_as_special_stays_text_too(with_template):
+    from tokenizers import AddedToken
+
+    tokenizer = with_template(None)
+    tokenizer.add_tokens([AddedToken("<|tool|>", special=False), AddedToken("<b>", special=False)])
+    ids = Encoder(tokenizer, get_style("chat"), 1, 1000).text("a<|tool|>b<b>")
+    assert tokenizer.convert_tokens_to_ids("<|tool|>") not in ids
+    assert tokenizer.convert_tokens_to_ids("<b>") in ids  # a word of the language, no control token
+    assert tokenizer.decode(ids) == "a<|tool|>b<b>"
+
+
+def test_a_row_that_the_template_refuses_is_a_problem_with_a_line(with_template):
+    from playground.data.encode import encode_all
+    from playground.data.examples import Dataset
+    from playground.data.shapes import SHAPES
+
+    strict = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
+    tokenizer = with_template(strict)
+    encoder = Encoder(tokenizer, get_style("tokenizer", tokenizer), 1, 1000)
+    rows = (Example(ONE, 1), Example((SYSTEM, *ONE), 2))
+    data = Dataset("x", "x", "0", "JSON Lines", SHAPES[0], rows)
+    with pytest.raises(InputError, match="x:2: .*no system"):
+        encode_all(encoder, data)
+    kept, left = encode_all(encoder, data, skip_bad=True)
+    assert len(kept) == 1 and [problem.line for problem in left.skipped] == [2]
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [

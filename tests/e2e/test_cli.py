@@ -103,9 +103,9 @@ def test_compare_the_command_is_the_flag(trained, playground, tmp_path):
 def test_gates_set_the_exit_code(trained, playground, tmp_path):
     (tmp_path / "p.txt").write_text("Say hi.\n")
     passed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "base.mean_tokens=1")
-    failed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "sft.answered=1.1")
+    failed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "sft.mean_tokens=99")
     assert (passed.returncode, failed.returncode) == (0, 4)
-    assert "sft.answered is 0, below 1.1" in failed.stderr
+    assert "sft.mean_tokens is " in failed.stderr and "below 99" in failed.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -184,14 +184,24 @@ MISTAKES = {
     "nothing to resume": (["train", "--resume", "none"], 2, "no run to resume"),
     "no such prompts": (["--compare", "nowhere.txt"], 1, "There is no file 'nowhere.txt'"),
     "compare needs a file": (["--compare"], 2, "--compare needs a file"),
-    "compare and a command": (["--compare", "x.txt", "train"], 2, "do not go together"),
+    "compare and a command": (["--compare", "ok.txt", "train"], 2, "unexpected extra argument"),
     "no such adapter": (["--compare", "ok.txt", "--adapter", "nowhere"], 1, "There is no adapter 'nowhere'"),
     "an empty folder as adapter": (["--compare", "ok.txt", "--adapter", "empty"], 1, "holds no adapter_config.json"),
     "odd gate": (["--compare", "ok.txt", "--fail-under", "best=1"], 2, "not understood"),
+    "a share beyond one": (["--compare", "ok.txt", "--fail-under", "sft.answered=90"], 2, "a share"),
+    "a gate for no side": (["--compare", "ok.txt", "--fail-under", "sft:x.answered=.9"], 2, "There is no side"),
+    "resume and dry run": (["train", "--resume", "none", "--dry-run"], 2, "do not go together"),
+    "half an adapter": (["--compare", "ok.txt", "--adapter", "adapter"], 1, "adapter_config"),
+    "home of nobody": (["--compare", "ok.txt", "--adapter", "~nobody-here/x"], 1, "There is no adapter"),
+    "odd style": (["--compare", "ok.txt", "--style", "vicuna"], 2, "is not one of"),
     "odd suffix": (["--compare", "ok.txt", "--out", "x.docx"], 2, "--out writes .jsonl"),
     "greedy samples": (["--compare", "ok.txt", "--num-samples", "3"], 2, "Greedy answers are all the same"),
     "strength beyond": (["--compare", "ok.txt", "--strength", "9"], 2, "not in the range"),
-    "adapter twice": (["--compare", "ok.txt", "--adapter", "demo-mini", "--adapter", "demo-mini"], 2, "named twice"),
+    "adapter twice": (
+        ["--compare", "ok.txt", "--adapter", "demo-mini", "--adapter", "demo-mini"],
+        2,
+        "Two adapters of one name",
+    ),
     "no such step": (["--compare", "ok.txt", "--adapter", "demo-mini@7"], 1, "There is no adapter"),
     "hub adapter offline": (["--compare", "ok.txt", "--adapter", "hf:nobody/nothing"], 3, "hub cannot be reached"),
     "odd hub adapter": (["--compare", "ok.txt", "--adapter", "hf:nothing"], 1, "not a hub id"),

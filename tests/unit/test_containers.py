@@ -7,8 +7,7 @@ import pytest
 
 from playground.data.containers import open_rows
 from playground.data.examples import LOOKED_AT, WHOLE_ROWS, read_dataset
-from playground.data.jsonl import Problem
-from playground.errors import EnvironmentFault, InputError
+from playground.errors import EnvironmentFault, InputError, UsageError
 
 ROWS = [{"prompt": f'p{n}, "é"', "completion": f"c{n}\nsecond line"} for n in range(3)]
 
@@ -106,6 +105,8 @@ def test_a_hub_data_set_that_cannot_be_reached_is_an_environment_fault(tmp_path,
     assert "hf:nobody/nothing" in caught.value.message
     with pytest.raises(InputError, match="not a hub data set"):
         read_dataset("hf:nothing")
+    with pytest.raises(InputError, match="not a hub data set"):
+        read_dataset("hf:../x")
 
 
 # Large sets.
@@ -154,5 +155,10 @@ def test_columns_can_be_read_under_other_names(tmp_path):
         read_dataset(tmp_path / "a.jsonl")
 
 
-def test_problems_are_plain_values():
-    assert Problem(3, "x") == Problem(3, "x")
+def test_a_column_that_is_named_decides_the_shape_and_must_be_there(tmp_path):
+    talk = '"messages": [{"role": "user", "content": "m"}, {"role": "assistant", "content": "n"}]'
+    (tmp_path / "a.jsonl").write_text(f'{{"prompt": "p", "chosen": "c", {talk}}}\n')
+    (example,) = read_dataset(tmp_path / "a.jsonl", ["completion=chosen"]).examples
+    assert [turn.content for turn in example.turns] == ["p", "c"]
+    with pytest.raises(UsageError, match="no column 'typo'"):
+        read_dataset(tmp_path / "a.jsonl", ["prompt=typo"])

@@ -60,7 +60,9 @@ def test_every_event_is_known_by_its_name():
             ),
             id="Compared",
         ),
-        pytest.param(Summary(2, {"sft": SideSummary(1.0, 0.5, 0.0, 12.5)}, 80.5, 3.0, "m", "a", 8, "ok"), id="Summary"),
+        pytest.param(
+            Summary(2, {"sft": SideSummary(1.0, 0.5, 0.0, 12.5)}, 80.5, 3.0, "m", "a", 8, "greedy", "ok"), id="Summary"
+        ),
         pytest.param(
             RunRecord(
                 name="n",

@@ -170,6 +170,13 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         ),
         pytest.param('{"instruction": "a", "output": "b", "history": [["c"]]}', ["pair 1", "history"], id="half pair"),
         pytest.param('{"instruction": "a", "output": "b", "tools": "[{}]"}', ["tools"], id="tools"),
+        pytest.param('{"messages": [{"role": ["user"], "content": "a"}]}', ["role", "user"], id="role a list"),
+        pytest.param(
+            '{"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}],'
+            ' "tools": [{}]}',
+            ["tools"],
+            id="tools beside a talk",
+        ),
         pytest.param('{"text": "a b c"}', ["'text'", "answer"], id="text only"),
         pytest.param('{"prompt": "a", "chosen": "b", "rejected": "c"}', ["preference", "--map"], id="preferences"),
         pytest.param(messages(("user", "a"), ("assistant", "b"), loss_weight=0), ["loss"], id="nothing trained"),

@@ -34,7 +34,7 @@ def compared(number, text):
 
 ROWS = [compared(number, text) for number, text in enumerate(HOSTILE)]
 SIDES = dict.fromkeys(("base", "control", "sft:x|y"), SideSummary(0.5, 1.0, 0.0, 12.5))
-SUMMARY = Summary(len(ROWS), SIDES, 80.5, 3.0, "model <b>", "x|y", 8, "base proven abc")
+SUMMARY = Summary(len(ROWS), SIDES, 80.5, 3.0, "model <b>", "x|y", 8, "greedy", "base proven abc")
 
 
 class Tags(HTMLParser):
@@ -132,15 +132,16 @@ def test_another_comparison_begins_anew_and_a_cut_line_is_dropped(tmp_path):
     journal = Journal(path, ["one"])
     journal.add(ROWS[0])
     journal.close()
-    part = tmp_path / ".out.jsonl.part"
+    (part,) = tmp_path.iterdir()
     part.write_text(part.read_text("utf-8") + ROWS[1].to_json()[:50], "utf-8")
+    other = Journal(path, ["other"])
+    assert other.done == []
+    other.finish([], SUMMARY, whole=False)
+    other.close()
+    assert list(tmp_path.iterdir()) == [part]  # nothing was finished, nothing stays, and the first is untouched
     again = Journal(path, ["one"])
     assert again.done == ROWS[:1]
     again.close()
-    other = Journal(path, ["other"])
-    assert other.done == []
-    other.close()
-    assert list(tmp_path.iterdir()) == []  # nothing was finished, nothing stays
 
 
 def test_a_report_that_cannot_be_written_is_known_at_once(tmp_path):

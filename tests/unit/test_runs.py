@@ -50,6 +50,13 @@ def test_adapters_are_yours_and_the_shipped_ones(home):
     assert shown["style"] == "chat" and shown["bytes"] < 4.5e6
 
 
+@pytest.mark.parametrize("text", ["[]", "[" * 10_000, '{"created_at": 5}', "\x00"])
+def test_one_malformed_record_does_not_hide_the_others(home, text):
+    (home / "old" / "run.json").write_text(text)
+    assert call(runs, "list").exit_code == 0
+    assert "new" in call(adapters, "list").stdout
+
+
 def test_a_run_is_renamed_with_its_record(home):
     assert call(runs, "rename", "old", "older").exit_code == 0
     assert json.loads((home / "older" / "run.json").read_text())["name"] == "older"

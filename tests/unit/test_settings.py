@@ -38,6 +38,11 @@ def test_yaml_and_toml_say_the_same(home, name, text):
     )
 
 
+def test_a_large_whole_number_stays_what_it_is():
+    for seed in (2**63 - 1, str(2**63 - 1)):
+        assert read_options({"seed": seed}, "x") == {"seed": 2**63 - 1}
+
+
 def test_what_yaml_reads_as_a_truth_value_may_be_a_word():
     assert read_options({"gradient_checkpointing": True}, "x") == {"gradient_checkpointing": "on"}
 
@@ -51,6 +56,8 @@ def test_what_yaml_reads_as_a_truth_value_may_be_a_word():
             UsageError,
             ["c.yaml", "'lora_rank'", "'lora_r'", "seed cannot be 1.5"],
         ),
+        ("c.yaml", "lora_r: .inf\n", UsageError, ["lora_r cannot be inf"]),
+        ("c.yaml", "data:\n", UsageError, ["data cannot be None"]),
         ("c.yaml", "lora_r: yes\n", UsageError, ["lora_r cannot be True"]),
         ("c.yaml", "skip_bad: maybe\n", UsageError, ["skip_bad"]),
         ("c.yaml", "columns: [1]\n", UsageError, ["columns"]),
