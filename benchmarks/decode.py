@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from playground import paths
-from playground.analysis.compare import lanes_for, load_lineup
 from playground.data.prompts import read_prompts
 from playground.inference.engine import Sampling
+from playground.inference.lineup import lanes_for, load_lineup
 
 NEW_TOKENS = 128
 

@@ -95,13 +95,18 @@ and stops. Watch both, side by side:
 @click.option("-v", "--verbose", is_flag=True, help="Also what the libraries have to say.")
 @click.pass_context
 def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
-    """Set how much is told; without a command, print the help."""
+    """Set how much is told; without a command, open the app, or print the help where there is no terminal."""
     if verbose and not quiet:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
         os.environ["TRANSFORMERS_VERBOSITY"] = "info"
         warnings.simplefilter("default")
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            click.echo(ctx.get_help())
+            return
+        from playground.tui.run import run as open_app
+
+        open_app()
 
 
 def run(args: Sequence[str]) -> int:

@@ -47,10 +47,10 @@ def chat(
     folder = find_adapter(adapter, paths.adapters_dir(adapters_dir))
     with Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
-        from playground.analysis.compare import lanes_for, load_lineup
         from playground.data.answered import repeats_itself
         from playground.data.prompts import Prompt
         from playground.inference.engine import Sampling
+        from playground.inference.lineup import lanes_for, load_lineup
         from playground.report.words import how_it_ended
 
         lineup = load_lineup([folder], narrator.progress, model=model, strength=strength)

@@ -18,10 +18,10 @@ from playground.events import Compared, Summary
 from playground.text import count
 
 if TYPE_CHECKING:
-    from playground.analysis.compare import Lineup
     from playground.cli.narrate import Narrator
     from playground.data.prompts import Prompt
     from playground.inference.engine import Sampling
+    from playground.inference.lineup import Lineup
 
 _GATE = re.compile(r"(base|control|sft(?::[^=]+)?)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d*\.?\d+)")
 SUFFIXES = (".jsonl", ".md", ".csv", ".html", ".json")
@@ -130,8 +130,8 @@ def compare(
 
             with Narrator() as narrator:
                 narrator.progress("starting PyTorch", 0.0)
-                from playground.analysis.compare import load_lineup
                 from playground.inference.engine import Sampling
+                from playground.inference.lineup import load_lineup
 
                 lineup = load_lineup(
                     folders, narrator.progress, model=model, quantize=quantize, style=style, strength=strength

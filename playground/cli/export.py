@@ -37,8 +37,8 @@ def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str |
         narrator.progress("starting PyTorch", 0.0)
         import torch
 
-        from playground.analysis.compare import load_lineup
         from playground.data.examples import Turn
+        from playground.inference.lineup import load_lineup
         from playground.models.merge import merge
 
         lineup = load_lineup([found], narrator.progress, model=model, device=torch.device("cpu"))

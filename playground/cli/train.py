@@ -52,11 +52,11 @@ def train(
     """
     home = paths.adapters_dir(adapters_dir)
     if resume is not None:
-        folder = Path(resume) if (Path(resume) / "run.json").is_file() else home / paths.check_name(resume)
-        config = _recorded(folder, {key: value for key, value in typed(ctx).items() if key in options})
         if name is not None or dry_run or config_file is not None:
             other = "--name" if name is not None else "--dry-run" if dry_run else "--config"
             raise UsageError(f"{other} and --resume do not go together.", "A resumed run keeps its options.")
+        folder = Path(resume) if (Path(resume) / "run.json").is_file() else home / paths.check_name(resume)
+        config = _recorded(folder, {key: value for key, value in typed(ctx).items() if key in options})
     else:
         given = {key: value for key, value in typed(ctx).items() if key in options}
         config = TrainConfig(**settings.options(given, config_file))

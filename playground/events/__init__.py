@@ -6,6 +6,7 @@ names are Hugging Face's where it has one (``loss``, ``learning_rate``, ``grad_n
 
 from playground.events.answers import Answer, Chunk, Compared, FinishReason, SideSummary, Summary
 from playground.events.data import BINS, DataCheck, Finding, by_kind
+from playground.events.engine import ENGINE_EVENTS, EngineError, EngineEvent, EngineReady, EngineStage, Fed, Spoken
 from playground.events.models import KnownModel
 from playground.events.plans import Choice, Plan
 from playground.events.runs import (
@@ -27,6 +28,7 @@ from playground.events.values import Json
 
 __all__ = [
     "BINS",
+    "ENGINE_EVENTS",
     "EVENTS",
     "Answer",
     "BaseIdentity",
@@ -36,7 +38,12 @@ __all__ = [
     "Chunk",
     "Compared",
     "DataCheck",
+    "EngineError",
+    "EngineEvent",
+    "EngineReady",
+    "EngineStage",
     "Event",
+    "Fed",
     "Finding",
     "FinishReason",
     "Json",
@@ -48,6 +55,7 @@ __all__ = [
     "Sample",
     "Sampled",
     "SideSummary",
+    "Spoken",
     "StepDone",
     "StepSkipped",
     "Summary",

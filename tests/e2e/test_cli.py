@@ -163,7 +163,7 @@ def test_kill_minus_nine_leaves_a_run_that_resumes(tiny_folder, rows_file, tmp_p
     resumed.communicate(timeout=60)
 
 
-def test_no_command_prints_the_help(playground):
+def test_no_command_without_a_terminal_prints_the_help(playground):
     done = playground()
     assert done.returncode == 0
     assert "sft-playground demo" in done.stdout
@@ -191,7 +191,7 @@ MISTAKES = {
     "a share beyond one": (["--compare", "ok.txt", "--fail-under", "sft.answered=90"], 2, "a share"),
     "a gate for no side": (["--compare", "ok.txt", "--fail-under", "sft:x.answered=.9"], 2, "There is no side"),
     "resume and dry run": (["train", "--resume", "none", "--dry-run"], 2, "do not go together"),
-    "half an adapter": (["--compare", "ok.txt", "--adapter", "adapter"], 1, "adapter_config"),
+    "half an adapter": (["--compare", "ok.txt", "--adapter", "adapter"], 1, "not LORA"),
     "home of nobody": (["--compare", "ok.txt", "--adapter", "~nobody-here/x"], 1, "There is no adapter"),
     "odd style": (["--compare", "ok.txt", "--style", "vicuna"], 2, "is not one of"),
     "odd suffix": (["--compare", "ok.txt", "--out", "x.docx"], 2, "--out writes .jsonl"),

@@ -1,0 +1,1 @@
+"""The terminal app. It never imports torch: models live in child processes."""
