@@ -71,7 +71,7 @@ def prompts() -> None:
         Prompt(str(n), f"Name {2 + n % 7} things that begin with the letter {chr(97 + n % 26)}.")
         for n in range(NUM_PROMPTS)
     ]
-    for batch_size in (1, 4, 16, 64):
+    for batch_size in (1, 4, 16, 32):
         few = many[: max(16, 2 * batch_size)]
         begun = time.monotonic()
         done = list(compare(lineup, few, Sampling(32), batch_size=batch_size))

@@ -222,6 +222,9 @@ def memory_by_part(
         # On a CPU the int8 copy of the head that sampling uses; on a GPU the layer being dequantised.
         "overhead": size.vocabulary * size.hidden if cpu else 2 * size.largest_linear,
     }
+    if cpu:
+        # Freed activations of many sizes leave gaps that the C library keeps: measured, about as much again.
+        parts["overhead"] += activations
     parts["overhead"] += int(SLACK * sum(parts.values()))
     return parts
 
