@@ -12,10 +12,13 @@ import click
 from playground import paths
 from playground.data.styles import NAMES
 from playground.errors import InputError
-from playground.text import clean
+from playground.text import clean, count
 
 if TYPE_CHECKING:
     from playground.data.encode import Encoder
+
+
+FEW = 5_000  # rows that are read before anyone could wonder
 
 
 def _options(function: Any) -> Any:
@@ -48,6 +51,7 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
     """
     from rich.console import Console
 
+    from playground.cli.narrate import Narrator
     from playground.data.containers import open_rows
     from playground.data.examples import renaming
     from playground.data.lint import check as look
@@ -56,7 +60,11 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
     rows = open_rows(file, paths.find_file(file))
     if not len(rows):
         raise InputError(f"{file} holds no rows.", "Name a file with one JSON object a line.")
-    result = look(rows, renaming(columns), _encoder(**encoding) if encoding["model"] else None)
+    encoder = _encoder(**encoding) if encoding["model"] else None
+    with Narrator() as narrator:
+        stage = f"reading {count(len(rows), 'row')}"
+        tell = (lambda share: narrator.progress(stage, share)) if len(rows) > FEW else (lambda share: None)
+        result = look(rows, renaming(columns), encoder, tell)
     if as_json:
         click.echo(result.to_json())
     else:

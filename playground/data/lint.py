@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from playground.data import shapes
@@ -18,18 +18,25 @@ from playground.data.examples import LOOKED_AT, Example, as_example, rename
 from playground.data.jsonl import Problem, shown
 from playground.events import BINS, DataCheck, Finding
 
+TOLD = 2_000  # rows between two words of progress
 PLACEHOLDER = re.compile(
     r"\{\{\s*\w+\s*\}\}|\[(?:insert|your|enter)\b[^\]]{0,40}\]|\bTODO\b|\blorem ipsum\b|<your[ _]\w+>", re.IGNORECASE
 )
 
 
-def check(rows: Rows, renamed: dict[str, str], encoder: Encoder | None = None) -> DataCheck:
+def check(
+    rows: Rows,
+    renamed: dict[str, str],
+    encoder: Encoder | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> DataCheck:
     """Look at every row of `rows`.
 
     Args:
         rows: The rows, of any number; none is kept.
         renamed: Columns to be read under other names.
         encoder: Counts tokens and finds what `max_length` would cut; without it words are counted.
+        progress: Called now and then with the share that is done.
     """
     first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
@@ -37,7 +44,9 @@ def check(rows: Rows, renamed: dict[str, str], encoder: Encoder | None = None) -
     seen: dict[bytes, int] = {}
     counts = [0] * (len(BINS) + 1)
     sound = turns = units = trained = longest = 0
-    for line, row in rows:
+    for number, (line, row) in enumerate(rows):
+        if number % TOLD == TOLD - 1:
+            progress(number / len(rows))
         example = as_example(line, row, shape, renamed)
         if isinstance(example, Problem):
             kind = "tool turn" if "tools are not trained" in example.message else "bad row"

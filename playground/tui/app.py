@@ -17,6 +17,7 @@ from textual.widgets import Footer, Input, Static
 from playground.events import EngineError, EngineEvent, EngineReady, EngineStage, Fed, Spoken
 from playground.text import clean
 from playground.tui.pane import Pane
+from playground.tui.prompt import PromptBar
 
 EXAMPLES = (
     "Explain quantum physics.",
@@ -26,6 +27,13 @@ EXAMPLES = (
     "Explain neural networks.",
 )
 WELCOME = "Type a prompt and press Enter, or F2 for an example. The base continues your text; sft answers it."
+HELP = """\
+base     the model as it was pre-trained: it continues your text, exactly as you typed it
+sft      the same weights with a LoRA adapter: your prompt in its template; it answers and stops
+control  the base, fed the template: what the template does without training
+λ        how strongly the adapter counts: 0 is the base fed the template, 1 is as trained
+✓        before each answer a probe runs through both sides, and the base row must be bit-equal
+keys     Enter asks, Esc stops, ↑ ↓ earlier prompts, Tab moves, F5 asks again, Ctrl+P palette and themes"""
 STRENGTHS = (1.0, 1.5, 0.0, 0.5)
 NARROW = 100  # columns; below, panes stand one above the other
 
@@ -71,6 +79,7 @@ class PlaygroundApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "stop", priority=True),
+        Binding("f1", "help", "help", priority=True),
         Binding("f2", "example", "example", priority=True),
         Binding("f3", "control", "control", priority=True),
         Binding("f4", "fed", "fed", priority=True),
@@ -91,7 +100,7 @@ class PlaygroundApp(App[None]):
         self._early_prompt = ""  # a prompt that was sent before the model was ready
         self._last_prompt = ""
         self._strength = 1.0
-        self._asked: list[str] = []
+        self._helping = False
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -101,7 +110,7 @@ class PlaygroundApp(App[None]):
             yield Pane("control")
             yield Pane("sft")
         yield Static(WELCOME, id="hint", markup=False)
-        yield Input(placeholder="Your prompt", id="prompt")
+        yield PromptBar()
         yield Footer()
 
     def on_mount(self) -> None:
@@ -185,7 +194,7 @@ class PlaygroundApp(App[None]):
         if not prompt:
             return
         event.input.clear()
-        self._asked.append(prompt)
+        self.query_one(PromptBar).remember(prompt)
         if not self._loaded:
             self._early_prompt = prompt
             self._hint(f"waiting for the model: {prompt}")
@@ -219,6 +228,11 @@ class PlaygroundApp(App[None]):
         prompt.value = next(self._examples)
         prompt.cursor_position = len(prompt.value)
         prompt.focus()
+
+    def action_help(self) -> None:
+        """Open or close the help."""
+        self._helping = not self._helping
+        self._hint(HELP if self._helping else WELCOME)
 
     def action_control(self) -> None:
         """Show or hide the base that is fed the template."""

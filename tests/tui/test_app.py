@@ -168,6 +168,28 @@ async def test_example_control_strength_and_again(screen):
 
 
 @screen_test()
+async def test_the_arrows_go_through_earlier_prompts_and_back_to_what_was_typed(screen):
+    await screen.say(READY)
+    await screen.pilot.press("a", "enter", "b", "enter", "b", "enter", "c")
+    prompt = screen.app.query_one(Input)
+    seen = []
+    for key in ("up", "up", "up", "down", "down", "down"):
+        await screen.pilot.press(key)
+        seen.append(prompt.value)
+    assert seen == ["b", "a", "a", "b", "c", "c"]
+
+
+@screen_test((80, 24))
+async def test_help_opens_and_closes_without_taking_the_keys(screen):
+    await screen.pilot.press("f1", "x")
+    assert "continues your text" in screen.text("#hint")
+    assert screen.app.query_one(Input).value == "x"
+    assert screen.app.query_one("#prompt").region.bottom <= 24
+    await screen.pilot.press("f1")
+    assert "Type a prompt" in screen.text("#hint")
+
+
+@screen_test()
 async def test_a_crash_is_said_and_f5_starts_again_with_the_last_prompt(screen):
     await screen.say(READY)
     await screen.pilot.press("a", "enter")
