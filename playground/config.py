@@ -122,7 +122,7 @@ def read_options(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         name = key.replace("-", "_")
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            problems.append(f"there is no option {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            problems.append(f"there is no option {key!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
             continue
         try:
             typed[name] = _typed(known[name], value)

@@ -236,6 +236,7 @@ def _arrow(name: str, container: str, sha256: str | None, load: Callable[[Any], 
     import datasets
 
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what went wrong comes as our error
     try:
         table = load(datasets)
     except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
