@@ -58,13 +58,18 @@ def serve(requests: _Requests, options: dict[str, Any], send: Callable[[EngineEv
     begun = time.monotonic()
     send(EngineStage("starting PyTorch", 0.0))
     from playground import paths
-    from playground.inference.lineup import load_lineup
+    from playground.data.prompts import Prompt
+    from playground.inference.engine import Sampling
+    from playground.inference.lineup import lanes_for, load_lineup
     from playground.models.adapters import find_adapter
 
     home = Path(options["adapters_dir"]) if options.get("adapters_dir") else paths.adapters_dir()
     folder = find_adapter(options.get("adapter"), home)
     lineup = load_lineup([folder], lambda stage, share: send(EngineStage(stage, share)), model=options.get("model"))
     record = lineup.records[0]
+    send(EngineStage("warming up", 0.0))  # the shortlist and lazy imports, which the first answer would pay for
+    lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
+    lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello"))[:2], Sampling(2))
     send(
         EngineReady(
             model=lineup.engine.base.identity.description,
