@@ -26,7 +26,7 @@ h2 .id{font:600 .8rem/1 ui-monospace,monospace;color:var(--dim)}h2 .ask{overflow
 .facts{color:var(--dim);font-size:.9rem;margin:.2rem 0}
 .scroll{overflow-x:auto}table{border-collapse:collapse;margin:1.2rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .9rem;border-bottom:1px solid var(--line);text-align:right}
-th:first-child,td:first-child{text-align:left}
+td{white-space:nowrap}th:first-child,td:first-child{text-align:left}
 thead th{color:var(--dim);font-weight:500;font-size:.85rem}
 .sides{display:grid;align-items:start;grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));gap:.8rem}
 article{background:var(--card);border:1px solid var(--line);border-top:3px solid var(--side);border-radius:.4rem;
