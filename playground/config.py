@@ -14,6 +14,7 @@ from typing import Any
 
 from playground.errors import UsageError
 
+STYLES = ("chat", "raw", "alpaca", "chatml", "tokenizer")
 _TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
 
 
@@ -35,9 +36,7 @@ class TrainConfig:
     skip_bad: bool = _option(False, "Leave out rows that cannot be trained instead of refusing the data.")
     model: str = _option("demo", "Base model: 'demo', a local folder, or a hub id such as hf:org/name.")
     quantize: str = _option("auto", "How the frozen base is stored.", choices=("auto", "nf4", "none"))
-    style: str = _option(
-        "chat", "Prompt style, saved with the adapter.", choices=("chat", "raw", "alpaca", "chatml", "tokenizer")
-    )
+    style: str = _option("chat", "Prompt style, saved with the adapter.", choices=STYLES)
     train_on: str = _option("all", "Which answers of a conversation carry loss.", choices=("all", "last"))
     learning_rate: float | None = _auto(float, "Peak learning rate.", above=0.0, most=1.0)
     num_train_epochs: int = _option(3, "How often each row is seen.", least=1, most=1000)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import click
 from click.utils import PacifyFlushWrapper
 
-from playground import __version__, paths
+from playground import __version__
 from playground.errors import PlaygroundError
+from playground.log import write_log
 from playground.text import clean
 
 # Command, its module and its name there, in the order in which people need them.
@@ -143,7 +144,7 @@ def run(args: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:  # noqa: BLE001 - the border: a user gets a line, the log gets the rest
-        log = _log(error)
+        log = write_log(error)
         where = f"The details are in {log}." if log else "".join(traceback.format_exception(error))
         _say(f"Something unexpected happened: {type(error).__name__}: {error}", f"{where} Please report it.")
         return 1
@@ -153,15 +154,3 @@ def _say(message: str, hint: str) -> None:
     click.echo(f"error: {clean(message)}", err=True)
     if hint:
         click.echo(f"hint: {clean(hint)}", err=True)
-
-
-def _log(error: Exception) -> str:
-    """Append the traceback to the log file; return its path, or nothing if it cannot be written."""
-    path = paths.log_file()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
-            stream.write("".join(traceback.format_exception(error)) + "\n")
-    except OSError:
-        return ""
-    return str(path)

@@ -12,7 +12,7 @@ import click
 
 from playground import paths
 from playground.cli.options import interruptible
-from playground.data.styles import NAMES
+from playground.config import STYLES
 from playground.errors import GateNotMet, UsageError
 from playground.events import Compared, Summary
 from playground.text import count
@@ -40,7 +40,7 @@ BATCH_SIZE = 16  # prompts
 @click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
 @click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
 @click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The base's storage. [default: as in training]")
-@click.option("--style", type=click.Choice(NAMES), help="Prompt style of sft and control. [default: as in training]")
+@click.option("--style", type=click.Choice(STYLES), help="Prompt style of sft and control. [default: as in training]")
 @click.option(
     "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Multiplies what the adapter adds."
 )

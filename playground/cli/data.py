@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from playground import paths
-from playground.data.styles import NAMES
+from playground.config import STYLES
 from playground.errors import InputError
 from playground.text import clean, count
 
@@ -25,7 +25,7 @@ def _options(function: Any) -> Any:
     for option in reversed((
         click.option("--map", "columns", multiple=True, metavar="NAME=COLUMN", help="Read a column under a name."),
         click.option("--model", metavar="MODEL", help="Whose tokens to count: 'demo', a folder or a hub id."),
-        click.option("--style", type=click.Choice(NAMES), default="chat", show_default=True, help="Prompt style."),
+        click.option("--style", type=click.Choice(STYLES), default="chat", show_default=True, help="Prompt style."),
         click.option("--max-length", type=click.IntRange(8), default=1024, show_default=True, help="In tokens."),
         click.option("--train-on", type=click.Choice(["all", "last"]), default="all", show_default=True),
     )):  # fmt: skip

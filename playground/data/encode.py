@@ -173,15 +173,17 @@ def encode_all(encoder: Encoder, dataset: Dataset, *, skip_bad: bool = False) ->
         InputError: Naming each line that would train nothing, because no answer fits `max_length`.
     """
     if not dataset.is_whole:
-        good = array("Q")
         if not skip_bad:
-            return _Lazy(encoder, dataset, good), dataset
+            return _Lazy(encoder, dataset, None), dataset
+        good = array("Q")
         problems = list(dataset.skipped)
         for index, example in enumerate(dataset.examples):
             if isinstance(row := encode_row(encoder, example), Problem):
                 problems.append(row)
             else:
                 good.append(index)
+        if not good:
+            raise refuse(dataset.path, problems, HINT)
         return _Lazy(encoder, dataset, good), replace(dataset, skipped=tuple(problems))
     pairs = [(example, encode_row(encoder, example)) for example in dataset.examples]
     bad = [row for _, row in pairs if isinstance(row, Problem)]
@@ -211,19 +213,20 @@ class _Lazy(Sequence[Encoded]):
 
     KEPT = 4096
 
-    def __init__(self, encoder: Encoder, dataset: Dataset, good: array[int]) -> None:
+    def __init__(self, encoder: Encoder, dataset: Dataset, good: array[int] | None) -> None:
         self._encoder = encoder
         self._dataset = dataset
         self._good = good  # the places of sound rows, if that was looked at
         self._kept: dict[int, Encoded] = {}
 
     def __len__(self) -> int:
-        return len(self._good) or len(self._dataset.examples)
+        return len(self._dataset.examples) if self._good is None else len(self._good)
 
     def __getitem__(self, index: Any) -> Any:
         row = self._kept.get(index)
         if row is None:
-            found = encode_row(self._encoder, self._dataset.examples[self._good[index] if self._good else index])
+            place = index if self._good is None else self._good[index]
+            found = encode_row(self._encoder, self._dataset.examples[place])
             if isinstance(found, Problem):
                 raise refuse(self._dataset.path, [found], HINT)
             row = found

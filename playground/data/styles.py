@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from playground.config import STYLES
 from playground.data.shapes import Turn
 from playground.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-NAMES = ("chat", "raw", "alpaca", "chatml", "tokenizer")
 _ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 # The preamble is part of the format that Stanford Alpaca (2023) trained on; without it nothing matches.
 _ALPACA = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
@@ -205,4 +205,4 @@ def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None) -> St
             from playground.data.template import TemplateStyle
 
             return TemplateStyle.of(tokenizer)
-    raise InputError(f"There is no prompt style {name!r}.", f"Known: {', '.join(NAMES)}.")
+    raise InputError(f"There is no prompt style {name!r}.", f"Known: {', '.join(STYLES)}.")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from playground.events.answers import Answer
-from playground.events.values import Json
+from playground.events.values import Named
 
 
 @dataclass(frozen=True, slots=True)
-class EngineEvent(Json):
+class EngineEvent(Named):
     """A line from the engine: the fields and ``"event": <name>``."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields and the event's name."""
-        return {"event": type(self).__name__, **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)

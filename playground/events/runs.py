@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from playground.events.answers import Answer
 from playground.events.plans import Plan
-from playground.events.values import Json
+from playground.events.values import Json, Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,10 @@ class BaseIdentity(Json):
 
 
 @dataclass(frozen=True, slots=True)
-class Event(Json):
+class Event(Named):
     """A line of ``events.jsonl``: the fields of the event plus ``"event": <its name>``."""
 
     terminal: ClassVar[bool] = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields and the event's name."""
-        return {"event": type(self).__name__, **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)

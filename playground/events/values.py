@@ -32,6 +32,14 @@ class Json:
         return cls(**{name: _revive(hints[name], value) for name, value in data.items() if name in known})
 
 
+class Named(Json):
+    """A value that says in its JSON what it is: ``"event": <name of its class>``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields and the name."""
+        return {"event": type(self).__name__, **Json.to_dict(self)}
+
+
 def _revive(hint: Any, value: Any) -> Any:
     if isinstance(hint, type) and issubclass(hint, Json):
         return hint.from_dict(value)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from playground.errors import PlaygroundError
 from playground.events import EngineError, EngineEvent, EngineReady, EngineStage, Fed, Spoken
+from playground.log import write_log
 
 if TYPE_CHECKING:
     from playground.inference.lineup import Lineup
@@ -37,20 +38,21 @@ def main() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    requests = _Requests(sys.stdin)
+    requests, code = _Requests(sys.stdin), 0
     try:
         serve(requests, json.loads(sys.argv[1]), lambda event: _send(stream, event))
     except BrokenPipeError:
         pass  # the app is gone
     except PlaygroundError as error:
         _send(stream, EngineError(-1, error.message, error.hint))
-    except Exception as error:
-        _send(stream, EngineError(-1, f"{type(error).__name__}: {error}", "The engine's last words are in the log."))
-        raise
+    except Exception as error:  # noqa: BLE001 - the border of a child: the app gets a line, the log the rest
+        code, log = 1, write_log(error)
+        hint = f"The details are in {log}." if log else "The details cannot be logged."
+        _send(stream, EngineError(-1, f"Something unexpected happened: {type(error).__name__}: {error}", hint))
     finally:
         # Threads of torch and the reader of stdin must not keep a process that nobody listens to.
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
 
 
 def serve(requests: _Requests, options: dict[str, Any], send: Callable[[EngineEvent], None]) -> None:
@@ -69,7 +71,6 @@ def serve(requests: _Requests, options: dict[str, Any], send: Callable[[EngineEv
     record = lineup.records[0]
     send(EngineStage("warming up", 0.0))  # the shortlist and lazy imports, which the first answer would pay for
     lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
-    lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello"))[:2], Sampling(2))
     send(
         EngineReady(
             model=lineup.engine.base.identity.description,
@@ -104,19 +105,17 @@ def _answer(lineup: Lineup, request: dict[str, Any], requests: _Requests, send: 
     ]
     tokenizer = lineup.raw.tokenizer
     fingerprint = lineup.engine.fingerprint
-    if fingerprint is not None:
-        fingerprint.require(lineup.engine.model, [lane.row for lane in lanes if lane.row.adapter])
-    send(
-        Fed(
-            number,
-            {name: str(tokenizer.decode(list(lane.prompt_ids))) for name, lane in zip(wanted, lanes, strict=True)},
-            {name: len(lane.prompt_ids) for name, lane in zip(wanted, lanes, strict=True)},
-            fingerprint.digest[:12] if fingerprint else "",
-        )
+    fed = Fed(
+        number,
+        {name: str(tokenizer.decode(list(lane.prompt_ids))) for name, lane in zip(wanted, lanes, strict=True)},
+        {name: len(lane.prompt_ids) for name, lane in zip(wanted, lanes, strict=True)},
+        fingerprint.digest[:12] if fingerprint else "",
     )
     sampling = Sampling(*(request[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")))
     begun, sent = time.monotonic(), dict.fromkeys(wanted, 0.0)
-    for chunk in lineup.engine.stream(lanes, sampling, lambda: requests.cancelled(number)):
+    for at, chunk in enumerate(lineup.engine.stream(lanes, sampling, lambda: requests.cancelled(number))):
+        if at == 0:
+            send(fed)  # the first token comes after the proof, so the digest may be shown
         name, now = wanted[chunk.lane], time.monotonic()
         if chunk.answer is None and now - sent[name] < LINE_SECONDS:
             continue

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from playground.events import Answer, Compared, Summary
-from playground.report.words import how_it_ended, percent
+from playground.report.words import FED, how_it_ended, percent
 from playground.text import clean, count
 
 FOLD = 900  # characters; longer answers are folded
-FED = {"base": "fed the raw prompt", "control": "the base, fed the template", "sft": "with the adapter"}
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2024;--dim:#60656c;--page:#fbfbfa;--card:#fff;--line:#e3e3df;

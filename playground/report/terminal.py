@@ -11,13 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from playground.events import Answer, Compared, Summary
-from playground.report.words import how_it_ended, percent
+from playground.report.words import FED, how_it_ended, percent
 from playground.text import clean, count
 
 SIDE_BY_SIDE = 100  # columns; below this the answers stand one above the other
 MAX_LINES = 10
 STYLES = {"base": "cyan", "control": "bright_black", "sft": "magenta"}
-FED = {"base": "fed the raw prompt", "control": "the base, fed the template", "sft": "with the adapter"}
 
 
 def comparison(row: Compared, width: int) -> RenderableType:

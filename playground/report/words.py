@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from playground.events import Answer
 
+FED = {"base": "fed the raw prompt", "control": "the base, fed the template", "sft": "with the adapter"}
+
 
 def how_it_ended(answer: Answer, repeats: bool) -> str:
     """Return how an answer ended, as a person would say it."""

@@ -6,6 +6,7 @@ and which of its tokens are compared.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -81,6 +82,7 @@ def train(
     if not force:
         require_room(planned.plan)
     session = prepare(config, progress, planned, ranks)
+    session.seconds_load = time.monotonic() - clock.started  # planning is a part of it
     run = RunFolder(folder) if session.ranks.is_main else None
     try:
         for event in _run(session, run, folder, clock, resume=resume, until_answered=until_answered, stop=stop):

@@ -132,3 +132,14 @@ def test_garbage_on_its_input_is_survived(home, monkeypatch):
     assert done.returncode == 0
     assert json.loads(done.stdout.splitlines()[-1])["event"] == "EngineReady"
     assert "no request" in done.stderr
+
+
+def test_what_nobody_foresaw_is_a_line_an_exit_code_and_a_traceback_in_the_log(home):
+    done = subprocess.run(
+        [sys.executable, "-m", "playground.inference.child", '{"adapter": 5}'], text=True, capture_output=True,
+        env={**os.environ, "SFT_PLAYGROUND_HOME": str(home)}, stdin=subprocess.DEVNULL, timeout=120, check=False,
+    )  # fmt: skip
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["event"], last["request"]) == (1, "EngineError", -1)
+    assert str(home / "errors.log") in last["hint"]
+    assert "Traceback" in (home / "errors.log").read_text()

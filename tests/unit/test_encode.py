@@ -276,3 +276,13 @@ def test_pieces_are_the_text_of_each_token_with_what_is_trained(encoder):
     assert "".join(text for text, _ in pieces) == "<bos>User: Hé\nAssistant: 日本<eos>"
     assert "".join(text for text, trained in pieces if trained) == " 日本<eos>"
     assert len(pieces) == len(row.input_ids)
+
+
+def test_a_large_set_of_which_no_row_can_be_trained_is_refused(encoder, monkeypatch):
+    monkeypatch.setattr(Dataset, "is_whole", False)
+    bad, good = Example(talk("a", "b", system="s" * 100).turns, line=4), talk("a", "b")
+    with pytest.raises(InputError, match="some.jsonl:4"):
+        encode_all(encoder(50), dataset([bad, bad]), skip_bad=True)
+    rows, kept = encode_all(encoder(50), dataset([bad, good]), skip_bad=True)
+    assert len(rows) == 1 and rows[0] == encoder().example(good)
+    assert [problem.line for problem in kept.skipped] == [4]

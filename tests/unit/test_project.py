@@ -75,6 +75,7 @@ def test_wheel_carries_the_bundled_files_inside_the_package_and_works_without_th
         "datasets/prompts.txt",
     ):
         assert f"playground/_bundled/{wanted}" in names
+    assert {"playground/models/known.toml", "playground/tui/app.tcss"} <= set(names)
     assert any(name.startswith("playground/_bundled/adapters/") and name.endswith(".safetensors") for name in names)
     assert not [name for name in names if "checkpoints" in name or name.endswith((".pyc", ".lock"))]
     target = tmp_path / "site"

@@ -1,7 +1,8 @@
 import pytest
 
+from playground.config import STYLES
 from playground.data.examples import Turn
-from playground.data.styles import NAMES, Segment, chat_style, get_style
+from playground.data.styles import Segment, chat_style, get_style
 from playground.errors import InputError
 
 USER, ANSWER = Turn("user", " Hi\n"), Turn("assistant", "Hello ")
@@ -48,16 +49,16 @@ def test_the_stop_strings_are_how_the_next_turn_would_begin():
 
 
 def test_a_style_is_found_by_its_name_or_refused():
-    assert [get_style(name).name for name in NAMES[:-1]] == list(NAMES[:-1])
+    assert [get_style(name).name for name in STYLES[:-1]] == list(STYLES[:-1])
     with pytest.raises(InputError, match="'vicuna'"):
         get_style("vicuna")
 
 
-STYLES = [get_style(name) for name in NAMES[:-1]]
+EACH = [get_style(name) for name in STYLES[:-1]]
 HELLO, ALONE = [USER, ANSWER, AGAIN], [Turn("user", "Hi")]
 
 
-@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+@pytest.mark.parametrize("style", EACH, ids=lambda style: style.name)
 def test_every_style_gives_chat_what_training_taught(style):
     whole, asked = style.render([*HELLO, REPLY]), style.render(HELLO)
     assert whole[:-1] == asked

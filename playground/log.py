@@ -1,0 +1,20 @@
+"""The log of unexpected errors: what a user is not shown but may be asked for."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from playground import paths
+
+
+def write_log(error: Exception) -> str:
+    """Append the traceback to the log file; return its path, or nothing if it cannot be written."""
+    path = paths.log_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+            stream.write("".join(traceback.format_exception(error)) + "\n")
+    except OSError:
+        return ""
+    return str(path)
