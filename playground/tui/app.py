@@ -266,8 +266,9 @@ class PlaygroundApp(App[None]):
 
     def _show_top(self) -> None:
         if self._loaded:
-            proof = f" · ✓ base proven {self._proof}" if self._proof else ""
-            self._top(f"{self._about} · λ {self._strength:g}{proof}")
+            # The proof stands first: a narrow terminal cuts the end of the line.
+            proof = f"✓ base proven {self._proof} · " if self._proof else ""
+            self._top(f"{proof}λ {self._strength:g} · {self._about}")
 
     def _top(self, text: str) -> None:
         self.query_one("#top", Static).update(Content(clean(text)))
