@@ -63,7 +63,7 @@ def prompts() -> None:
     from playground import paths
     from playground.analysis.compare import compare
     from playground.data.prompts import Prompt
-    from playground.inference.engine import Sampling
+    from playground.events import Sampling
     from playground.inference.lineup import load_lineup
 
     lineup = load_lineup([paths.bundled("adapters") / "demo-mini"], lambda stage, share: None)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from playground.events import ENGINE_EVENTS, EngineError, EngineEvent
+from playground.events import ENGINE_EVENTS, Ask, EngineError, EngineEvent
 
 LAST_WORDS = 20  # lines of standard error that are kept
 
@@ -19,13 +19,21 @@ class EngineProcess:
     """The engine child, spawned at once; it says what it does from its first moment.
 
     Args:
-        adapter: The adapter's name, or None for the newest.
+        adapter: The adapter's name or folder, or None for the newest.
         adapters_dir: Where adapters are, or None for the usual place.
         model: The base, or None for the adapter's own.
+        bare: Load the model without an adapter.
     """
 
-    def __init__(self, adapter: str | None = None, adapters_dir: str | None = None, model: str | None = None) -> None:
-        options = json.dumps({"adapter": adapter, "adapters_dir": adapters_dir, "model": model})
+    def __init__(
+        self,
+        adapter: str | None = None,
+        adapters_dir: str | None = None,
+        model: str | None = None,
+        *,
+        bare: bool = False,
+    ) -> None:
+        options = json.dumps({"adapter": adapter, "adapters_dir": adapters_dir, "model": model, "bare": bare})
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "playground.inference.child", options],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
@@ -33,11 +41,19 @@ class EngineProcess:
         )  # fmt: skip
         self._number = 0
 
-    def ask(self, prompt: str, sides: list[str], **sampling: Any) -> int:
+    def ask(self, ask: Ask) -> int:
         """Ask for answers; return the number that their events carry."""
         self._number += 1
-        self._write({"do": "answer", "id": self._number, "prompt": prompt, "sides": sides, **sampling})
+        self._write({"do": "answer", "id": self._number, "ask": ask.to_dict()})
         return self._number
+
+    def use(self, adapter: str | None, style: str | None = None) -> None:
+        """Change to another adapter of the same base, or to another style; None is the one there, or its own."""
+        self._write({"do": "use", "adapter": adapter, "style": style})
+
+    def list(self) -> None:
+        """Ask for `Choices` again."""
+        self._write({"do": "list"})
 
     def cancel(self, number: int) -> None:
         """Stop a request; what was said so far comes as its answer."""
@@ -72,13 +88,13 @@ class EngineProcess:
             last = " ".join(words).strip()[-500:]
             yield EngineError(-1, f"The engine ended with {code}. {last}", "Start it again with F5.")
 
-    def close(self) -> None:
-        """End the child: its input ends, and if it is still there after half a second it is killed."""
+    def close(self, grace: float = 0.3) -> None:
+        """End the child: its input ends, and if it is still there after `grace` seconds it is killed."""
         if self._process.stdin:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
         try:
-            self._process.wait(0.3)
+            self._process.wait(grace)
         except subprocess.TimeoutExpired:
             self._process.kill()
 

@@ -42,6 +42,13 @@ def log_file() -> Path:
     return (home or Path(platformdirs.user_log_dir(APP, appauthor=False))) / "errors.log"
 
 
+def votes_file() -> Path:
+    """The file that takes every vote of the app."""
+    import platformdirs
+
+    return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "votes.jsonl"
+
+
 def adapters_dir(chosen: str | None = None) -> Path:
     """The folder new adapters go to.
 

@@ -49,7 +49,7 @@ def chat(
         narrator.progress("starting PyTorch", 0.0)
         from playground.data.answered import repeats_itself
         from playground.data.prompts import Prompt
-        from playground.inference.engine import Sampling
+        from playground.events import Sampling
         from playground.inference.lineup import lanes_for, load_lineup
         from playground.report.words import how_it_ended
 

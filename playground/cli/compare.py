@@ -20,7 +20,7 @@ from playground.text import count
 if TYPE_CHECKING:
     from playground.cli.narrate import Narrator
     from playground.data.prompts import Prompt
-    from playground.inference.engine import Sampling
+    from playground.events import Sampling
     from playground.inference.lineup import Lineup
 
 _GATE = re.compile(r"(base|control|sft(?::[^=]+)?)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d*\.?\d+)")
@@ -130,7 +130,7 @@ def compare(
 
             with Narrator() as narrator:
                 narrator.progress("starting PyTorch", 0.0)
-                from playground.inference.engine import Sampling
+                from playground.events import Sampling
                 from playground.inference.lineup import load_lineup
 
                 lineup = load_lineup(

@@ -96,6 +96,11 @@ class Encoder:
         ids = tuple(i for segment in self.style.render(turns) for i in self._segment(segment))
         return self._begin + ids
 
+    def without_begin(self, ids: Sequence[int]) -> str:
+        """Return the text of a prompt without the token that begins it, which other trainers add by themselves."""
+        begins = bool(self._head) and tuple(ids[:1]) == self._head
+        return str(self.tokenizer.decode(list(ids[1:] if begins else ids), clean_up_tokenization_spaces=False))
+
     def example(self, example: Example) -> Encoded:
         """Encode a training example, truncated to `max_length` if need be.
 

@@ -4,9 +4,23 @@ Standard library only, so that a screen or a script can read a run without impor
 names are Hugging Face's where it has one (``loss``, ``learning_rate``, ``grad_norm``, ``num_tokens``).
 """
 
-from playground.events.answers import Answer, Chunk, Compared, FinishReason, SideSummary, Summary
+from playground.events.answers import Answer, Chunk, Compared, FinishReason, Sampling, SideSummary, Summary
 from playground.events.data import BINS, DataCheck, Finding, by_kind
-from playground.events.engine import ENGINE_EVENTS, EngineError, EngineEvent, EngineReady, EngineStage, Fed, Spoken
+from playground.events.engine import (
+    ENGINE_EVENTS,
+    AdapterInfo,
+    Ask,
+    Choices,
+    EngineError,
+    EngineEvent,
+    EngineReady,
+    EngineStage,
+    Fed,
+    LaneRequest,
+    Side,
+    Spoken,
+)
+from playground.events.exchanges import BOTH_BAD, TIE, Exchange, Mode
 from playground.events.models import KnownModel
 from playground.events.plans import Choice, Plan
 from playground.events.runs import (
@@ -28,13 +42,18 @@ from playground.events.values import Json
 
 __all__ = [
     "BINS",
+    "BOTH_BAD",
     "ENGINE_EVENTS",
     "EVENTS",
+    "TIE",
+    "AdapterInfo",
     "Answer",
+    "Ask",
     "BaseIdentity",
     "BatchHalved",
     "CheckpointSaved",
     "Choice",
+    "Choices",
     "Chunk",
     "Compared",
     "DataCheck",
@@ -43,17 +62,22 @@ __all__ = [
     "EngineReady",
     "EngineStage",
     "Event",
+    "Exchange",
     "Fed",
     "Finding",
     "FinishReason",
     "Json",
     "KnownModel",
+    "LaneRequest",
+    "Mode",
     "Plan",
     "RunEnded",
     "RunRecord",
     "RunStarted",
     "Sample",
     "Sampled",
+    "Sampling",
+    "Side",
     "SideSummary",
     "Spoken",
     "StepDone",

@@ -11,6 +11,16 @@ FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling(Json):
+    """How tokens are chosen. Temperature 0 is greedy; `top_p` keeps the smallest set of that mass."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer(Json):
     """What a lane said and how it ended.
 

@@ -14,23 +14,13 @@ import torch
 from playground.data.encode import Encoder
 from playground.data.shapes import Turn
 from playground.errors import InputError
-from playground.events import Answer, Chunk, FinishReason
+from playground.events import Answer, Chunk, FinishReason, Sampling
 from playground.inference.cache import LaneCache
 from playground.inference.shortlist import MAX_ROWS, Shortlist
 from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
 from playground.models.lanes import Row, lanes
 from playground.models.load import Base
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How tokens are chosen. Temperature 0 is greedy; `top_p` keeps the smallest set of that mass."""
-
-    max_new_tokens: int = 128
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +72,11 @@ class Engine:
         self._backbone = backbone(base.model)
         self._shortlist: Shortlist | None = None
 
+    @property
+    def context(self) -> int:
+        """The most tokens that a prompt and its answer can have together."""
+        return int(getattr(self.base.model.config, "max_position_embeddings", 1 << 30))
+
     def stream(
         self, wanted: Sequence[Lane], sampling: Sampling, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[Chunk]:
@@ -98,7 +93,7 @@ class Engine:
         if self.fingerprint is not None:
             self.fingerprint.require(self.model, sorted({r for r in rows if r.adapter}, key=str))
         longest = max(len(lane.prompt_ids) for lane in wanted)
-        context = int(getattr(self.base.model.config, "max_position_embeddings", 1 << 30))
+        context = self.context
         if longest >= context:
             raise InputError(f"A prompt of {longest:,} tokens does not fit the model's {context:,}.", "Shorten it.")
         budget = min(sampling.max_new_tokens, context - longest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from playground.data.prompts import Prompt
 from playground.data.shapes import Turn
 from playground.data.styles import get_style
 from playground.errors import InputError
-from playground.events import RunRecord
+from playground.events import LaneRequest, RunRecord
 from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora
 from playground.models.adapters import label, read_record
@@ -56,7 +56,7 @@ def load_lineup(
     """Load adapters on their common base.
 
     Args:
-        folders: The adapters. One is the side ``sft``, several are ``sft:NAME``.
+        folders: The adapters. One is the side ``sft``, several are ``sft:NAME``; without any, `model` must be given.
         progress: Called while the model loads.
         model: The base; by default the one that the first adapter's record names.
         quantize: How to store the base; by default as in training, because an adapter learns the
@@ -71,12 +71,12 @@ def load_lineup(
     files = [lora.read_adapter(folder) for folder in folders]
     records = [read_record(folder) for folder in folders]
     names = [label(folder) for folder in folders]
-    if model is None and records[0] is None:
+    if model is None and folders and records[0] is None:
         raise InputError(
             f"{names[0]} does not say which model it was trained on here (it has no run.json).",
             f"Name its base with --model{f' ({files[0].base_name}?)' if files[0].base_name else ''}.",
         )
-    config = records[0].config if records[0] else {}
+    config = records[0].config if folders and records[0] else {}
     base = load_base(
         model or str(config.get("model", "")), quantize or str(config.get("quantize", "nf4")), progress, device
     )
@@ -88,15 +88,49 @@ def load_lineup(
     for number, (name, record, file) in enumerate(zip(names, records, files, strict=True)):
         key = "default" if number == 0 else f"adapter{number}"
         adapted = lora.attach(base, adapted, file, key)
-        rendered = get_style(style or (record.style if record else "chat"), base.tokenizer)
-        encoder = Encoder(base.tokenizer, rendered, base.end_token_id, max_length=1 << 30)
+        encoder = _encoder(base, style or (record.style if record else "chat"))
         sides.append(Side("sft" if len(files) == 1 else f"sft:{name}", Row(key, strength), encoder))
-    assert adapted is not None
-    assert sides[0].encoder is not None
+    raw = sides[0].encoder if sides else _encoder(base, style or "chat")
+    assert raw is not None
     # What the template does without training: the base, fed with the first adapter's style.
-    fixed = (Side("base", Row(), None), Side("control", Row(), sides[0].encoder))
-    engine = Engine(base, adapted, fingerprint)
-    return Lineup(engine, (*fixed, *sides), tuple(names), tuple(records), sides[0].encoder)
+    fixed = (Side("base", Row(), None), Side("control", Row(), raw))
+    engine = Engine(base, adapted or base.model, fingerprint)
+    return Lineup(engine, (*fixed, *sides), tuple(names), tuple(records), raw)
+
+
+def change_adapter(lineup: Lineup, folder: Path | None, style: str | None = None) -> Lineup:
+    """Put another adapter on the base that is in memory, in place of those there, or render in another style.
+
+    Args:
+        lineup: Belongs to the returned one afterwards; if this raises, it is as it was.
+        folder: The adapter; None keeps the one there.
+        style: The prompt style; by default the adapter's own.
+
+    Raises:
+        InputError: If the adapter is unsound, or does not fit the base.
+    """
+    engine, base = lineup.engine, lineup.engine.base
+    if folder is None:
+        record = (lineup.records or (None,))[0]
+        encoder = _encoder(base, style or (record.style if record else "chat"))
+        sides = tuple(replace(side, encoder=encoder if side.encoder else None) for side in lineup.sides)
+        return replace(lineup, sides=sides, raw=encoder)
+    file, record, name = lora.read_adapter(folder), read_record(folder), label(folder)
+    if record is not None:
+        _require_base(base, name, record, asked=False)
+    encoder = _encoder(base, style or (record.style if record else "chat"))
+    used = [side.row.adapter for side in lineup.sides if side.row.adapter]
+    key = "other" if "default" in used else "default"
+    adapted = lora.attach(base, engine.model if used else None, file, key)
+    for old in used:
+        adapted.delete_adapter(old)
+    engine.model = adapted
+    sides = (Side("base", Row(), None), Side("control", Row(), encoder), Side("sft", Row(key), encoder))
+    return Lineup(engine, sides, (name,), (record,), encoder)
+
+
+def _encoder(base: Base, style: str) -> Encoder:
+    return Encoder(base.tokenizer, get_style(style, base.tokenizer), base.end_token_id, max_length=1 << 30)
 
 
 def _require_base(base: Base, name: str, record: RunRecord, *, asked: bool) -> None:
@@ -125,3 +159,35 @@ def lanes_for(lineup: Lineup, prompt: Prompt, draw: int = 0) -> list[Lane]:
         else styled_lane(side.encoder, turns, side.row, draw)
         for side in lineup.sides
     ]
+
+
+def conversation_lane(lineup: Lineup, asked: LaneRequest, strength: float, room: int) -> tuple[Lane, int]:
+    """Return the lane of a conversation, and how many of its oldest texts had to go.
+
+    The base is fed the texts as they are, with blank lines between; the other sides their style.
+
+    Args:
+        lineup: The sides.
+        asked: The side, and the conversation.
+        strength: Multiplies what the adapter adds.
+        room: The most tokens the prompt may have; the last text stays even if it does not fit.
+
+    Raises:
+        InputError: If there is no such side.
+    """
+    side = next((side for side in lineup.sides if side.name == asked.side), None)
+    if side is None:
+        raise InputError(
+            f"There is no side {asked.side!r} without an adapter.", "Train one: sft-playground train --data mini.jsonl."
+        )
+    row = replace(side.row, strength=strength) if side.row.adapter else side.row
+    for dropped in range(0, len(asked.texts), 2):
+        texts = asked.texts[dropped:]
+        if side.encoder is None:
+            lane = Lane(lineup.raw.raw("\n\n".join(texts)), draw=asked.draw)
+        else:
+            turns = [Turn("assistant" if at % 2 else "user", text) for at, text in enumerate(texts)]
+            lane = styled_lane(side.encoder, turns, row, asked.draw)
+        if len(lane.prompt_ids) <= room:
+            break
+    return lane, dropped

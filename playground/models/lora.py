@@ -125,7 +125,9 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
 
     Raises:
         InputError: If it does not fit this base exactly: a missing, an unknown or a misshapen tensor.
+            The base, or `model`, is then as it was.
     """
+    alone = model is None
     config = LoraConfig(
         r=file.r,
         lora_alpha=file.lora_alpha,
@@ -148,6 +150,10 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
         key for key, tensor in file.tensors.items() if tensor.shape != expected[key].shape
     )
     if wrong:
+        if alone:
+            model.unload()
+        else:
+            model.delete_adapter(name)
         raise _misfit(base, file, f"{wrong[0]} is missing, unknown or of another shape ({len(wrong)} such tensors)")
     set_peft_model_state_dict(model, file.tensors, adapter_name=name)
     model.requires_grad_(False)

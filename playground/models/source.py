@@ -53,6 +53,16 @@ def resolve(name: str, progress: demo.Progress) -> Source:
     )
 
 
+def on_this_machine() -> list[str]:
+    """Return the models that need no download, as a command takes them: the demo, then what the hub's cache holds."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    found = ["demo"] if demo.is_prepared() or demo.is_installed() else []
+    folders = sorted(Path(HF_HUB_CACHE).glob("models--*--*"))
+    whole = [f for f in folders if any(f.glob("snapshots/*/config.json")) and any(f.glob("snapshots/*/*.safetensors"))]
+    return found + ["hf:" + folder.name.removeprefix("models--").replace("--", "/", 1) for folder in whole]
+
+
 def _checked(path: Path) -> Path:
     if (path / "adapter_config.json").is_file():
         raise InputError(f"{path} is an adapter, not a base model.", "Pass it with --adapter.")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Callable, Sequence
 
 from playground.events import Compared, Summary
 from playground.report.html import page
+from playground.report.markdown import block, cell
 from playground.report.words import how_it_ended, percent
 from playground.text import clean, count
 
@@ -31,15 +31,15 @@ def markdown(rows: Sequence[Compared], summary: Summary) -> str:
     lines += ["| side | answered | stopped by itself | repeats | mean tokens |", "|---|---:|---:|---:|---:|"]
     for side, shares in summary.sides.items():
         values = (percent(shares.answered), percent(shares.stopped_by_itself), percent(shares.repeats))
-        lines.append(f"| {_cell(side)} | {' | '.join(values)} | {shares.mean_tokens:.0f} |")
+        lines.append(f"| {cell(side)} | {' | '.join(values)} | {shares.mean_tokens:.0f} |")
     for row in rows:
         again = f" (sample {row.sample + 1})" if row.sample else ""
-        lines += ["", f"## {_cell(row.id)}{again}", "", *_block(row.prompt)]
+        lines += ["", f"## {cell(row.id)}{again}", "", *block(row.prompt)]
         for side, answer in row.answers.items():
             mark = "✓ answered, " if row.answered[side] else ""
             state = how_it_ended(answer, row.repeats[side])
-            lines += ["", f"**{_cell(side)}**: {mark}{state}, {count(answer.num_tokens, 'token')}", ""]
-            lines += _block(answer.text)
+            lines += ["", f"**{cell(side)}**: {mark}{state}, {count(answer.num_tokens, 'token')}", ""]
+            lines += block(answer.text)
     return "\n".join(lines) + "\n"
 
 
@@ -110,24 +110,13 @@ WRITERS: dict[str, Writer] = {
 
 def _facts(summary: Summary) -> list[str]:
     return [
-        f"- model: {_cell(summary.model)}",
-        f"- adapter: {_cell(summary.adapter)}",
+        f"- model: {cell(summary.model)}",
+        f"- adapter: {cell(summary.adapter)}",
         f"- {summary.fingerprint}",
         f"- {summary.settings}",
         f"- {count(summary.num_prompts, 'comparison')}, {summary.batch_size} prompts a batch,"
         f" {summary.tokens_per_second:g} tokens/s over all lanes",
     ]
-
-
-def _cell(text: str) -> str:
-    """Return text on one line in which Markdown sees no markup."""
-    return re.sub(r"([\\`*_{}\[\]<>#|!&~])", r"\\\1", clean(text).replace("\n", " "))
-
-
-def _block(text: str) -> list[str]:
-    cleaned = clean(text)
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", cleaned)), default=0))
-    return [f"{fence}text", cleaned, fence]
 
 
 def _harmless(text: str) -> str:

@@ -1,280 +1,80 @@
-"""The app: its compare screen. Base left, sft right, one prompt, both streaming."""
+"""The app: its screens, themes and commands, and how it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import cycle
-from typing import Any, ClassVar, Protocol
+import asyncio
+import signal
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import ClassVar
 
-from textual import events, on, work
-from textual.app import App, ComposeResult
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.content import Content
-from textual.message import Message
-from textual.widgets import Footer, Input, Static
+from textual.screen import Screen
+from textual.widgets import TextArea
 
-from playground.events import EngineError, EngineEvent, EngineReady, EngineStage, Fed, Spoken
 from playground.text import clean
-from playground.tui.pane import Pane
-from playground.tui.prompt import PromptBar
+from playground.tui.link import Start
+from playground.tui.screens.compare import CompareScreen
+from playground.tui.session import Session
+from playground.tui.themes import THEMES
+from playground.tui.words import COMMANDS
 
-EXAMPLES = (
-    "Explain quantum physics.",
-    "What's the capital of France?",
-    "The capital of France is",
-    "Write a poem about recursion.",
-    "Explain neural networks.",
-)
-WELCOME = "Type a prompt and press Enter, or F2 for an example. The base continues your text; sft answers it."
-HELP = """\
-base     the model as it was pre-trained: it continues your text, exactly as you typed it
-sft      the same weights with a LoRA adapter: your prompt in its template; it answers and stops
-control  the base, fed the template: what the template does without training
-λ        how strongly the adapter counts: 0 is the base fed the template, 1 is as trained
-✓        before each answer a probe runs through both sides, and the base row must be bit-equal
-keys     Enter asks, Esc stops, ↑ ↓ earlier prompts, Tab moves, F5 asks again, Ctrl+P palette and themes"""
-STRENGTHS = (1.0, 1.5, 0.0, 0.5)
-NARROW = 100  # columns; below, panes stand one above the other
-
-
-class Engine(Protocol):
-    """What the app needs of `playground.jobs.EngineProcess`."""
-
-    def ask(self, prompt: str, sides: list[str], **sampling: Any) -> int:
-        """Ask for answers."""
-        ...
-
-    def cancel(self, number: int) -> None:
-        """Stop a request."""
-        ...
-
-    def events(self) -> Iterator[EngineEvent]:
-        """Yield what it says."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
-        ...
-
-
-class Heard(Message):
-    """The engine said something."""
-
-    def __init__(self, event: EngineEvent, engine: Engine) -> None:
-        super().__init__()
-        self.event = event
-        self.engine = engine
+TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 
 
 class PlaygroundApp(App[None]):
     """Base and fine-tuned model, side by side.
 
     Args:
-        start: Starts an engine; called once at once, and again after a crash.
+        start: Starts an engine; called once at once, and again after a crash or for another model.
+        session: What is asked and what came of it.
     """
 
     TITLE = "sft-playground"
-    CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    # A default screen's own CSS_PATH would not be read.
+    CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/compare.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop", "stop", priority=True),
-        Binding("f1", "help", "help", priority=True),
-        Binding("f2", "example", "example", priority=True),
-        Binding("f3", "control", "control", priority=True),
-        Binding("f4", "fed", "fed", priority=True),
-        Binding("f5", "again", "again", priority=True),
-        Binding("f6", "strength", "λ", priority=True),
         Binding("ctrl+q", "quit", "quit", priority=True),
+        Binding("ctrl+c", "copy_or_stop", show=False, priority=True),
     ]
 
-    def __init__(self, start: Any) -> None:
+    def __init__(self, start: Start, session: Session | None = None) -> None:
         super().__init__()
-        self._start_engine = start
-        self._engine: Engine = start()
-        self._examples = cycle(EXAMPLES)
-        self._loaded = False
-        self._engine_alive = True
-        self._answering = 0  # of what streams, or 0
-        self._going: set[str] = set()
-        self._early_prompt = ""  # a prompt that was sent before the model was ready
-        self._last_prompt = ""
-        self._strength = 1.0
-        self._helping = False
+        self._compare = CompareScreen(start, session)
+        self._asked_to_quit = 0.0
+        for theme in THEMES:
+            self.register_theme(theme)
 
-    def compose(self) -> ComposeResult:
-        """Lay out the screen."""
-        yield Static("starting …", id="top", markup=False)
-        with Horizontal(id="panes"):
-            yield Pane("base")
-            yield Pane("control")
-            yield Pane("sft")
-        yield Static(WELCOME, id="hint", markup=False)
-        yield PromptBar()
-        yield Footer()
+    def get_default_screen(self) -> Screen[None]:
+        """Begin with the compare screen."""
+        return self._compare
 
     def on_mount(self) -> None:
-        """Begin to listen to the engine, which was started before this app was imported."""
-        self.query_one("#control").display = False
-        self.query_one(Input).focus()
-        self._arrange(self.size.width)
-        self._listen(self._engine)
+        """Leave the terminal as it was when a signal ends the app."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(NotImplementedError, RuntimeError):  # not in the main thread, as in some tests
+                loop.add_signal_handler(number, self.exit, None, 128 + number)
 
-    def on_resize(self, event: events.Resize) -> None:
-        """Stack the panes where there is no room beside each other."""
-        self._arrange(event.size.width)
+    def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
+        """Yield what the palette offers: every action of the screen, then Textual's own."""
+        if screen is self._compare:
+            for title, help, action in COMMANDS:
+                yield SystemCommand(title, help, getattr(self._compare, f"action_{action}"))
+        yield from super().get_system_commands(screen)
 
-    def on_unmount(self) -> None:
-        """Leave no child behind."""
-        self._engine.close()
-
-    def _arrange(self, width: int) -> None:
-        self.query_one("#panes").set_class(width < NARROW, "stacked")
-
-    @work(thread=True)
-    def _listen(self, engine: Engine) -> None:
-        for event in engine.events():
-            if not self.is_running:
-                return
-            self.post_message(Heard(event, engine))
-
-    def on_heard(self, message: Heard) -> None:
-        """Show what the engine says."""
-        if message.engine is not self._engine:
-            return  # the last words of one that was replaced
-        match message.event:
-            case EngineStage() as event:
-                share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
-                self._top(f"{event.stage}{share} …")
-            case EngineReady() as event:
-                self._loaded = True
-                self._about = f"{event.model} · adapter {event.adapter} · style {event.style}"
-                self._proof = ""
-                self._show_top()
-                if event.single_turn:
-                    self._hint(
-                        "The adapter was trained on single questions, so each prompt is a conversation of its own."
-                    )
-                if self._early_prompt:
-                    waiting, self._early_prompt = self._early_prompt, ""
-                    self._ask(waiting)
-            case Fed() as event if event.request == self._answering:
-                self._proof = event.fingerprint
-                self._show_top()
-                for side, text in event.texts.items():
-                    self._pane(side).fed(text, event.num_tokens[side])
-            case Spoken() as event if event.request == self._answering:
-                self._spoken(event)
-            case EngineError() as event:
-                self._failed(event)
-
-    def _spoken(self, event: Spoken) -> None:
-        pane = self._pane(event.side)
-        if event.answer is None:
-            pane.say(event.text, event.num_tokens, event.seconds)
-            return
-        pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
-        self._going.discard(event.side)
-        if not self._going:
-            self._answering = 0
-
-    def _failed(self, event: EngineError) -> None:
-        self._answering, self._going = 0, set()
-        for pane in self.query(Pane):
-            pane.fail(event.message)
-        if event.request == -1:
-            self._loaded = self._engine_alive = False
-            self._top("the engine has stopped")
-        self._hint(f"{event.message} {event.hint}")
-
-    @on(Input.Submitted)
-    def send(self, event: Input.Submitted) -> None:
-        """Ask for answers; a prompt that comes early waits for the model."""
-        prompt = event.value.strip()
-        if not prompt:
-            return
-        event.input.clear()
-        self.query_one(PromptBar).remember(prompt)
-        if not self._loaded:
-            self._early_prompt = prompt
-            self._hint(f"waiting for the model: {prompt}")
-            return
-        self._ask(prompt)
-
-    def _ask(self, prompt: str) -> None:
-        if self._answering:
-            self._engine.cancel(self._answering)
-        sides = [pane.side for pane in self.query(Pane) if pane.display]
-        for side in sides:
-            self._pane(side).begin()
-        self._last_prompt, self._going = prompt, set(sides)
-        self._hint(f"› {prompt}")
-        self._answering = self._engine.ask(
-            prompt, sides, strength=self._strength, max_new_tokens=128, temperature=0.0, top_p=1.0, seed=0
-        )
-
-    def action_stop(self) -> None:
-        """Stop what streams; else leave the prompt for the panes."""
-        if self._answering:
-            self._engine.cancel(self._answering)
-        elif self.focused is self.query_one(Input):
-            self.screen.focus_next()
+    def action_copy_or_stop(self) -> None:
+        """Copy what is selected; else stop what streams; else quit, when pressed twice."""
+        focused = self.focused
+        selected = self.screen.get_selected_text() or (focused.selected_text if isinstance(focused, TextArea) else "")
+        if selected:
+            self.copy_to_clipboard(clean(selected))
+        elif self._compare.streaming:
+            self._compare.action_stop()
+        elif time.monotonic() - self._asked_to_quit < TWICE_SECONDS:
+            self.exit()
         else:
-            self.query_one(Input).focus()
-
-    def action_example(self) -> None:
-        """Put the next example into the prompt."""
-        prompt = self.query_one(Input)
-        prompt.value = next(self._examples)
-        prompt.cursor_position = len(prompt.value)
-        prompt.focus()
-
-    def action_help(self) -> None:
-        """Open or close the help."""
-        self._helping = not self._helping
-        self._hint(HELP if self._helping else WELCOME)
-
-    def action_control(self) -> None:
-        """Show or hide the base that is fed the template."""
-        pane = self.query_one("#control")
-        pane.display = not pane.display
-        if pane.display and self._last_prompt and self._loaded and not self._answering:
-            self._ask(self._last_prompt)
-
-    def action_fed(self) -> None:
-        """Open or close what each side was fed."""
-        for pane in self.query(Pane):
-            pane.toggle_fed()
-
-    def action_again(self) -> None:
-        """Start a stopped engine, or ask the last prompt again."""
-        if not self._engine_alive:
-            self._engine_alive = True
-            self._engine.close()
-            self._engine = self._start_engine()
-            self._early_prompt = self._last_prompt
-            self._listen(self._engine)
-            self._top("starting again …")
-        elif self._last_prompt and self._loaded:
-            self._ask(self._last_prompt)
-
-    def action_strength(self) -> None:
-        """Take the next strength; it counts from the next answer on."""
-        self._strength = STRENGTHS[(STRENGTHS.index(self._strength) + 1) % len(STRENGTHS)]
-        self._show_top()
-        self._hint(f"The adapter will count {self._strength:g} times from the next answer on (F5 asks again).")
-
-    def _show_top(self) -> None:
-        if self._loaded:
-            # The proof stands first: a narrow terminal cuts the end of the line.
-            proof = f"✓ base proven {self._proof} · " if self._proof else ""
-            self._top(f"{proof}λ {self._strength:g} · {self._about}")
-
-    def _top(self, text: str) -> None:
-        self.query_one("#top", Static).update(Content(clean(text)))
-
-    def _hint(self, text: str) -> None:
-        self.query_one("#hint", Static).update(Content(clean(text)))
-
-    def _pane(self, side: str) -> Pane:
-        return self.query_one(f"#{side}", Pane)
+            self._asked_to_quit = time.monotonic()
+            self._compare.hint("Ctrl+C again quits.")

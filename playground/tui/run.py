@@ -5,15 +5,17 @@ from __future__ import annotations
 from playground.jobs import EngineProcess
 
 
-def run(adapter: str | None = None, adapters_dir: str | None = None, model: str | None = None) -> None:
-    """Open the app; return when it is closed."""
-    first: EngineProcess | None = EngineProcess(adapter, adapters_dir, model)
+def run(adapters_dir: str | None = None) -> int:
+    """Open the app; return its exit code when it is closed."""
+    first: EngineProcess | None = EngineProcess(adapters_dir=adapters_dir)
 
     from playground.tui.app import PlaygroundApp
 
-    def start() -> EngineProcess:
+    def start(adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> EngineProcess:
         nonlocal first
-        engine, first = first or EngineProcess(adapter, adapters_dir, model), None
+        engine, first = first or EngineProcess(adapter, adapters_dir, model, bare=bare), None
         return engine
 
-    PlaygroundApp(start).run()
+    app = PlaygroundApp(start)
+    app.run()
+    return app.return_code or 0

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from playground.config import TrainConfig
-from playground.events import EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.events import Ask, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Sampling, Spoken
 from playground.jobs import EngineProcess
 from playground.training.loop import train
 
-SAMPLING = {"strength": 1.0, "max_new_tokens": 12, "temperature": 0.0, "top_p": 1.0, "seed": 0}
+
+def ask(prompt, *sides, strength=1.0, history=(), **sampling):
+    lanes = tuple(LaneRequest(side, side, (*history, prompt)) for side in sides)
+    return Ask(lanes, strength, Sampling(**{"max_new_tokens": 12, **sampling}))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +57,7 @@ def test_it_says_what_it_does_answers_and_cancels(engine):
     assert isinstance(stages[0], EngineStage) and stages[0].stage == "starting PyTorch"
     assert (ready.adapter, ready.style, ready.single_turn) == ("mine", "chat", True)
 
-    number = engine.ask("Say hi.", ["base", "sft"], **SAMPLING)
+    number = engine.ask(ask("Say hi.", "base", "sft"))
     (fed,) = until(events, Fed)
     assert fed.texts == {"base": "<bos>Say hi.", "sft": "<bos>User: Say hi.\nAssistant:"}
     assert fed.request == number and fed.num_tokens["base"] == 8 and len(fed.fingerprint) == 12
@@ -63,21 +66,21 @@ def test_it_says_what_it_does_answers_and_cancels(engine):
         event = next(events)
         assert isinstance(event, Spoken) and event.request == number
         if event.answer:
-            ended[event.side] = event.answer
+            ended[event.lane] = event.answer
     assert all(0 < answer.num_tokens <= 12 for answer in ended.values())
 
     # At strength 0 both sides are one model: with equal input they must say the same.
-    number = engine.ask("Say hi.", ["control", "sft"], **{**SAMPLING, "strength": 0.0})
+    number = engine.ask(ask("Say hi.", "control", "sft", strength=0.0))
     until(events, Fed)
     said = {}
     while len(said) < 2:
         if (event := next(events)).answer:
-            said[event.side] = event.answer
+            said[event.lane] = event.answer
     assert said["control"] == said["sft"]
 
-    long = engine.ask("Tell me everything.", ["base"], **{**SAMPLING, "max_new_tokens": 400})
+    long = engine.ask(ask("Tell me everything.", "base", max_new_tokens=400))
     engine.cancel(long)
-    later = engine.ask("Again.", ["base"], **SAMPLING)
+    later = engine.ask(ask("Again.", "base"))
     ends = [event for event in until_answer(events, later) if isinstance(event, Spoken) and event.answer]
     assert [event.request for event in ends][-1] == later
     assert all(event.answer.finish_reason == "cancelled" for event in ends[:-1])
@@ -93,9 +96,9 @@ def until_answer(events, number):
 def test_a_request_that_cannot_be_served_is_an_error_and_the_next_one_is(engine):
     events = engine.events()
     until(events, EngineReady)
-    bad = engine.ask("x" * 5000, ["base"], **SAMPLING)
+    bad = engine.ask(ask("x" * 5000, "base"))
     assert until(events, EngineError)[-1].request == bad
-    engine.ask("Say hi.", ["base"], **SAMPLING)
+    engine.ask(ask("Say hi.", "base"))
     until(events, Fed)
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from test_lanes_proof import SFT, adapted
 
-from playground.events import Answer
-from playground.inference.engine import Engine, Lane, Sampling
+from playground.events import Answer, Sampling
+from playground.inference.engine import Engine, Lane
 from playground.models.lanes import Row
 from playground.models.load import load_base
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from playground.inference.engine import Engine, Lane, Sampling
+from playground.events import Sampling
+from playground.inference.engine import Engine, Lane
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Row, lanes

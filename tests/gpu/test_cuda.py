@@ -11,8 +11,8 @@ import torch
 from playground.config import TrainConfig
 from playground.data.batches import collate
 from playground.data.encode import IGNORE_INDEX, Encoded
-from playground.events import StepDone
-from playground.inference.engine import Engine, Lane, Sampling
+from playground.events import Sampling, StepDone
+from playground.inference.engine import Engine, Lane
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone

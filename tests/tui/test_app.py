@@ -1,242 +1,318 @@
-"""The compare screen, driven with a fake engine: no model is in this process."""
+"""The compare screen, driven with a fake engine."""
 
 import asyncio
-import queue
 import subprocess
 import sys
 
 import pytest
-from textual.widgets import Input, Static
+from harness import BARE, CHOICES, HOSTILE, READY, Screen, screen_test
+from textual.widgets import Markdown, Static
 
-from playground.events import Answer, EngineError, EngineReady, EngineStage, Fed, Spoken
-from playground.tui.app import EXAMPLES, PlaygroundApp
-
-READY = EngineReady("Tiny model", "my-run", "chat", True, 1.0)
-HOSTILE = "\x1b]52;c;aGk=\x07[bold]x[/bold] [@click=app.quit]q[/] [/foo] \u202eabc \ud83d " + "a" * 5000
-
-
-class FakeEngine:
-    """Says what a test puts into it, and remembers what it was asked."""
-
-    def __init__(self):
-        self.said, self.asked, self.cancelled, self.closed = queue.Queue(), [], [], False
-
-    def ask(self, prompt, sides, **sampling):
-        self.asked.append((prompt, sides, sampling))
-        return len(self.asked)
-
-    def cancel(self, number):
-        self.cancelled.append(number)
-
-    def events(self):
-        while (event := self.said.get()) is not None:
-            yield event
-
-    def close(self):
-        self.closed = True
-        self.said.put(None)
-
-
-class Screen:
-    """The app under test with its pilot and its engines, the newest last."""
-
-    def __init__(self, size):
-        self.engines = []
-        self.app = PlaygroundApp(self._start)
-        self._size = size
-
-    def _start(self):
-        self.engines.append(FakeEngine())
-        return self.engines[-1]
-
-    @property
-    def engine(self):
-        return self.engines[-1]
-
-    async def say(self, *events):
-        for event in events:
-            self.engine.said.put(event)
-        for _ in range(100):  # the engine is read in a thread
-            await asyncio.sleep(0.01)
-            await self.pilot.pause()
-            if self.engine.said.empty():
-                break
-        await asyncio.sleep(0.05)
-        await self.pilot.pause()
-
-    def text(self, where):
-        return str(self.app.query_one(where, Static).content)
-
-    async def __aenter__(self):
-        self._running = self.app.run_test(size=self._size)
-        self.pilot = await self._running.__aenter__()
-        return self
-
-    async def __aexit__(self, *error):
-        await self._running.__aexit__(*error)
-
-
-def screen_test(size=(120, 40)):
-    """Run a coroutine test on a fresh screen."""
-
-    def wrap(test):
-        def run():
-            async def go():
-                async with Screen(size) as screen:
-                    await test(screen)
-
-            asyncio.run(go())
-
-        run.__name__ = test.__name__
-        return run
-
-    return wrap
+from playground.events import Answer, EngineError, EngineStage, Fed, Spoken
+from playground.tui.widgets.prompt import PromptBar
+from playground.tui.widgets.slider import Slider
+from playground.tui.words import EXAMPLES
 
 
 @screen_test()
 async def test_a_prompt_typed_before_the_model_is_ready_waits_and_is_asked(screen):
-    assert screen.app.focused is screen.app.query_one(Input)
+    assert screen.app.focused is screen.prompt
     await screen.say(EngineStage("loading the model", 0.63))
-    assert screen.text("#top") == "loading the model 63 % …"
-    await screen.pilot.press(*"Hi you", "enter")
+    assert screen.text("#top") == "loading the model 63 % … · Esc cancels"
+    await screen.press(*"Hi", "space", *"you", "enter")
     assert screen.engine.asked == []
     assert "waiting for the model: Hi you" in screen.text("#hint")
     await screen.say(READY)
-    assert [(prompt, sides) for prompt, sides, _ in screen.engine.asked] == [("Hi you", ["base", "sft"])]
-    assert "Tiny model · adapter my-run" in screen.text("#top")
+    (ask,) = screen.engine.asked
+    assert [(lane.name, lane.side, lane.texts) for lane in ask.lanes] == [
+        ("base", "base", ("Hi you",)),
+        ("sft", "sft", ("Hi you",)),
+    ]
+    assert "Tiny model" in screen.text("#top") and "adapter my-run" in screen.text("#top")
+
+
+@screen_test()
+async def test_the_licence_is_shown_while_the_model_is_converted_for_the_first_time(screen):
+    await screen.say(EngineStage("converting the weights", 0.1, "Gemma is provided under its terms."))
+    assert "Gemma is provided" in screen.text("#hint")
+
+
+@screen_test()
+async def test_escape_cancels_loading_and_f5_loads_again(screen):
+    await screen.say(EngineStage("converting the weights", 0.1))
+    await screen.press("escape")
+    await asyncio.sleep(0.1)
+    assert screen.engine.closed and "cancelled" in screen.text("#top")
+    await screen.press("f5")
+    assert len(screen.engines) == 2
+    await screen.say(READY)
+    assert "Tiny model" in screen.text("#top")
 
 
 @screen_test()
 async def test_both_panes_stream_and_say_how_they_ended(screen):
     await screen.say(READY)
-    await screen.pilot.press(*"Why?", "enter")
+    await screen.ask("Why?")
     await screen.say(
         Fed(1, {"base": "Why?", "sft": "User: Why?\nAssistant:"}, {"base": 2, "sft": 7}, "abc123"),
         Spoken(1, "base", "Because", 1, 0.1),
         Spoken(1, "sft", "It", 1, 0.1),
     )
-    assert (screen.text("#base .text"), screen.text("#sft .text")) == ("Because", "It")
+    assert (screen.of("base", ".text"), screen.of("sft", ".text")) == ("Because", "It")
     assert "base proven abc123" in screen.text("#top")
-    assert "7 tokens: User: Why?↵Assistant:" in screen.text("#sft .fed")
+    assert "7 tokens ▸" in screen.of("sft", ".title")
     await screen.say(
         Spoken(1, "base", "Because" * 9, 128, 4.0, Answer("Because because", "length", None, 128), True),
         Spoken(1, "sft", "It is.", 3, 0.3, Answer("It is.", "stop", None, 3)),
     )
-    assert "repeating itself" in screen.text("#base .state") and "32 tokens/s" in screen.text("#base .state")
-    assert "stopped by itself · 3 tokens" in screen.text("#sft .state")
-    await screen.pilot.press("f4")
-    assert "User: Why?\nAssistant:" in screen.text("#sft .fed")
+    assert "repeating itself" in screen.of("base", ".state") and "32 tokens/s" in screen.of("base", ".state")
+    assert "stopped by itself · 3 tokens" in screen.of("sft", ".state")
+
+
+@screen_test()
+async def test_what_a_side_was_fed_opens_by_key_and_by_mouse(screen):
+    await screen.say(READY)
+    await screen.ask("Why?")
+    await screen.say(Fed(1, {"base": "Why?", "sft": "User: Why?\nAssistant:"}, {"base": 2, "sft": 7}, "abc123"))
+    fed = screen.pane("sft").query_one(".fed", Static)
+    assert not fed.display
+    await screen.press("ctrl+o")
+    assert fed.display and str(fed.content) == "User: Why?\nAssistant:"
+    await screen.pilot.click(screen.pane("sft").query_one(".title"))
+    assert not fed.display and screen.pane("base").query_one(".fed").display
 
 
 @screen_test()
 async def test_escape_stops_what_streams_and_else_leaves_the_prompt(screen):
     await screen.say(READY)
-    await screen.pilot.press("a", "enter", "escape")
+    await screen.press("a", "enter", "escape")
     assert screen.engine.cancelled == [1]
-    for side in ("base", "sft"):
-        await screen.say(Spoken(1, side, "x", 1, 0.1, Answer("x", "cancelled", None, 1)))
-    assert "stopped by you" in screen.text("#base .state")
-    await screen.pilot.press("escape")
+    await screen.answer("cancelled")
+    assert "stopped by you" in screen.of("base", ".state")
+    await screen.press("escape")
     assert screen.engine.cancelled == [1]
-    assert screen.app.focused is not screen.app.query_one(Input)
-    await screen.pilot.press("escape")
-    assert screen.app.focused is screen.app.query_one(Input)
+    assert screen.app.focused is not screen.prompt
+    await screen.press("escape")
+    assert screen.app.focused is screen.prompt
 
 
 @screen_test()
 async def test_a_new_prompt_replaces_the_one_that_streams_and_late_words_are_dropped(screen):
     await screen.say(READY)
-    await screen.pilot.press("a", "enter", "b", "enter")
+    await screen.press("a", "enter", "b", "enter")
     assert screen.engine.cancelled == [1]
     await screen.say(Spoken(1, "base", "late", 1, 0.1), Spoken(2, "base", "new", 1, 0.1))
-    assert screen.text("#base .text") == "new"
+    assert screen.of("base", ".text") == "new"
 
 
 @screen_test()
-async def test_example_control_strength_and_again(screen):
+async def test_examples_and_the_control(screen):
     await screen.say(READY)
-    await screen.pilot.press("f2")
-    assert screen.app.query_one(Input).value == EXAMPLES[0]
-    await screen.pilot.press("enter")
-    for side in ("base", "sft"):
-        await screen.say(Spoken(1, side, "x", 1, 0.1, Answer("x", "stop", None, 1)))
-    await screen.pilot.press("f3")
-    assert screen.engine.asked[-1][1] == ["base", "control", "sft"]
-    await screen.pilot.press("f6", "f5")
-    assert screen.engine.asked[-1][2]["strength"] == 1.5
-    assert "λ 1.5" in screen.text("#top")
+    await screen.press("f2")
+    assert screen.prompt.text == EXAMPLES[0]
+    await screen.press("enter")
+    await screen.answer()
+    assert [pane.kind for pane in screen.panes] == ["base", "sft"]
+    await screen.press("f3")
+    assert [lane.side for lane in screen.engine.asked[-1].lanes] == ["base", "control", "sft"]
+    assert [pane.kind for pane in screen.panes] == ["base", "control", "sft"]
+
+
+@screen_test()
+async def test_the_slider_moves_by_keys_and_mouse_and_counts_from_the_next_answer(screen):
+    await screen.say(READY)
+    await screen.ask("a")
+    await screen.answer()
+    await screen.press("f7", "right", "right")
+    assert screen.app.focused is screen.app._compare.query_one(Slider)
+    await screen.press("f5")
+    assert screen.engine.asked[-1].strength == pytest.approx(1.1)
+    await screen.press("home", "f5")
+    assert screen.engine.asked[-1].strength == 0.0
+    await screen.press(*["left"] * 3, "end", *["right"] * 40)
+    assert screen.session.strength == 1.5
+    await screen.pilot.click("#slider", offset=(8, 0))
+    assert screen.session.strength == 0.0
+
+
+@screen_test()
+async def test_again_offers_another_seed_where_greedy_would_say_the_same(screen):
+    await screen.say(READY)
+    await screen.ask("a")
+    await screen.answer()
+    await screen.press("f5")
+    assert len(screen.engine.asked) == 1 and "would be the same" in screen.text("#hint")
+    await screen.press("f5")
+    sampling = screen.engine.asked[-1].sampling
+    assert (sampling.temperature, sampling.seed) == (0.7, 1)
+    await screen.answer()
+    await screen.press("f5")
+    assert screen.engine.asked[-1].sampling.seed == 2
+    await screen.answer()
+    assert screen.session.sampling.temperature == 0, "the settings themselves stay greedy"
+
+
+@screen_test()
+async def test_several_turns_give_each_side_its_own_conversation(screen):
+    await screen.say(READY)
+    await screen.press("f8")
+    assert "single questions only" in screen.text("#hint") and "several turns" in screen.text("#how")
+    await screen.ask("a")
+    await screen.answer(base="B1", sft="S1")
+    await screen.ask("b")
+    texts = {lane.side: lane.texts for lane in screen.engine.asked[-1].lanes}
+    assert texts == {"base": ("a", "B1", "b"), "sft": ("a", "S1", "b")}
+    assert "› a\nS1" in screen.of("sft", ".text")
+    await screen.answer(base="B2", sft="S2")
+    await screen.press("f5", "f5")
+    assert {lane.texts for lane in screen.engine.asked[-1].lanes} == {("a", "B1", "b"), ("a", "S1", "b")}
+    await screen.answer()
+    await screen.press("ctrl+n")
+    await screen.ask("c")
+    assert {lane.texts for lane in screen.engine.asked[-1].lanes} == {("c",)}
+
+
+@screen_test()
+async def test_turns_that_did_not_fit_are_said(screen):
+    await screen.say(READY)
+    await screen.ask("a")
+    await screen.say(Fed(1, {"base": "a", "sft": "a"}, {"base": 1, "sft": 1}, "x", dropped={"sft": 4}))
+    assert "the oldest 4 turns did not fit" in screen.of("sft", ".title")
+    assert "did not fit" not in screen.of("base", ".title")
+
+
+@screen_test()
+async def test_markdown_is_a_toggle_and_raw_the_default(screen):
+    await screen.say(READY)
+    await screen.ask("a")
+    await screen.answer(sft="# Title\n\n- one\n- two\n\n[x](https://example.org) [@click=app.quit]q[/]")
+    rendered, plain = screen.pane("sft").query_one(Markdown), screen.pane("sft").query_one(".text")
+    assert plain.display and not rendered.display
+    await screen.press("ctrl+t")
+    assert rendered.display and not plain.display
+    assert "Title" in str([block for block in rendered.query("MarkdownBlock")][0]._content)
+    await screen.press("escape", "m")
+    assert plain.display and not rendered.display
 
 
 @screen_test()
 async def test_the_arrows_go_through_earlier_prompts_and_back_to_what_was_typed(screen):
     await screen.say(READY)
-    await screen.pilot.press("a", "enter", "b", "enter", "b", "enter", "c")
-    prompt = screen.app.query_one(Input)
+    await screen.press("a", "enter", "b", "enter", "b", "enter", "c")
     seen = []
     for key in ("up", "up", "up", "down", "down", "down"):
-        await screen.pilot.press(key)
-        seen.append(prompt.value)
+        await screen.press(key)
+        seen.append(screen.prompt.text)
     assert seen == ["b", "a", "a", "b", "c", "c"]
+
+
+@screen_test()
+async def test_a_prompt_may_have_several_lines_and_a_huge_paste_is_cut(screen):
+    from textual.events import Paste
+
+    await screen.say(READY)
+    await screen.press("a", "ctrl+j", "b", "up", "enter")
+    assert screen.engine.asked[-1].lanes[0].texts == ("a\nb",)
+    screen.app.post_message(Paste("x\n" * 500_000))
+    await screen.pilot.pause(0.3)
+    assert len(screen.prompt.text) == 100_000 and "was cut" in screen.text("#hint")
 
 
 @screen_test((80, 24))
 async def test_help_opens_and_closes_without_taking_the_keys(screen):
-    await screen.pilot.press("f1", "x")
+    await screen.press("f1", "x")
     assert "continues your text" in screen.text("#hint")
-    assert screen.app.query_one(Input).value == "x"
-    assert screen.app.query_one("#prompt").region.bottom <= 24
-    await screen.pilot.press("f1")
+    assert screen.prompt.text == "x"
+    assert screen.app._compare.query_one("#prompt").region.bottom <= 24
+    await screen.press("f1")
     assert "Type a prompt" in screen.text("#hint")
 
 
 @screen_test()
 async def test_a_crash_is_said_and_f5_starts_again_with_the_last_prompt(screen):
     await screen.say(READY)
-    await screen.pilot.press("a", "enter")
+    await screen.press("f8")
+    await screen.ask("a")
+    await screen.answer()
+    await screen.ask("b")
     await screen.say(EngineError(-1, "The engine ended with -9. Killed", "Start it again with F5."))
-    assert "ended with -9" in screen.text("#hint") and "ended with -9" in screen.text("#base .state")
-    await screen.pilot.press("f5")
+    assert "ended with -9" in screen.text("#hint") and "ended with -9" in screen.of("base", ".state")
+    await screen.press("f5")
     assert len(screen.engines) == 2 and screen.engines[0].closed
     await screen.say(READY)
-    assert screen.engine.asked[0][0] == "a"
+    assert {lane.texts for lane in screen.engine.asked[0].lanes} == {
+        ("a", "I am base.", "b"),
+        ("a", "I am sft.", "b"),
+    }, "the conversation is kept"
 
 
 @screen_test()
 async def test_an_answer_that_fails_says_why_and_the_app_goes_on(screen):
     await screen.say(READY)
-    await screen.pilot.press("a", "enter")
+    await screen.press("a", "enter")
     await screen.say(EngineError(1, "The base lane is not the base.", "Report it."))
-    assert "not the base" in screen.text("#base .state")
-    await screen.pilot.press("b", "enter")
-    assert screen.engine.asked[-1][0] == "b"
+    assert "not the base" in screen.of("base", ".state")
+    await screen.press("b", "enter")
+    assert screen.engine.asked[-1].lanes[0].texts == ("b",)
+
+
+@screen_test()
+async def test_a_model_without_an_adapter_says_what_to_do(screen):
+    await screen.say(CHOICES, BARE)
+    assert [pane.kind for pane in screen.panes] == ["base", "control"]
+    assert "sft-playground train" in screen.of("control", ".text") and "no adapter" in screen.text("#top")
+    await screen.press("f4")
+    assert screen.session.mode == "open" and "needs an adapter" in screen.text("#hint")
+    await screen.ask("a")
+    assert [lane.side for lane in screen.engine.asked[-1].lanes] == ["base", "control"]
 
 
 @screen_test()
 async def test_hostile_text_is_shown_harmlessly_everywhere(screen):
+    from playground.events import EngineReady
+
     await screen.say(EngineStage(HOSTILE, 0.5), EngineReady(HOSTILE, HOSTILE, "chat", False, 1.0))
-    screen.app.query_one(Input).value = HOSTILE.replace("\ud83d", "")
-    await screen.pilot.press("enter")
+    screen.prompt.put(HOSTILE.replace("\ud83d", ""))
+    await screen.press("enter")
     await screen.say(
         Fed(1, {"base": HOSTILE, "sft": HOSTILE}, {"base": 1, "sft": 1}, "x"),
         Spoken(1, "base", HOSTILE, 1, 0.1),
         Spoken(1, "sft", HOSTILE, 1, 0.1, Answer(HOSTILE, "stop", None, 1)),
-        EngineError(1, HOSTILE, HOSTILE),
     )
-    shown = "".join(str(widget.content) for widget in screen.app.query(Static))
+    await screen.press("ctrl+o")
+    await screen.say(EngineError(1, HOSTILE, HOSTILE))
+    shown = "".join(str(widget.content) for widget in screen.app._compare.query(Static))
     assert "␛]52" in shown and "[@click=app.quit]q[/]" in shown
     assert not {"\x1b", "\x07", "\u202e", "\ud83d"} & set(shown)
 
 
 @screen_test((80, 24))
 async def test_a_narrow_terminal_stacks_the_panes_and_both_states_stay_visible(screen):
-    base, sft = (screen.app.query_one(f"#{side}") for side in ("base", "sft"))
-    assert base.region.y < sft.region.y and base.region.x == sft.region.x
-    for side in ("base", "sft"):
-        state = screen.app.query_one(f"#{side} .state").region
-        assert state.height == 1 and state.bottom <= 24
+    await screen.say(READY)
+    await screen.press("f3")
+    assert len(screen.panes) == 3
+    for pane in screen.panes:
+        state = pane.query_one(".state").region
+        assert state.height == 1 and state.bottom <= 24 and pane.region.width >= 36
+    first, second, third = (pane.region for pane in screen.panes)
+    assert first.y < second.y < third.y and first.x == third.x
     await screen.pilot.resize_terminal(120, 40)
     await screen.pilot.pause()
-    assert base.region.y == sft.region.y
+    assert screen.panes[0].region.y == screen.panes[2].region.y
+
+
+@screen_test()
+async def test_ctrl_c_copies_then_stops_then_asks_then_quits(screen):
+    await screen.say(READY)
+    await screen.press(*"word", "shift+left", "shift+left", "ctrl+c")
+    assert screen.app.clipboard == "rd"
+    await screen.press("end", "enter", "ctrl+c")
+    assert screen.engine.cancelled == [1]
+    await screen.answer("cancelled")
+    await screen.press("ctrl+c")
+    assert "again quits" in screen.text("#hint") and screen.app.is_running
+    await screen.press("ctrl+c")
+    assert not screen.app._running or screen.app._exit
 
 
 def test_closing_the_app_ends_the_engine():
@@ -264,6 +340,8 @@ def test_no_size_breaks_the_screen(size):
             await screen.say(READY)
             await screen.pilot.press("a", "enter")
             await screen.say(Spoken(1, "base", "word " * 500, 1, 0.1))
-            await screen.pilot.resize_terminal(120, 40)
+            for other in ((120, 40), (37, 9), (300, 100), (2, 2), size):
+                await screen.pilot.resize_terminal(*other)
+            assert screen.app._compare.query_one(PromptBar) is screen.app.focused
 
     asyncio.run(go())

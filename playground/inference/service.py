@@ -1,0 +1,160 @@
+"""What the engine child does: it loads a model, then answers requests on it until there are no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from playground import paths
+from playground.data.answered import repeats_itself
+from playground.data.prompts import Prompt
+from playground.errors import PlaygroundError
+from playground.events import (
+    AdapterInfo,
+    Ask,
+    Choices,
+    EngineError,
+    EngineEvent,
+    EngineReady,
+    EngineStage,
+    Fed,
+    Sampling,
+    Spoken,
+)
+from playground.inference.lineup import Lineup, change_adapter, conversation_lane, lanes_for, load_lineup
+from playground.models import demo
+from playground.models.adapters import find_adapter, newest_first, read_record
+from playground.models.source import on_this_machine
+
+LINE_SECONDS = 1 / 30  # a text is sent at most so often; the end of an answer always
+
+
+class Requests(Protocol):
+    """Where requests come from."""
+
+    def next(self) -> dict[str, Any] | None:
+        """Return the next request, or None when there are no more."""
+        ...
+
+    def cancelled(self, number: int) -> bool:
+        """Return whether a request is no longer wanted; 0 is loading."""
+        ...
+
+
+def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEvent], None], begun: float) -> None:
+    """Load what `options` name, then answer `requests` until they end.
+
+    Args:
+        requests: ``{"do": "answer", "id": …, "ask": …}``, ``{"do": "use", "adapter": …, "style": …}`` and
+            ``{"do": "list"}``.
+        options: ``adapter``, ``adapters_dir``, ``model``, ``bare`` (the model alone) and ``style``.
+        send: Takes what the engine has to say.
+        begun: When the process began, on the monotonic clock.
+
+    Raises:
+        PlaygroundError: If nothing can be loaded.
+        BrokenPipeError: If nobody wants the model any more while it loads.
+    """
+    home = Path(options["adapters_dir"]) if options.get("adapters_dir") else paths.adapters_dir()
+    send(_choices(home))
+
+    def progress(stage: str, share: float) -> None:
+        if requests.cancelled(0):
+            raise BrokenPipeError
+        # Only its conversion reads the demo model from its packages; that is its first use.
+        send(EngineStage(stage, share, demo.LICENCE if demo.is_installed() and not demo.is_prepared() else ""))
+
+    folders = [] if options.get("bare") else [find_adapter(options.get("adapter"), home)]
+    lineup = load_lineup(folders, progress, model=options.get("model"), style=options.get("style"))
+    progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
+    lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
+    send(_ready(lineup, begun))
+    while (request := requests.next()) is not None:
+        number = int(request.get("id", 0))
+        try:
+            match request["do"]:
+                case "answer":
+                    ask = Ask.from_dict(request["ask"])
+                    _answer(lineup, number, ask, send, requests)
+                case "use":
+                    begun = time.monotonic()
+                    folder = find_adapter(request["adapter"], home) if request.get("adapter") else None
+                    lineup = change_adapter(lineup, folder, request.get("style"))
+                    send(_ready(lineup, begun))
+                case "list":
+                    send(_choices(home))
+        except PlaygroundError as error:
+            send(EngineError(number, error.message, error.hint))
+
+
+def _ready(lineup: Lineup, begun: float) -> EngineReady:
+    record = (lineup.records or (None,))[0]
+    return EngineReady(
+        model=lineup.engine.base.identity.description,
+        adapter=(lineup.adapters or ("",))[0],
+        style=lineup.raw.style.name,
+        single_turn=record is None or record.single_turn,
+        seconds=round(time.monotonic() - begun, 2),
+    )
+
+
+def _choices(home: Path) -> Choices:
+    own = newest_first(home)
+    names = {folder.resolve() for folder in own}
+    shipped = [folder for folder in newest_first(paths.bundled("adapters")) if folder.resolve() not in names]
+    return Choices(
+        tuple(_info(folder, "yours" if folder in own else "shipped") for folder in [*own, *shipped]),
+        tuple(on_this_machine()),
+    )
+
+
+def _info(folder: Path, whose: str) -> AdapterInfo:
+    record = read_record(folder)
+    if record is None:
+        return AdapterInfo(folder.name, str(folder), whose, "", "", "", "", "", None)
+    return AdapterInfo(
+        name=folder.name,
+        folder=str(folder),
+        whose=whose,
+        model=str(record.config.get("model", "")),
+        base=record.base.name,
+        data=record.data_name,
+        style=record.style,
+        created_at=record.created_at,
+        loss=record.loss,
+    )
+
+
+def _answer(lineup: Lineup, number: int, ask: Ask, send: Callable[[EngineEvent], None], requests: Requests) -> None:
+    context = lineup.engine.context
+    room = max(context - ask.sampling.max_new_tokens, context // 2)
+    lanes, dropped = [], {}
+    for asked in ask.lanes:
+        lane, gone = conversation_lane(lineup, asked, ask.strength, room)
+        lanes.append(lane)
+        if gone:
+            dropped[asked.name] = gone
+    tokenizer, fingerprint = lineup.raw.tokenizer, lineup.engine.fingerprint
+    names = [asked.name for asked in ask.lanes]
+    styled = next((lane for lane, asked in zip(lanes, ask.lanes, strict=True) if asked.side == "sft"), None)
+    fed = Fed(
+        number,
+        {name: str(tokenizer.decode(list(lane.prompt_ids))) for name, lane in zip(names, lanes, strict=True)},
+        {name: len(lane.prompt_ids) for name, lane in zip(names, lanes, strict=True)},
+        fingerprint.digest[:12] if fingerprint else "",
+        lineup.raw.without_begin(styled.prompt_ids) if styled else "",
+        styled.lead_in if styled else "",
+        dropped,
+    )
+    begun, sent = time.monotonic(), dict.fromkeys(names, 0.0)
+    for at, chunk in enumerate(lineup.engine.stream(lanes, ask.sampling, lambda: requests.cancelled(number))):
+        if at == 0:
+            send(fed)  # the first token comes after the proof, so the digest may be shown
+        name, now = names[chunk.lane], time.monotonic()
+        if chunk.answer is None and now - sent[name] < LINE_SECONDS:
+            continue
+        sent[name] = now
+        loops = chunk.answer is not None and repeats_itself(chunk.answer)
+        send(Spoken(number, name, chunk.text, chunk.num_tokens, round(now - begun, 3), chunk.answer, loops))

@@ -1,0 +1,83 @@
+"""Votes: the log that keeps every one, and the preferences that TRL's DPO trainer reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from playground.errors import EnvironmentFault, InputError
+from playground.events import BOTH_BAD, TIE, Exchange, Json
+
+Kind = Literal["sides", "duels"]
+MODES = {"sides": "blind", "duels": "duel"}
+
+
+@dataclass(frozen=True, slots=True)
+class Preference(Json):
+    """A row for DPO (arXiv 2305.18290), with the field names of TRL.
+
+    `prompt` is the conversation in the adapter's style without the token that begins a text, and the
+    answers begin with what leads over to them: joined and ended by the tokenizer's end token, which
+    TRL adds, they are what the model was trained on.
+    """
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+def append(path: Path, exchange: Exchange) -> None:
+    """Add a judged exchange to the log.
+
+    Raises:
+        EnvironmentFault: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:  # one line in one write: two apps may do so
+            file.write(exchange.to_json() + "\n")
+    except OSError as error:
+        raise EnvironmentFault(
+            f"The vote cannot be written to {path}: {error.strerror or error}.", "Check disk space and rights."
+        ) from None
+
+
+def read(path: Path) -> list[Exchange]:
+    """Return the votes in the log; lines that a full disk or another version left are skipped.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check its rights.") from None
+    found = []
+    for line in lines:
+        try:
+            found.append(Exchange.from_dict(json.loads(line)))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return found
+
+
+def preferences(votes: Iterable[Exchange], kind: Kind) -> list[Preference]:
+    """Return what was preferred: base against sft, or sft answers against each other; ties say nothing.
+
+    The winner of a duel of several stands against each of the others once. Equal answers teach nothing.
+    """
+    found = []
+    for vote in votes:
+        if vote.mode != MODES[kind] or vote.vote in ("", TIE, BOTH_BAD) or vote.vote not in vote.answers:
+            continue
+        chosen = vote.answers[vote.vote].text.strip()
+        others = {answer.text.strip(): None for lane, answer in vote.answers.items() if lane != vote.vote}
+        found += [
+            Preference(vote.styled, vote.lead_in + chosen, vote.lead_in + other) for other in others if other != chosen
+        ]
+    return found

@@ -1,0 +1,356 @@
+"""The compare screen: one prompt, base left, sft right, both streaming."""
+
+from __future__ import annotations
+
+from itertools import cycle
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from playground.events import EngineError, EngineEvent, EngineReady, Fed, Sampling, Spoken
+from playground.report.exchanges import sampling_words
+from playground.tui.link import Start
+from playground.tui.screens.keeping import KeepingScreen
+from playground.tui.screens.settings import Settings, SettingsDialog
+from playground.tui.session import Session
+from playground.tui.widgets.judge import LETTERS, JudgeBar
+from playground.tui.widgets.pane import Pane
+from playground.tui.widgets.prompt import PromptBar
+from playground.tui.widgets.slider import Slider
+from playground.tui.words import EXAMPLES, HELP, MODES, NO_ADAPTER, WELCOME
+
+NARROW = 100  # columns; below, panes stand one above the other
+
+
+class CompareScreen(KeepingScreen):
+    """Base and fine-tuned model, side by side.
+
+    Args:
+        start: Starts an engine; called once at once, and again after a crash or for another model.
+        session: What is asked and what came of it.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "stop", priority=True),
+        Binding("f1", "help", "help", priority=True),
+        Binding("f2", "example", "example", priority=True),
+        Binding("f3", "control", "control", priority=True),
+        Binding("f4", "judge", "judge", priority=True),
+        Binding("f5", "again", "again", priority=True),
+        Binding("f6", "adapter", "adapter", priority=True),
+        Binding("f7", "strength", "λ", priority=True),
+        Binding("f8", "turns", "turns", priority=True),
+        Binding("f9", "settings", "settings", priority=True),
+        Binding("ctrl+s", "save", "save", priority=True),
+        Binding("ctrl+y", "copy", "copy", priority=True, show=False),
+        Binding("ctrl+n", "forget", "new conversation", priority=True, show=False),
+        Binding("ctrl+o", "fed", "what each side was fed", priority=True, show=False),
+        Binding("ctrl+t", "markdown", "Markdown", priority=True, show=False),
+        Binding("ctrl+g", "model", "model", priority=True, show=False),
+    ]
+
+    def __init__(self, start: Start, session: Session | None = None) -> None:
+        super().__init__(start, session or Session())
+        self._examples = cycle(EXAMPLES)
+        self._early_prompt = ""  # a prompt that was sent before the model was ready
+        self._last_prompt = ""
+        self._asked_with: tuple[object, ...] = ()
+        self._offered = False  # another seed, where greedy answers would be the same
+        self._helping = False
+        self._markdown = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield Static("starting …", id="top", markup=False)
+        with Horizontal(id="panes"):
+            for number in range(len(LETTERS)):
+                yield Pane(number)
+        yield Static(WELCOME, id="hint", markup=False)
+        yield JudgeBar()
+        with Horizontal(id="bar"):
+            yield Slider()
+            yield Static("", id="how", markup=False)
+        yield PromptBar()
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin to listen to the engine, which was started before this app was imported."""
+        self.query_one(JudgeBar).display = False
+        self.query_one(PromptBar).focus()
+        self._dress()
+        self._arrange(self.size.width)
+        self._show_how()
+        self._listen(self._engine)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Stack the panes where there is no room beside each other."""
+        self._arrange(event.size.width)
+
+    def _arrange(self, width: int) -> None:
+        self.query_one("#panes").set_class(width < NARROW, "stacked")
+
+    def heard(self, event: EngineEvent) -> None:
+        """Show what the engine says."""
+        super().heard(event)
+        now = self.session.round
+        match event:
+            case Fed() if now is not None and event.request == now.request:
+                now.fed = event
+                self._proof = event.fingerprint
+                self._show_top()
+                for name, text in event.texts.items():
+                    self._pane_of(name).fed(text, event.num_tokens[name], (event.dropped or {}).get(name, 0))
+            case Spoken() if now is not None and event.request == now.request and now.going:
+                self._spoken(event)
+            case EngineError():
+                self._failed(event)
+
+    def ready(self, event: EngineReady) -> None:
+        """Say what the adapter can do, and ask what waits."""
+        if self.session.round is None:
+            self._dress()
+        if event.adapter and event.single_turn and not self.session.several_turns:
+            self.hint("The adapter was trained on single questions, so each prompt is a conversation of its own.")
+        if self._early_prompt:
+            waiting, self._early_prompt = self._early_prompt, ""
+            self._ask(waiting)
+
+    def _spoken(self, event: Spoken) -> None:
+        pane, now = self._pane_of(event.lane), self.session.round
+        if event.answer is None:
+            pane.say(event.text, event.num_tokens, event.seconds)
+            return
+        pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
+        assert now is not None
+        if self.session.heard(event) and now.mode != "open" and not now.why_no_vote():
+            self.query_one(JudgeBar).offer(len(now.lanes))
+            if not self.query_one(PromptBar).text:  # who is typing goes on typing
+                self.query_one(JudgeBar).focus()
+
+    def _failed(self, event: EngineError) -> None:
+        now = self.session.round
+        if event.request == -1:
+            self.engine_gone("the engine has stopped · F5 starts it again")
+        if event.request == -1 or (now is not None and event.request == now.request and now.going):
+            for pane in self.query(Pane):
+                pane.fail(event.message)
+            self.session.round = None
+        self.hint(f"{event.message} {event.hint}")
+
+    @on(PromptBar.Submitted)
+    def send(self, event: PromptBar.Submitted) -> None:
+        """Ask for answers; a prompt that comes early waits for the model."""
+        bar = self.query_one(PromptBar)
+        bar.put("")
+        bar.remember(event.prompt)
+        if not self.loaded:
+            self._early_prompt = event.prompt
+            self.hint(f"waiting for the model: {event.prompt}" if self.alive else "F5 starts the engine again.")
+            return
+        self._ask(event.prompt)
+
+    @on(PromptBar.Cut)
+    def say_cut(self) -> None:
+        """Say that a paste was too long."""
+        self.hint("The text was cut after 100,000 characters.")
+
+    def _ask(self, prompt: str, sampling: Sampling | None = None) -> None:
+        if self.streaming and self.session.round is not None:
+            self._engine.cancel(self.session.round.request)
+        ask = self.session.begin(prompt, sampling=sampling)
+        now = self.session.round
+        assert now is not None
+        self._last_prompt, self._asked_with = prompt, self._settings()
+        self.query_one(JudgeBar).display = False
+        self._dress()
+        for pane, lane in zip(self.query(Pane), now.lanes, strict=False):
+            pane.begin(lane.texts)
+        self.hint(f"› {prompt}")
+        now.request = self._engine.ask(ask)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether an answer is still to come."""
+        return self.session.round is not None and self.session.round.going
+
+    def _settings(self) -> tuple[object, ...]:
+        """Return everything that makes an answer what it is, beside the prompt."""
+        session = self.session
+        adapter = session.ready and (session.ready.model, session.ready.adapter, session.ready.style)
+        return (session.strength, session.sampling, session.mode, session.control, session.several_turns, adapter)
+
+    def action_stop(self) -> None:
+        """Stop what streams or loads; else move between the prompt and the panes."""
+        if self.streaming and self.session.round is not None:
+            self._engine.cancel(self.session.round.request)
+        elif self.alive and not self.loaded:
+            self.cancel_loading()
+        elif self.focused is self.query_one(PromptBar):
+            next(pane for pane in self.query(Pane) if pane.display).query_one(".said").focus()
+        else:
+            self.query_one(PromptBar).focus()
+
+    def action_example(self) -> None:
+        """Put the next example into the prompt."""
+        prompt = self.query_one(PromptBar)
+        prompt.put(next(self._examples))
+        prompt.focus()
+
+    def action_help(self) -> None:
+        """Open or close the help."""
+        self._helping = not self._helping
+        self.hint(HELP if self._helping else WELCOME)
+
+    def action_control(self) -> None:
+        """Show or hide the base that is fed the template."""
+        self.session.control = not self.session.control
+        if self._last_prompt and self.loaded and not self.streaming and self.session.mode == "open":
+            self._repeat(None)
+        elif self.session.round is None:
+            self._dress()
+
+    def action_judge(self) -> None:
+        """Take the next way of judging: none, blind, duel."""
+        modes = list(MODES) if self.session.has_sft else ["open"]
+        self.session.mode = modes[(modes.index(self.session.mode) + 1) % len(modes)]  # type: ignore[assignment]
+        self.hint(MODES[self.session.mode] if self.session.has_sft else "Judging needs an adapter: F6.")
+        if self.session.round is None:
+            self._dress()
+        self._show_how()
+
+    def action_fed(self) -> None:
+        """Open or close what each side was fed."""
+        for pane in self.query(Pane):
+            pane.toggle_fed()
+
+    @on(Pane.MarkdownAsked)
+    def action_markdown(self) -> None:
+        """Show finished answers as Markdown, or everything raw again."""
+        self._markdown = not self._markdown
+        for pane in self.query(Pane):
+            pane.show_markdown(self._markdown)
+
+    def action_again(self) -> None:
+        """Start a stopped engine, or ask the last prompt again."""
+        if not self.alive:
+            self._early_prompt = self._last_prompt
+            self.restart()
+        elif self._last_prompt and self.loaded:
+            now = self.session.round
+            same = now is not None and self._asked_with == self._settings()
+            if same and now is not None and now.sampling.temperature == 0 and not now.going and not self._offered:
+                self._offered = True
+                self.hint("Greedy, the answers would be the same. F5 once more: the next seed, at temperature 0.7.")
+                return
+            self._repeat(self.session.next_draw() if same else None)
+
+    def _repeat(self, sampling: Sampling | None) -> None:
+        self._offered = False
+        self.session.take_back()
+        self._ask(self._last_prompt, sampling)
+
+    def action_turns(self) -> None:
+        """Let prompts build on each other, or stand alone."""
+        self.session.several_turns = not self.session.several_turns
+        self.session.forget()
+        ready = self.session.ready
+        words = "Each prompt is a conversation of its own."
+        if self.session.several_turns:
+            words = "Prompts build on each other now; each side keeps its own conversation. Ctrl+N begins anew."
+            if ready is not None and ready.single_turn and ready.adapter:
+                words += " (The adapter was trained on single questions only.)"
+        self.hint(words)
+        self._show_how()
+
+    def action_forget(self) -> None:
+        """Begin new conversations."""
+        if self.streaming and self.session.round is not None:
+            self._engine.cancel(self.session.round.request)
+        self.session.forget()
+        self.query_one(JudgeBar).display = False
+        self._dress()
+        self.hint("A new conversation begins.")
+
+    def action_strength(self) -> None:
+        """Go to the slider, and back."""
+        slider = self.query_one(Slider)
+        if self.focused is slider:
+            self.query_one(PromptBar).focus()
+        else:
+            slider.focus()
+            self.hint("← → change how much the adapter counts; F5 asks again, Esc goes back to the prompt.")
+
+    @on(Slider.Changed)
+    def strengthen(self, event: Slider.Changed) -> None:
+        """Count the adapter so much from the next answer on."""
+        self.session.strength = event.value
+
+    def action_settings(self) -> None:
+        """Change how the next answers are made."""
+
+        def keep(new: Settings | None) -> None:
+            if new is None:
+                return
+            self.session.sampling, self.session.duel_lanes = new.sampling, new.duel_lanes
+            if new.style != self._style:
+                self._style = new.style
+                self._engine.use(None, new.style or None)
+            self._show_how()
+
+        self.app.push_screen(
+            SettingsDialog(Settings(self.session.sampling, self.session.duel_lanes, self._style)), keep
+        )
+
+    def _dress(self) -> None:
+        """Give each pane its side, in the order of the round, or of what would be asked next."""
+        now, session = self.session.round, self.session
+        if now is not None:
+            dressed = [("hidden" if now.hidden else lane.side, self._title(n)) for n, lane in enumerate(now.lanes)]
+        elif session.mode == "open":
+            dressed = [(side, side) for side in session.sides()]
+        else:
+            count = session.duel_lanes if session.mode == "duel" else 2
+            dressed = [("hidden" if session.mode == "blind" else "sft", LETTERS[n]) for n in range(count)]
+        for n, pane in enumerate(self.query(Pane)):
+            pane.display = n < len(dressed)
+            if pane.display:
+                pane.dress(*dressed[n])
+                if now is None:
+                    pane.empty("")
+        if now is None and not session.has_sft:
+            self.query(Pane)[1].empty(NO_ADAPTER)
+
+    def _title(self, number: int) -> str:
+        now = self.session.round
+        assert now is not None
+        lane = now.lanes[number]
+        if now.mode == "open":
+            return lane.name
+        won = " ★" if now.vote == lane.name else ""
+        return f"{LETTERS[number]}{'' if now.hidden or now.mode == 'duel' else f' · {lane.side}'}{won}"
+
+    def _pane_of(self, lane: str) -> Pane:
+        assert self.session.round is not None
+        names = [asked.name for asked in self.session.round.lanes]
+        return self.query(Pane)[names.index(lane)]
+
+    def _show_how(self) -> None:
+        session = self.session
+        words = [
+            sampling_words(session.sampling),
+            "several turns" if session.several_turns else "one turn",
+            *([session.mode] if session.mode != "open" else []),
+        ]
+        self.query_one("#how", Static).update(Content(" · ".join(words)))
+
+    def reveal(self) -> None:
+        """Show which side was which."""
+        now = self.session.round
+        assert now is not None
+        for n, (pane, lane) in enumerate(zip(self.query(Pane), now.lanes, strict=False)):
+            pane.dress(lane.side, self._title(n))

@@ -1,0 +1,157 @@
+"""A screen with an engine: it starts, loads, fails, is replaced, and says on the top line what it is."""
+
+from __future__ import annotations
+
+from textual import work
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from playground.events import Choices, EngineEvent, EngineReady, EngineStage
+from playground.text import clean
+from playground.tui.link import Engine, Heard, Start
+from playground.tui.screens.picker import adapter_picker, model_picker, newest_on
+from playground.tui.session import Session
+
+CANCEL_SECONDS = 5.0  # a conversion that is cancelled may take so long to clean up
+
+
+class EngineScreen(Screen[None]):
+    """What every screen that talks to a model does.
+
+    Args:
+        start: Starts an engine; called once at once, and again after a crash or for another model.
+        session: What is asked and what came of it.
+    """
+
+    def __init__(self, start: Start, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.loaded = False
+        self.alive = True
+        self._start_engine = start
+        self._engine: Engine = start()
+        self._model: str | None = None  # what a restart loads: None is the adapter's own
+        self._adapter: str | None = None  # None is the newest
+        self._bare = False
+        self._style = ""  # empty is the adapter's own
+        self._choices = Choices((), ())
+        self._proof = ""
+
+    @work(thread=True)
+    def _listen(self, engine: Engine) -> None:
+        for event in engine.events():
+            if not self.app.is_running:
+                return
+            self.post_message(Heard(event, engine))
+
+    def on_unmount(self) -> None:
+        """Leave no child behind."""
+        self._engine.close()
+
+    def on_heard(self, message: Heard) -> None:
+        """Take what the engine says, unless it is the last words of one that was replaced."""
+        if message.engine is self._engine:
+            self.heard(message.event)
+
+    def heard(self, event: EngineEvent) -> None:
+        """Show what the engine says about itself."""
+        match event:
+            case EngineStage():
+                share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
+                self._top(f"{event.stage}{share} … · Esc cancels")
+                if event.notice:
+                    self.hint(event.notice)
+            case EngineReady():
+                self.loaded, self._proof = True, ""
+                self.session.ready = event
+                self._show_top()
+                self.ready(event)
+            case Choices():
+                self._choices = event
+
+    def ready(self, event: EngineReady) -> None:
+        """Do what waits for a model."""
+
+    def engine_gone(self, words: str) -> None:
+        """Note that there is no engine any more."""
+        self.loaded = self.alive = False
+        self._top(words)
+
+    def restart(self) -> None:
+        """Start another engine, in place of one that ended or serves no more."""
+        self._engine.close()
+        self.loaded, self.alive = False, True
+        self._engine = self._start_engine(self._adapter, self._model, bare=self._bare)
+        if self._style:
+            self._engine.use(None, self._style)
+        self._listen(self._engine)
+        self._top("starting again … · Esc cancels")
+
+    def cancel_loading(self) -> None:
+        """End an engine that is not ready; it removes what it had half-written."""
+        self.engine_gone("loading was cancelled · F5 starts it again")
+        self._close_slowly(self._engine)
+
+    @work(thread=True)
+    def _close_slowly(self, engine: Engine) -> None:
+        engine.close(CANCEL_SECONDS)
+
+    def action_adapter(self) -> None:
+        """Choose another adapter; on another base it brings that along."""
+        shown = self._choices.adapters
+
+        def choose(index: int | None) -> None:
+            if index is None:
+                return
+            chosen = shown[index]
+            here = self._here()
+            self._adapter, self._model, self._bare = chosen.folder, None, False
+            if self.loaded and here and here == chosen.model:
+                self._engine.use(chosen.folder, self._style or None)
+            else:
+                self.restart()
+
+        self._engine.list()  # for the next time: a run may have ended meanwhile
+        self.app.push_screen(adapter_picker(shown), choose)
+
+    def action_model(self) -> None:
+        """Choose another base model, with its newest adapter if there is one."""
+        shown = self._choices
+
+        def choose(index: int | None) -> None:
+            if index is None:
+                return
+            self._model = shown.models[index]
+            newest = newest_on(self._model, shown.adapters)
+            self._adapter, self._bare = (newest.folder, False) if newest else (None, True)
+            self.restart()
+
+        self._engine.list()
+        self.app.push_screen(model_picker(shown.models, shown.adapters), choose)
+
+    def _here(self) -> str:
+        """Return the model in memory as the adapters' records name it, or nothing if that is not known."""
+        if self._bare:
+            return self._model or ""
+        ready = self.session.ready
+        known = self._choices.adapters
+        if self._adapter is not None:
+            return next((info.model for info in known if info.folder == self._adapter), "")
+        return next((info.model for info in known if ready is not None and info.name == ready.adapter), "")
+
+    def _show_top(self) -> None:
+        ready = self.session.ready
+        if not self.loaded or ready is None:
+            return
+        # The proof stands first: a narrow terminal cuts the end of the line.
+        proof = f"✓ base proven {self._proof} · " if self._proof else ""
+        adapter = f"adapter {ready.adapter} · style {ready.style}" if ready.adapter else "no adapter"
+        self._top(f"{proof}{adapter} · {ready.model}")
+
+    def _top(self, text: str) -> None:
+        self.query_one("#top", Static).update(Content(clean(text[:500])))
+
+    def hint(self, text: str) -> None:
+        """Say something below the panes."""
+        self.query_one("#hint", Static).update(Content(clean(text[:2000])))

@@ -1,0 +1,95 @@
+"""Choosing one of several: adapters, or models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from playground.events import AdapterInfo
+from playground.text import one_line
+
+WIDEST = 32  # cells a column may take
+
+
+class Picker(ModalScreen[int | None]):
+    """A list of rows; dismissed with the number of the chosen one, or None.
+
+    Args:
+        title: What is chosen.
+        columns: Their titles.
+        rows: What stands in the columns.
+        empty: What to do where there is nothing to choose.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "back")]
+
+    def __init__(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], empty: str) -> None:
+        super().__init__()
+        self._title, self._columns, self._rows, self._empty = title, columns, rows, empty
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list."""
+        shown = [[one_line(cell, WIDEST) for cell in row] for row in self._rows]
+        widths = [max(map(cell_len, column)) for column in zip(self._columns, *shown, strict=True)]
+
+        def line(cells: Sequence[str]) -> str:
+            return "  ".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True))
+
+        with Vertical(classes="dialog"):
+            yield Static(self._title, classes="heading", markup=False)
+            if not shown:
+                yield Static(self._empty, markup=False)
+            else:
+                yield Static(line(self._columns), classes="columns", markup=False)
+            yield OptionList(*(Option(Content(line(row))) for row in shown), compact=True)
+            yield Static("↑ ↓ Enter choose · Esc back", classes="keys", markup=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Return the choice."""
+        self.dismiss(event.option_index)
+
+
+def adapter_picker(adapters: Sequence[AdapterInfo]) -> Picker:
+    """Return a picker of adapters, in their order."""
+    rows = [
+        (
+            info.name,
+            info.whose,
+            info.base or "unknown",
+            info.data,
+            info.created_at[:16].replace("T", " "),
+            f"{info.loss:.2f}" if info.loss is not None else "",
+        )
+        for info in adapters
+    ]
+    return Picker(
+        "Adapters, the newest first",
+        ("adapter", "", "base", "data set", "trained (UTC)", "loss"),
+        rows,
+        "There is none yet. Train one: sft-playground train --data mini.jsonl",
+    )
+
+
+def model_picker(models: Sequence[str], adapters: Sequence[AdapterInfo]) -> Picker:
+    """Return a picker of base models, with the adapter that each would get."""
+    rows = [(model, newest.name if (newest := newest_on(model, adapters)) else "none yet") for model in models]
+    return Picker(
+        "Base models on this machine",
+        ("model", "newest adapter"),
+        rows,
+        "There is none. Install the demo model: pip install 'sft-playground[demo]'",
+    )
+
+
+def newest_on(model: str, adapters: Sequence[AdapterInfo]) -> AdapterInfo | None:
+    """Return the first of `adapters` that was trained on `model`."""
+    return next((info for info in adapters if info.model.removeprefix("hf:") == model.removeprefix("hf:")), None)

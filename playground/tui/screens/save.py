@@ -1,0 +1,61 @@
+"""Asking for the name of a file to save to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+
+class SaveDialog(ModalScreen[Path | None]):
+    """One line; dismissed with a path whose ending says the format, or with None.
+
+    Args:
+        title: What is saved.
+        name: What is offered.
+        suffixes: The formats there are.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "do not save")]
+
+    def __init__(self, title: str, name: str, suffixes: tuple[str, ...]) -> None:
+        super().__init__()
+        self._title, self._name, self._suffixes = title, name, suffixes
+        self._sure_of = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the line."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title, classes="heading", markup=False)
+            yield Input(self._name, id="file", compact=True)
+            yield Static("", id="problems", markup=False)
+            endings = " or ".join(self._suffixes)
+            yield Static(f"Enter saves; the name ends in {endings} · Esc back", classes="keys", markup=False)
+
+    @on(Input.Submitted)
+    def save(self, event: Input.Submitted) -> None:
+        """Dismiss with the path, unless it has another ending or would overwrite something unasked."""
+        try:
+            path = Path(event.value.strip()).expanduser()
+            exists = path.exists()
+        except (OSError, RuntimeError):  # a name that is too long, the home of nobody
+            self._say("That cannot be the name of a file.")
+            return
+        if "\0" in event.value or path.is_dir():
+            self._say("That cannot be the name of a file.")
+        elif path.suffix not in self._suffixes:
+            self._say(f"The name must end in {' or '.join(self._suffixes)}.")
+        elif exists and self._sure_of != event.value:
+            self._sure_of = event.value
+            self._say("There is such a file. Enter again overwrites it.")
+        else:
+            self.dismiss(path)
+
+    def _say(self, words: str) -> None:
+        self.query_one("#problems", Static).update(words)

@@ -1,0 +1,108 @@
+"""The settings of the next answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, Select, Static
+
+from playground.config import STYLES
+from playground.events import Sampling
+from playground.tui.session import MAX_DUEL_LANES
+
+OWN = "the adapter's own"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the next answers are made; `style` is empty for the adapter's own."""
+
+    sampling: Sampling
+    duel_lanes: int
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A number: its bounds, and a line of help."""
+
+    name: str
+    kind: Callable[[str], float]
+    least: float
+    most: float
+    help: str
+
+
+FIELDS = (
+    _Field("max_new_tokens", int, 1, 100_000, "an answer ends at the latest after so many"),
+    _Field("temperature", float, 0, 10, "0 takes the most likely token; higher is more daring"),
+    _Field("top_p", float, 0.01, 1, "draw among the likeliest tokens of this mass"),
+    _Field("seed", int, 0, 2**31 - 1, "equal seeds draw equal answers"),
+    _Field("duel_lanes", int, 2, MAX_DUEL_LANES, "answers that stand against each other in a duel"),
+)
+
+
+class SettingsDialog(ModalScreen[Settings | None]):
+    """A form. It is dismissed with sound settings, or with None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "leave as it was"),
+        Binding("ctrl+s,f9", "keep", "keep", priority=True),
+    ]
+
+    def __init__(self, now: Settings) -> None:
+        super().__init__()
+        self._now = now
+
+    def compose(self) -> ComposeResult:
+        """Lay out a line for each setting."""
+        values = {**self._now.sampling.to_dict(), "duel_lanes": self._now.duel_lanes}
+        with Vertical(classes="dialog"):
+            yield Static("Settings of the next answer", classes="heading", markup=False)
+            with VerticalScroll(can_focus=False):
+                for field in FIELDS:
+                    with Horizontal(classes="field"):
+                        yield Label(field.name, markup=False)
+                        yield Input(f"{values[field.name]:g}", id=field.name, compact=True)
+                        yield Static(field.help, markup=False)
+                with Horizontal(classes="field"):
+                    yield Label("style", markup=False)
+                    yield Select(
+                        ((name, name) for name in STYLES),
+                        prompt=OWN,
+                        value=self._now.style or Select.NULL,
+                        id="style",
+                        compact=True,
+                    )
+                    yield Static("the template that sft and control are fed", markup=False)
+            yield Static("", id="problems", markup=False)
+            yield Static("Enter or Ctrl+S keep · Tab next · Esc leave as it was", classes="keys", markup=False)
+
+    @on(Input.Submitted)
+    def action_keep(self) -> None:
+        """Dismiss with the settings if they are sound, else say all that is not."""
+        values, problems = {}, []
+        for field in FIELDS:
+            text = self.query_one(f"#{field.name}", Input).value.strip()
+            try:
+                value = field.kind(text)
+            except ValueError:
+                problems.append(f"{field.name} must be a {'whole ' if field.kind is int else ''}number.")
+                continue
+            if not field.least <= value <= field.most:  # false for NaN too
+                problems.append(f"{field.name} must be from {field.least:g} to {field.most:g}.")
+            values[field.name] = value
+        if problems:
+            self.query_one("#problems", Static).update("\n".join(problems))
+            return
+        lanes = int(values.pop("duel_lanes"))
+        style = self.query_one("#style", Select).value
+        sampling = Sampling(**values)  # type: ignore[arg-type]
+        self.dismiss(Settings(sampling, lanes, style if isinstance(style, str) else ""))

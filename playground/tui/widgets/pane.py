@@ -1,0 +1,200 @@
+"""A pane: what one lane was fed, what it says, and how it ended."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Markdown, Static
+
+from playground.events import Answer
+from playground.report.words import how_it_ended
+from playground.text import clean, count, one_line
+
+FED = {
+    "base": "fed your text as typed",
+    "control": "the base, fed the template",
+    "sft": "with the adapter, fed the template",
+    "hidden": "hidden until you vote",
+}
+SHOWN = 20_000  # characters of an answer that are on screen; laying out more would cost frames
+
+
+class _Line(Static):
+    """One line that can be clicked."""
+
+    class Clicked(Message):
+        """It was clicked."""
+
+    def on_click(self, event: events.Click) -> None:
+        """Say so."""
+        event.stop()
+        self.post_message(self.Clicked())
+
+
+class _Said(VerticalScroll, can_focus=True):
+    """The text, which scrolls. Single letters work here, because nothing is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "copy", "copy"),
+        Binding("m", "markdown", "Markdown"),
+        Binding("f", "fed", "what it was fed"),
+    ]
+
+    def action_copy(self) -> None:
+        """Ask for a copy of the pane's text."""
+        self.post_message(Pane.CopyAsked(self.query_ancestor(Pane)))
+
+    def action_markdown(self) -> None:
+        """Render as Markdown, or raw again."""
+        self.post_message(Pane.MarkdownAsked())
+
+    def action_fed(self) -> None:
+        """Open or close what was fed."""
+        self.post_message(_Line.Clicked())
+
+
+class Pane(Vertical):
+    """One lane of the comparison. Nothing it shows raw is ever markup."""
+
+    can_focus = False
+
+    class CopyAsked(Message):
+        """The text of this pane is to be copied."""
+
+        def __init__(self, pane: Pane) -> None:
+            super().__init__()
+            self.pane = pane
+
+    class MarkdownAsked(Message):
+        """Panes are to be rendered as Markdown, or raw again."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(id=f"pane-{number}", classes="pane")
+        self.text = ""  # of the answer, raw
+        self.kind = ""
+        self._title = ""
+        self._before = Content()
+        self._fed = ""
+        self._num_tokens = 0
+        self._dropped = 0
+        self._opened = False
+        self._markdown = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out title, what was fed, text and state."""
+        yield _Line(classes="title", markup=False)
+        yield Static(classes="fed", markup=False)
+        with _Said(classes="said"):
+            yield Static(classes="text", markup=False)
+            yield Markdown(classes="rendered", open_links=False)
+        yield Static(classes="state", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin raw, with what was fed on one line."""
+        self.query_one(".fed").display = self.query_one(Markdown).display = False
+
+    def dress(self, kind: str, title: str) -> None:
+        """Say which side this is: its kind is a key of `FED`, and a CSS class."""
+        self.remove_class(*FED)
+        self.add_class(kind)
+        self.kind, self._title = kind, title
+        self._show_title()
+
+    def begin(self, before: tuple[str, ...] = ()) -> None:
+        """Clear the pane for a new answer, behind the turns that came before it; the last of them is the prompt."""
+        self.text, self._fed, self._dropped = "", "", 0
+        pieces: list[tuple[str, str]] = []
+        if len(before) > 1:
+            for at, text in enumerate(before):
+                pieces.append((f"› {clean(text)}\n", "bold") if at % 2 == 0 else (f"{clean(text).strip()}\n\n", "dim"))
+        self._before = Content.assemble(*pieces)
+        self._show_title()
+        self._show_fed()
+        self._show_text("")
+        self._put(".state", "…")
+        self.query_one(_Said).anchor()
+
+    def fed(self, text: str, num_tokens: int, dropped: int = 0) -> None:
+        """Say what the lane was fed."""
+        self._fed, self._num_tokens, self._dropped = text, num_tokens, dropped
+        self._show_title()
+        self._show_fed()
+
+    def toggle_fed(self) -> None:
+        """Open or close the exact text that the lane was fed."""
+        self._opened = not self._opened
+        self._show_title()
+        self._show_fed()
+
+    def show_markdown(self, markdown: bool) -> None:
+        """Render finished answers as Markdown, or everything raw."""
+        self._markdown = markdown
+        self._show_text(self.text, done=True)
+
+    def say(self, text: str, num_tokens: int, seconds: float) -> None:
+        """Show the text so far."""
+        self.text = text
+        self._show_text(text)
+        self._put(".state", f"▶ {count(num_tokens, 'token')}{_pace(num_tokens, seconds)}")
+
+    def end(self, answer: Answer, *, repeats: bool, seconds: float) -> None:
+        """Show how the answer ended."""
+        self.text = answer.text
+        self._show_text(answer.text, done=True)
+        length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason != "length" else ""
+        self._put(".state", how_it_ended(answer, repeats) + length + _pace(answer.num_tokens, seconds))
+
+    def fail(self, message: str) -> None:
+        """Say why there is no text, or no more of it."""
+        self._put(".state", f"✗ {one_line(message, 300)}")
+
+    def empty(self, words: str) -> None:
+        """Say what could stand here."""
+        self.begin()
+        self._put(".text", words)
+        self._put(".state", "")
+
+    @on(_Line.Clicked)
+    def _open(self, event: _Line.Clicked) -> None:
+        event.stop()
+        self.toggle_fed()
+
+    def _show_title(self) -> None:
+        fed = FED[self.kind] if self.kind else ""
+        if self._fed and self.kind != "hidden":
+            gone = f" · the oldest {count(self._dropped, 'turn')} did not fit" if self._dropped else ""
+            fed += f" · {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
+        title = Content.assemble((f" {clean(self._title)} ", "bold"), (f" {fed}", "dim"))
+        self.query_one(".title", Static).update(title)
+
+    def _show_fed(self) -> None:
+        self.query_one(".fed").display = shown = self._opened and bool(self._fed) and self.kind != "hidden"
+        if shown:
+            self._put(".fed", clean(self._fed[:SHOWN]))
+
+    def _show_text(self, text: str, *, done: bool = False) -> None:
+        render = self._markdown and done and bool(text)
+        plain, rendered = self.query_one(".text", Static), self.query_one(Markdown)
+        plain.display, rendered.display = not render, render
+        shown = clean(text[-SHOWN:])
+        if render:
+            rendered.update(shown)
+            return
+        if len(text) > SHOWN:
+            shown = f"… {len(text) - SHOWN:,} characters before\n{shown}"
+        elif done:
+            shown = shown.strip("\n") or "(nothing)"
+        plain.update(self._before + Content(shown))
+
+    def _put(self, where: str, text: str) -> None:
+        self.query_one(where, Static).update(Content(text))
+
+
+def _pace(num_tokens: int, seconds: float) -> str:
+    return f" · {num_tokens / seconds:.0f} tokens/s" if seconds > 0 else ""

@@ -1,0 +1,94 @@
+"""The prompt: Enter asks, and what was asked before is on the arrow keys."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+MOST = 100_000  # characters; a longer paste is cut, because no context holds it and laying it out takes seconds
+
+
+TAKEN = {"f6", "f7", "up", "down"}  # keys of the text area that mean something else here
+
+
+class PromptBar(TextArea, inherit_bindings=False):
+    """Text of one line or several. Up and down leave it at its ends for the prompts of this session."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(b for b in TextArea.BINDINGS if isinstance(b, Binding) and b.key not in TAKEN),
+        Binding("enter", "submit", show=False, priority=True),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", show=False),
+        Binding("up", "older", show=False),
+        Binding("down", "newer", show=False),
+    ]
+
+    class Submitted(Message):
+        """A prompt is to be asked."""
+
+        def __init__(self, prompt: str) -> None:
+            super().__init__()
+            self.prompt = prompt
+
+    class Cut(Message):
+        """A paste was too long."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            id="prompt", compact=True, highlight_cursor_line=False, placeholder="Your prompt", tab_behavior="focus"
+        )
+        self._asked: list[str] = []
+        self._at = 0  # behind the last: what is being typed
+        self._typed = ""
+
+    def remember(self, prompt: str) -> None:
+        """Add a prompt; one that was just asked is not added again."""
+        if self._asked[-1:] != [prompt]:
+            self._asked.append(prompt)
+        self._at = len(self._asked)
+        self._typed = ""
+
+    def put(self, text: str) -> None:
+        """Replace the text, with the cursor behind it."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    def action_submit(self) -> None:
+        """Ask, unless there is nothing but space."""
+        if prompt := self.text.strip():
+            self.post_message(self.Submitted(prompt))
+
+    def action_newline(self) -> None:
+        """Begin a new line."""
+        self.insert("\n")
+
+    def action_older(self) -> None:
+        """Go up a line, from the first one to the prompt before."""
+        if self.cursor_location[0] > 0:
+            self.action_cursor_up()
+            return
+        if self._at == len(self._asked):
+            self._typed = self.text
+        self._go(max(0, self._at - 1))
+
+    def action_newer(self) -> None:
+        """Go down a line, from the last one to the prompt after, in the end what was being typed."""
+        if self.cursor_location[0] < self.document.line_count - 1:
+            self.action_cursor_down()
+            return
+        self._go(min(len(self._asked), self._at + 1))
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        # Textual calls the text area's own handler after this one, with the same event.
+        if len(event.text) > MOST:
+            event.text = event.text[:MOST]
+            self.post_message(self.Cut())
+
+    def _go(self, at: int) -> None:
+        if at == self._at:
+            return
+        self._at = at
+        self.put(self._asked[at] if at < len(self._asked) else self._typed)

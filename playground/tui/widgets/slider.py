@@ -1,0 +1,78 @@
+"""The strength slider: how much the adapter counts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+LOWEST, HIGHEST, STEP = 0.0, 1.5, 0.05
+TRACK = 16  # cells; 0, 0.5, 1 and 1.5 fall on cells of their own
+LABEL = "λ 1.00 "
+
+
+class Slider(Widget, can_focus=True):
+    """λ from 0 to 1.5: arrows, Home and End, or the mouse."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,down", "change(-1)", "weaker"),
+        Binding("right,up", "change(1)", "stronger"),
+        Binding("home", "go(0.0)", "base"),
+        Binding("end", "go(1.0)", "as trained"),
+    ]
+    value: reactive[float] = reactive(1.0)
+
+    class Changed(Message):
+        """The strength is another one now."""
+
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+
+    def __init__(self) -> None:
+        super().__init__(id="slider")
+        self._held = False
+
+    def render(self) -> Content:
+        """Draw the track, with a mark where the adapter counts as trained."""
+        at = round((self.value - LOWEST) / (HIGHEST - LOWEST) * (TRACK - 1))
+        one = round((1.0 - LOWEST) / (HIGHEST - LOWEST) * (TRACK - 1))
+        track = "".join("●" if n == at else "┼" if n == one else "─" for n in range(TRACK))
+        return Content(f"λ {self.value:.2f} ├{track}┤")
+
+    def action_change(self, steps: int) -> None:
+        """Move by so many steps of 0.05."""
+        self.action_go(self.value + steps * STEP)
+
+    def action_go(self, value: float) -> None:
+        """Move to a strength, or to the nearest there is."""
+        value = round(min(HIGHEST, max(LOWEST, value)), 2)
+        if value != self.value:
+            self.value = value
+            self.post_message(self.Changed(value))
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Take hold of the knob."""
+        self._held = True
+        self.capture_mouse()
+        self._follow(event.x)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Move the knob with the mouse."""
+        if self._held:
+            self._follow(event.x)
+
+    def on_mouse_up(self) -> None:
+        """Let go of the knob."""
+        self._held = False
+        self.release_mouse()
+
+    def _follow(self, x: int) -> None:
+        share = (x - len(LABEL) - 1) / (TRACK - 1)
+        steps = round((LOWEST + share * (HIGHEST - LOWEST)) / STEP)
+        self.action_go(steps * STEP)

@@ -1,0 +1,46 @@
+"""What the app says that is not about one answer."""
+
+EXAMPLES = (
+    "Explain quantum physics.",
+    "What's the capital of France?",
+    "The capital of France is",
+    "Write a poem about recursion.",
+    "Explain neural networks.",
+)
+WELCOME = "Type a prompt and press Enter, or F2 for an example. The base continues your text; sft answers it."
+NO_ADAPTER = (
+    "There is no adapter for this model yet, so there is nothing to compare its base with.\n\n"
+    "Train one:  sft-playground train --data mini.jsonl\n"
+    "or press F6 and choose demo-mini, which came with the program."
+)
+HELP = """\
+base     the model as it was pre-trained: it continues your text, exactly as you typed it
+sft      the same weights with a LoRA adapter: your prompt in its template; it answers and stops
+control  the base, fed the template: what the template does without training
+λ        how strongly the adapter counts: 0 is the base fed the template, 1 is as trained
+✓        before each answer a probe runs through both sides, and the base row must be bit-equal
+judge    blind hides which side is which until you vote; a duel shows several sft answers to one prompt
+type     Enter asks, Ctrl+J is a new line, ↑ ↓ earlier prompts, Esc stops or moves to the panes and back
+panes    Tab or a click goes there: C copies, M is Markdown, F shows what the side was fed, arrows scroll
+files    Ctrl+S saves this session, Ctrl+Y copies an answer, Ctrl+P has every command, and themes"""
+MODES = {
+    "open": "Both sides are named.",
+    "blind": "Blind: from the next answer on nobody sees which side is which until you vote.",
+    "duel": "Duel: from the next prompt on the sft model answers several times, and you choose the best.",
+}
+# What the palette offers: title, help, action.
+COMMANDS = (
+    ("Choose an adapter", "newest first, with base, data set, date and loss", "adapter"),
+    ("Choose a base model", "those that are on this machine", "model"),
+    ("Settings of the next answer", "temperature, length, seed, style", "settings"),
+    ("Judge: open, blind or duel", "hide the sides, or let sft answer twice", "judge"),
+    ("One turn or several", "whether prompts build on each other", "turns"),
+    ("New conversation", "forget what was said", "forget"),
+    ("Show or hide the control", "the base, fed the template", "control"),
+    ("What each side was fed", "the exact text", "fed"),
+    ("Markdown or raw text", "how finished answers are shown", "markdown"),
+    ("Save this session", "as Markdown or JSON Lines", "save"),
+    ("Copy the answer", "of the focused pane", "copy"),
+    ("Export votes on base and sft", "for TRL's DPO trainer", "export_sides"),
+    ("Export votes on duels", "for TRL's DPO trainer", "export_duels"),
+)
