@@ -190,7 +190,7 @@ async def test_markdown_is_a_toggle_and_raw_the_default(screen):
     assert plain.display and not rendered.display
     await screen.press("ctrl+t")
     assert rendered.display and not plain.display
-    assert "Title" in str([block for block in rendered.query("MarkdownBlock")][0]._content)
+    assert "Title" in str(next(iter(rendered.query("MarkdownBlock")))._content)
     await screen.press("escape", "m")
     assert plain.display and not rendered.display
 

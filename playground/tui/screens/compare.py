@@ -18,13 +18,12 @@ from playground.tui.link import Start
 from playground.tui.screens.keeping import KeepingScreen
 from playground.tui.screens.settings import Settings, SettingsDialog
 from playground.tui.session import Session
-from playground.tui.widgets.judge import LETTERS, JudgeBar
+from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.pane import Pane
+from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-from playground.tui.words import EXAMPLES, HELP, MODES, NO_ADAPTER, WELCOME
-
-NARROW = 100  # columns; below, panes stand one above the other
+from playground.tui.words import EXAMPLES, HELP, MODES, WELCOME
 
 
 class CompareScreen(KeepingScreen):
@@ -67,9 +66,7 @@ class CompareScreen(KeepingScreen):
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
         yield Static("starting …", id="top", markup=False)
-        with Horizontal(id="panes"):
-            for number in range(len(LETTERS)):
-                yield Pane(number)
+        yield Panes(self.session)
         yield Static(WELCOME, id="hint", markup=False)
         yield JudgeBar()
         with Horizontal(id="bar"):
@@ -82,17 +79,14 @@ class CompareScreen(KeepingScreen):
         """Begin to listen to the engine, which was started before this app was imported."""
         self.query_one(JudgeBar).display = False
         self.query_one(PromptBar).focus()
-        self._dress()
-        self._arrange(self.size.width)
+        self.query_one(Panes).dress()
+        self.query_one(Panes).fit(self.size.width)
         self._show_how()
         self._listen(self._engine)
 
     def on_resize(self, event: events.Resize) -> None:
         """Stack the panes where there is no room beside each other."""
-        self._arrange(event.size.width)
-
-    def _arrange(self, width: int) -> None:
-        self.query_one("#panes").set_class(width < NARROW, "stacked")
+        self.query_one(Panes).fit(event.size.width)
 
     def heard(self, event: EngineEvent) -> None:
         """Show what the engine says."""
@@ -104,7 +98,8 @@ class CompareScreen(KeepingScreen):
                 self._proof = event.fingerprint
                 self._show_top()
                 for name, text in event.texts.items():
-                    self._pane_of(name).fed(text, event.num_tokens[name], (event.dropped or {}).get(name, 0))
+                    if pane := self.query_one(Panes).of(name):
+                        pane.fed(text, event.num_tokens[name], (event.dropped or {}).get(name, 0))
             case Spoken() if now is not None and event.request == now.request and now.going:
                 self._spoken(event)
             case EngineError():
@@ -113,7 +108,7 @@ class CompareScreen(KeepingScreen):
     def ready(self, event: EngineReady) -> None:
         """Say what the adapter can do, and ask what waits."""
         if self.session.round is None:
-            self._dress()
+            self.query_one(Panes).dress()
         if event.adapter and event.single_turn and not self.session.several_turns:
             self.hint("The adapter was trained on single questions, so each prompt is a conversation of its own.")
         if self._early_prompt:
@@ -121,12 +116,13 @@ class CompareScreen(KeepingScreen):
             self._ask(waiting)
 
     def _spoken(self, event: Spoken) -> None:
-        pane, now = self._pane_of(event.lane), self.session.round
+        pane, now = self.query_one(Panes).of(event.lane), self.session.round
+        if pane is None or now is None or event.lane in now.answers:
+            return
         if event.answer is None:
             pane.say(event.text, event.num_tokens, event.seconds)
             return
         pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
-        assert now is not None
         if self.session.heard(event) and now.mode != "open" and not now.why_no_vote():
             self.query_one(JudgeBar).offer(len(now.lanes))
             if not self.query_one(PromptBar).text:  # who is typing goes on typing
@@ -167,9 +163,7 @@ class CompareScreen(KeepingScreen):
         assert now is not None
         self._last_prompt, self._asked_with = prompt, self._settings()
         self.query_one(JudgeBar).display = False
-        self._dress()
-        for pane, lane in zip(self.query(Pane), now.lanes, strict=False):
-            pane.begin(lane.texts)
+        self.query_one(Panes).begin(now)
         self.hint(f"› {prompt}")
         now.request = self._engine.ask(ask)
 
@@ -191,7 +185,7 @@ class CompareScreen(KeepingScreen):
         elif self.alive and not self.loaded:
             self.cancel_loading()
         elif self.focused is self.query_one(PromptBar):
-            next(pane for pane in self.query(Pane) if pane.display).query_one(".said").focus()
+            self.query_one(Panes).shown[0].query_one(".said").focus()
         else:
             self.query_one(PromptBar).focus()
 
@@ -212,7 +206,7 @@ class CompareScreen(KeepingScreen):
         if self._last_prompt and self.loaded and not self.streaming and self.session.mode == "open":
             self._repeat(None)
         elif self.session.round is None:
-            self._dress()
+            self.query_one(Panes).dress()
 
     def action_judge(self) -> None:
         """Take the next way of judging: none, blind, duel."""
@@ -220,7 +214,7 @@ class CompareScreen(KeepingScreen):
         self.session.mode = modes[(modes.index(self.session.mode) + 1) % len(modes)]  # type: ignore[assignment]
         self.hint(MODES[self.session.mode] if self.session.has_sft else "Judging needs an adapter: F6.")
         if self.session.round is None:
-            self._dress()
+            self.query_one(Panes).dress()
         self._show_how()
 
     def action_fed(self) -> None:
@@ -273,7 +267,7 @@ class CompareScreen(KeepingScreen):
             self._engine.cancel(self.session.round.request)
         self.session.forget()
         self.query_one(JudgeBar).display = False
-        self._dress()
+        self.query_one(Panes).dress()
         self.hint("A new conversation begins.")
 
     def action_strength(self) -> None:
@@ -306,39 +300,6 @@ class CompareScreen(KeepingScreen):
             SettingsDialog(Settings(self.session.sampling, self.session.duel_lanes, self._style)), keep
         )
 
-    def _dress(self) -> None:
-        """Give each pane its side, in the order of the round, or of what would be asked next."""
-        now, session = self.session.round, self.session
-        if now is not None:
-            dressed = [("hidden" if now.hidden else lane.side, self._title(n)) for n, lane in enumerate(now.lanes)]
-        elif session.mode == "open":
-            dressed = [(side, side) for side in session.sides()]
-        else:
-            count = session.duel_lanes if session.mode == "duel" else 2
-            dressed = [("hidden" if session.mode == "blind" else "sft", LETTERS[n]) for n in range(count)]
-        for n, pane in enumerate(self.query(Pane)):
-            pane.display = n < len(dressed)
-            if pane.display:
-                pane.dress(*dressed[n])
-                if now is None:
-                    pane.empty("")
-        if now is None and not session.has_sft:
-            self.query(Pane)[1].empty(NO_ADAPTER)
-
-    def _title(self, number: int) -> str:
-        now = self.session.round
-        assert now is not None
-        lane = now.lanes[number]
-        if now.mode == "open":
-            return lane.name
-        won = " ★" if now.vote == lane.name else ""
-        return f"{LETTERS[number]}{'' if now.hidden or now.mode == 'duel' else f' · {lane.side}'}{won}"
-
-    def _pane_of(self, lane: str) -> Pane:
-        assert self.session.round is not None
-        names = [asked.name for asked in self.session.round.lanes]
-        return self.query(Pane)[names.index(lane)]
-
     def _show_how(self) -> None:
         session = self.session
         words = [
@@ -347,10 +308,3 @@ class CompareScreen(KeepingScreen):
             *([session.mode] if session.mode != "open" else []),
         ]
         self.query_one("#how", Static).update(Content(" · ".join(words)))
-
-    def reveal(self) -> None:
-        """Show which side was which."""
-        now = self.session.round
-        assert now is not None
-        for n, (pane, lane) in enumerate(zip(self.query(Pane), now.lanes, strict=False)):
-            pane.dress(lane.side, self._title(n))

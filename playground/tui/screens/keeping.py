@@ -19,6 +19,7 @@ from playground.tui.screens.engine import EngineScreen
 from playground.tui.screens.save import SaveDialog
 from playground.tui.widgets.judge import LETTERS, JudgeBar
 from playground.tui.widgets.pane import Pane
+from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class KeepingScreen(EngineScreen):
         judged = self.session.vote(choice)
         self.query_one(JudgeBar).display = False
         self.query_one(PromptBar).focus()
-        self.reveal()
+        self.query_one(Panes).dress()
         words = {TIE: "A tie.", BOTH_BAD: "Both bad."}
         said = words.get(choice) or f"{LETTERS[[lane.name for lane in now.lanes].index(choice)]} it is."
         try:
@@ -57,9 +58,6 @@ class KeepingScreen(EngineScreen):
             return
         going_on = " It is what both sides go on from." if self.session.several_turns and choice not in words else ""
         self.hint(f"{said}{going_on} The vote is kept; Ctrl+P exports votes for DPO.")
-
-    def reveal(self) -> None:
-        """Show which side was which."""
 
     def action_save(self) -> None:
         """Save the exchanges of this session."""
@@ -121,7 +119,7 @@ class KeepingScreen(EngineScreen):
 
     def action_copy(self) -> None:
         """Copy the text of the focused pane, else of the last one."""
-        shown = [pane for pane in self.query(Pane) if pane.display]
+        shown = self.query_one(Panes).shown
         focused = self.focused
         chosen = next((pane for pane in shown if focused is not None and pane in focused.ancestors), shown[-1])
         self.copy(chosen)

@@ -1,0 +1,71 @@
+"""The panes of a session, one for each lane, in the order of the round."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+
+from playground.tui.session import Round, Session
+from playground.tui.widgets.judge import LETTERS
+from playground.tui.widgets.pane import Pane
+from playground.tui.words import NO_ADAPTER
+
+NARROW = 100  # columns; below, panes stand one above the other
+
+
+class Panes(Horizontal):
+    """Shows what a session holds; which lane stands where is the round's."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(id="panes")
+        self._session = session
+
+    def compose(self) -> ComposeResult:
+        """Lay out as many panes as there may be."""
+        for number in range(len(LETTERS)):
+            yield Pane(number)
+
+    @property
+    def shown(self) -> list[Pane]:
+        """The panes that are on screen, in order."""
+        return [pane for pane in self.query(Pane) if pane.display]
+
+    def fit(self, width: int) -> None:
+        """Stack the panes where there is no room beside each other."""
+        self.set_class(width < NARROW, "stacked")
+
+    def of(self, lane: str) -> Pane | None:
+        """Return the pane of a lane of the round, if it has one of that name."""
+        lanes = self._session.round.lanes if self._session.round else ()
+        return next((pane for pane, asked in zip(self.query(Pane), lanes, strict=False) if asked.name == lane), None)
+
+    def begin(self, now: Round) -> None:
+        """Make ready for the answers of a round."""
+        self.dress()
+        for pane, lane in zip(self.shown, now.lanes, strict=True):
+            pane.begin(lane.texts)
+
+    def dress(self) -> None:
+        """Give each pane its side: of the round, or of what would be asked next."""
+        now, session = self._session.round, self._session
+        if now is not None:
+            dressed = [("hidden" if now.hidden else lane.side, _title(now, n)) for n, lane in enumerate(now.lanes)]
+        elif session.mode == "open":
+            dressed = [(side, side) for side in session.sides()]
+        else:
+            count = session.duel_lanes if session.mode == "duel" else 2
+            dressed = [("hidden" if session.mode == "blind" else "sft", LETTERS[n]) for n in range(count)]
+        for n, pane in enumerate(self.query(Pane)):
+            pane.display = n < len(dressed)
+            if pane.display:
+                pane.dress(*dressed[n])
+                if now is None:
+                    pane.empty("" if session.has_sft or n == 0 else NO_ADAPTER)
+
+
+def _title(now: Round, number: int) -> str:
+    lane = now.lanes[number]
+    if now.mode == "open":
+        return lane.name
+    won = " ★" if now.vote == lane.name else ""
+    return f"{LETTERS[number]}{'' if now.hidden or now.mode == 'duel' else f' · {lane.side}'}{won}"
