@@ -29,6 +29,7 @@ COMMANDS = {
     "runs": ("runs", "runs"),
     "adapters": ("runs", "adapters"),
     "export": ("export", "export"),
+    "votes": ("votes", "votes"),
     "settings": ("settings", "settings_"),
     "doctor": ("doctor", "doctor"),
 }
@@ -95,7 +96,7 @@ and stops. Watch both, side by side:
 @click.option("-q", "--quiet", is_flag=True, help="No narration: only results and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Also what the libraries have to say.")
 @click.pass_context
-def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
+def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> int:
     """Set how much is told; without a command, open the app, or print the help where there is no terminal."""
     if verbose and not quiet:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
@@ -104,10 +105,11 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> None:
     if ctx.invoked_subcommand is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             click.echo(ctx.get_help())
-            return
+            return 0
         from playground.tui.run import run as open_app
 
-        open_app()
+        return open_app()
+    return 0
 
 
 def run(args: Sequence[str]) -> int:

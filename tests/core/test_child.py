@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from playground.config import TrainConfig
-from playground.events import Ask, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Sampling, Spoken
+from playground.events import Ask, Choices, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Sampling, Spoken
 from playground.jobs import EngineProcess
 from playground.training.loop import train
 
@@ -86,11 +86,53 @@ def test_it_says_what_it_does_answers_and_cancels(engine):
     assert all(event.answer.finish_reason == "cancelled" for event in ends[:-1])
 
 
-def until_answer(events, number):
+def test_it_lists_what_there_is_and_changes_adapter_and_style(engine, home):
+    events = engine.events()
+    *before, ready = until(events, EngineReady)
+    (choices,) = (event for event in before if isinstance(event, Choices))
+    assert [(info.name, info.whose) for info in choices.adapters] == [("mine", "yours"), ("demo-mini", "shipped")]
+    assert choices.adapters[0].data == "rows.jsonl" and choices.adapters[0].loss > 0
+
+    engine.use(None, "alpaca")
+    assert until(events, EngineReady)[-1].style == "alpaca"
+    engine.use("demo-mini")
+    refused = until(events, EngineError)[-1]
+    assert refused.request == 0 and "was trained on" in refused.message
+    engine.use("mine")
+    again = until(events, EngineReady)[-1]
+    assert (again.adapter, again.style, again.model) == ("mine", "chat", ready.model)
+    engine.list()
+    assert until(events, Choices)[-1] == choices
+
+
+def test_each_lane_has_a_conversation_of_its_own_and_equal_draws_are_equal(engine):
+    events = engine.events()
+    until(events, EngineReady)
+    lanes = (
+        LaneRequest("1", "sft", ("a", "b", "c"), draw=0),
+        LaneRequest("2", "sft", ("a", "b", "c"), draw=1),
+        LaneRequest("3", "sft", ("a", "b", "c"), draw=0),
+        LaneRequest("4", "base", ("a", "B", "c")),
+    )
+    number = engine.ask(Ask(lanes, 1.0, Sampling(12, 5.0, 1.0, 3)))
+    ends = {}
+    for event in until_answer(events, number, lanes=4):
+        if isinstance(event, Fed):
+            assert event.texts["4"] == "<bos>a\n\nB\n\nc"
+            assert event.styled == event.texts["1"].removeprefix("<bos>")
+            assert (event.styled, event.lead_in) == ("User: a\nAssistant: b<eos>\nUser: c\nAssistant:", " ")
+        elif event.answer:
+            ends[event.lane] = event.answer
+    assert ends["1"] == ends["3"] != ends["2"]
+
+
+def until_answer(events, number, lanes=1):
     for event in events:
         yield event
         if isinstance(event, Spoken) and event.request == number and event.answer:
-            return
+            lanes -= 1
+            if not lanes:
+                return
 
 
 def test_a_request_that_cannot_be_served_is_an_error_and_the_next_one_is(engine):
@@ -126,15 +168,22 @@ def test_a_missing_adapter_is_said_in_words(home, monkeypatch):
     engine.close()
 
 
-def test_garbage_on_its_input_is_survived(home, monkeypatch):
+def test_garbage_on_its_input_is_survived_and_its_end_ends_loading(home):
     environment = {**os.environ, "SFT_PLAYGROUND_HOME": str(home)}
-    done = subprocess.run(
-        [sys.executable, "-m", "playground.inference.child", "{}"], input='oops\n{"do": 5}\n[]\n', text=True,
-        capture_output=True, env=environment, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0
-    assert json.loads(done.stdout.splitlines()[-1])["event"] == "EngineReady"
-    assert "no request" in done.stderr
+    command = [sys.executable, "-m", "playground.inference.child", "{}"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    child = subprocess.Popen(command, text=True, env=environment, **pipes)
+    child.stdin.write('oops\n{"do": 5}\n[]\n{"do": "use"}\n')
+    child.stdin.flush()
+    heard = [json.loads(child.stdout.readline())["event"]]
+    while heard[-1] != "EngineReady":
+        heard.append(json.loads(child.stdout.readline())["event"])
+    assert json.loads(child.stdout.readline())["event"] == "EngineReady", "what made sense is still served"
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == 0 and errors.count("no request") == 3
+
+    done = subprocess.run(command, input="", text=True, capture_output=True, env=environment, timeout=120, check=False)
+    assert done.returncode == 0 and "EngineReady" not in done.stdout
 
 
 def test_what_nobody_foresaw_is_a_line_an_exit_code_and_a_traceback_in_the_log(home):

@@ -148,3 +148,25 @@ def test_a_report_that_cannot_be_written_is_known_at_once(tmp_path):
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         Journal(tmp_path / "nowhere" / "out.md", [])
     Journal(None, []).close()
+
+
+def test_votes_are_counted_and_exported_by_the_command(tmp_path, monkeypatch, capsys):
+    from playground.cli import run
+    from playground.events import Exchange, Sampling
+    from playground.report import votes
+
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    assert run(["votes", "export", "sides"]) == 1 and "no such votes" in capsys.readouterr().err
+    answers = {"base": Answer("Why? ", "length", None, 4), "sft": Answer("So.", "stop", None, 2)}
+    for vote, adapter in (("sft", "a"), ("base", "b"), ("tie", "a")):
+        exchange = Exchange(
+            "now", "blind", "q", {}, answers, {}, "User: q\nAssistant:", " ", "m", adapter, "chat", 1.0, Sampling(), "x",
+            vote,
+        )  # fmt: skip
+        votes.append(tmp_path / "votes.jsonl", exchange)
+    assert run(["votes", "list"]) == 0
+    assert capsys.readouterr().out == "sides: 3 votes (sft 1, base 1, tie 1)\n"
+    assert run(["votes", "export", "sides", "--adapter", "a"]) == 0
+    row = {"prompt": "User: q\nAssistant:", "chosen": " So.", "rejected": " Why?"}
+    assert json.loads(capsys.readouterr().out) == row
+    assert run(["votes", "export", "sides", "--out", str(tmp_path / "absent" / "x.jsonl")]) == 3

@@ -1,0 +1,123 @@
+"""Conversations as lanes, and adapters that change place on a base that stays."""
+
+import json
+
+import pytest
+import torch
+
+from playground.config import TrainConfig
+from playground.data.encode import IGNORE_INDEX
+from playground.data.examples import Example, Turn
+from playground.errors import InputError
+from playground.events import LaneRequest, Sampling
+from playground.inference.lineup import change_adapter, conversation_lane, load_lineup
+from playground.models.adapters import read_record
+from playground.training.loop import train
+
+SILENT = {"progress": lambda stage, share: None}
+TEXTS = ("Who are you?", "A small model.", "And how old?")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_folder):
+    home = tmp_path_factory.mktemp("lineup")
+    for name in ("one", "two"):
+        rows = [{"prompt": f"What is {n}?", "completion": f"It is {name} {n}."} for n in range(8)]
+        (home / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        config = TrainConfig(
+            model=str(tiny_folder("llama")), data=str(home / f"{name}.jsonl"), lora_r=4, learning_rate=0.05,
+            num_train_epochs=4, sample_max_new_tokens=2, style="chat" if name == "one" else "alpaca",
+        )  # fmt: skip
+        list(train(config, home / name))
+    return home
+
+
+def load(runs, *names, **options):
+    return load_lineup([runs / name for name in names], SILENT["progress"], **options)
+
+
+def answers(lineup, *texts, sides=("base", "control", "sft"), strength=1.0):
+    lanes = [conversation_lane(lineup, LaneRequest(s, s, texts or TEXTS), strength, 10_000)[0] for s in sides]
+    return dict(zip(sides, lineup.engine.answers(lanes, Sampling(12)), strict=True))
+
+
+def test_the_styled_lane_of_a_conversation_is_what_training_puts_before_the_next_answer(runs):
+    lineup = load(runs, "one")
+    lane, dropped = conversation_lane(lineup, LaneRequest("sft", "sft", TEXTS), 1.0, 10_000)
+    roles = ("user", "assistant", "user")
+    turns = (*(Turn(role, text) for role, text in zip(roles, TEXTS, strict=True)), Turn("assistant", "Two days."))
+    row = lineup.raw.example(Example(turns, 1))
+    last = max(at for at, label in enumerate(row.labels) if label == IGNORE_INDEX)
+    assert lane.prompt_ids == row.input_ids[: last + 1] and dropped == 0
+
+
+def test_the_base_is_fed_the_bare_texts_with_blank_lines_between(runs):
+    lineup = load(runs, "one")
+    lane, _ = conversation_lane(lineup, LaneRequest("base", "base", TEXTS), 1.0, 10_000)
+    assert lineup.raw.tokenizer.decode(lane.prompt_ids) == "<bos>" + "\n\n".join(TEXTS)
+    assert lane.row.adapter is None
+
+
+@pytest.mark.parametrize("side", ["base", "sft"])
+def test_beyond_the_context_the_oldest_turns_go_whole(runs, side):
+    lineup = load(runs, "one")
+    texts = ("first " * 20, "answer " * 20, "second", "yes", "third?")
+    whole, none = conversation_lane(lineup, LaneRequest(side, side, texts), 1.0, 10_000)
+    short, gone = conversation_lane(lineup, LaneRequest(side, side, texts), 1.0, len(whole.prompt_ids) - 1)
+    expected, _ = conversation_lane(lineup, LaneRequest(side, side, texts[2:]), 1.0, 10_000)
+    assert (none, gone) == (0, 2) and short.prompt_ids == expected.prompt_ids
+    least, gone = conversation_lane(lineup, LaneRequest(side, side, texts), 1.0, 1)
+    assert gone == 4 and "third?" in lineup.raw.tokenizer.decode(least.prompt_ids), "the question itself stays"
+
+
+def test_a_changed_adapter_answers_as_one_loaded_afresh_and_the_base_stays_proven(runs):
+    lineup = load(runs, "one")
+    before = answers(lineup)
+    changed = change_adapter(lineup, runs / "two")
+    fresh = answers(load(runs, "two"))
+    assert answers(changed) == fresh and fresh["sft"] != before["sft"]
+    assert changed.raw.style.name == "alpaca" and changed.adapters == ("two",)
+    back = change_adapter(changed, runs / "one")
+    assert answers(back) == before
+    assert len(back.engine.model.peft_config) == 1, "adapters do not pile up"
+
+
+def test_an_adapter_comes_to_a_bare_model(runs):
+    bare = load(runs, model=read_record(runs / "one").config["model"])
+    assert [side.name for side in bare.sides] == ["base", "control"]
+    with pytest.raises(InputError, match="without an adapter"):
+        answers(bare, sides=("sft",))
+    assert answers(change_adapter(bare, runs / "one")) == answers(load(runs, "one"))
+
+
+def test_another_style_feeds_control_and_sft_and_leaves_the_base_alone(runs):
+    lineup = load(runs, "one")
+    before = answers(lineup)
+    restyled = change_adapter(lineup, None, "alpaca")
+    after = answers(restyled)
+    assert after["base"] == before["base"] and after["sft"] != before["sft"]
+    assert after == answers(load(runs, "one", style="alpaca"))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_an_adapter_that_does_not_fit_is_refused_and_changes_nothing(runs, tmp_path, bare):
+    folder = tmp_path / "misfit"
+    folder.mkdir()
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    from safetensors.torch import save_file
+
+    save_file({"base_model.model.nothing.lora_A.weight": torch.zeros(4, 4)}, folder / "adapter_model.safetensors")
+    lineup = load(runs, model=read_record(runs / "one").config["model"]) if bare else load(runs, "one")
+    sides = tuple(side.name for side in lineup.sides)
+    before = answers(lineup, sides=sides)
+    with pytest.raises(InputError, match="does not fit"):
+        change_adapter(lineup, folder)
+    assert answers(lineup, sides=sides) == before
+    assert answers(change_adapter(lineup, runs / "two")) == answers(load(runs, "two"))
+
+
+def test_strength_scales_what_the_adapter_adds(runs):
+    lineup = load(runs, "one")
+    assert answers(lineup, strength=0.0)["sft"] == answers(lineup, strength=0.0)["control"]
+    assert answers(lineup, strength=1.0)["sft"] != answers(lineup, strength=0.0)["sft"]
