@@ -13,6 +13,15 @@ NO_ADAPTER = (
     "Train one:  sft-playground train --data mini.jsonl\n"
     "or press F6 and choose demo-mini, which came with the program."
 )
+EMPTY = {
+    "base": "The base has read a large part of the internet, and nothing else. It takes your text for the beginning "
+    "of a page and goes on with it: what comes next?",
+    "control": "The same base, fed the template that the adapter was trained with: "
+    "what the template does without any training.",
+    "sft": "The same weights with a small adapter, trained on questions and good answers. "
+    "It takes your text for a question, answers it, and knows when it is done.",
+    "hidden": "You will not be told which side this is until you have voted.",
+}
 HELP = """\
 base     the model as it was pre-trained: it continues your text, exactly as you typed it
 sft      the same weights with a LoRA adapter: your prompt in its template; it answers and stops

@@ -151,7 +151,7 @@ def test_a_report_that_cannot_be_written_is_known_at_once(tmp_path):
 
 
 def test_votes_are_counted_and_exported_by_the_command(tmp_path, monkeypatch, capsys):
-    from playground.cli import run
+    from playground.cli.app import run
     from playground.events import Exchange, Sampling
     from playground.report import votes
 

@@ -118,7 +118,6 @@ class Pane(Vertical):
         self._show_fed()
         self._show_text("")
         self._put(".state", "…")
-        self.query_one(_Said).anchor()
 
     def fed(self, text: str, num_tokens: int, dropped: int = 0) -> None:
         """Say what the lane was fed."""
@@ -157,7 +156,7 @@ class Pane(Vertical):
     def empty(self, words: str) -> None:
         """Say what could stand here."""
         self.begin()
-        self._put(".text", words)
+        self.query_one(".text", Static).update(Content.styled(words, "dim"))
         self._put(".state", "")
 
     @on(_Line.Clicked)
@@ -181,6 +180,10 @@ class Pane(Vertical):
     def _show_text(self, text: str, *, done: bool = False) -> None:
         render = self._markdown and done and bool(text)
         plain, rendered = self.query_one(".text", Static), self.query_one(Markdown)
+        scroll = self.query_one(_Said)
+        # Follow the end, but leave a reader who has scrolled up where they are.
+        if text and not done and scroll.scroll_y >= scroll.max_scroll_y - 1:
+            scroll.scroll_end(animate=False)
         plain.display, rendered.display = not render, render
         shown = clean(text[-SHOWN:])
         if render:
@@ -190,6 +193,8 @@ class Pane(Vertical):
             shown = f"… {len(text) - SHOWN:,} characters before\n{shown}"
         elif done:
             shown = shown.strip("\n") or "(nothing)"
+        else:
+            shown = shown.lstrip("\n")  # a base often begins with empty lines
         plain.update(self._before + Content(shown))
 
     def _put(self, where: str, text: str) -> None:

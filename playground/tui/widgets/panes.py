@@ -8,7 +8,7 @@ from textual.containers import Horizontal
 from playground.tui.session import Round, Session
 from playground.tui.widgets.judge import LETTERS
 from playground.tui.widgets.pane import Pane
-from playground.tui.words import NO_ADAPTER
+from playground.tui.words import EMPTY, NO_ADAPTER
 
 NARROW = 100  # columns; below, panes stand one above the other
 
@@ -60,7 +60,7 @@ class Panes(Horizontal):
             if pane.display:
                 pane.dress(*dressed[n])
                 if now is None:
-                    pane.empty("" if session.has_sft or n == 0 else NO_ADAPTER)
+                    pane.empty(EMPTY[dressed[n][0]] if session.has_sft or n == 0 else NO_ADAPTER)
 
 
 def _title(now: Round, number: int) -> str:
