@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import tempfile
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -47,6 +49,15 @@ def votes_file() -> Path:
     import platformdirs
 
     return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "votes.jsonl"
+
+
+def run_socket(folder: Path) -> Path:
+    """The socket through which the training in `folder` is told what to do."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    # Short, because a socket's path has at most 104 bytes, wherever the run lies.
+    name = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
+    where = Path(runtime) if runtime and len(runtime) < 60 else Path(tempfile.gettempdir())
+    return where / f"{APP}-{os.getuid()}" / f"{name}.sock"
 
 
 def adapters_dir(chosen: str | None = None) -> Path:

@@ -13,6 +13,7 @@ import click
 
 from playground import paths
 from playground.errors import EnvironmentFault, InputError, UsageError
+from playground.jobs import is_busy
 from playground.text import clean, count, one_line
 
 _DIR = click.option("--adapters-dir", metavar="DIR", help="Where they are. [default: ./adapters, or your data folder]")
@@ -182,30 +183,14 @@ def _own(name: str, home: Path) -> Path:
     if not (folder / "run.json").is_file() and not (folder / "adapter_config.json").is_file():
         _find(name, home)  # says what there is, if it is nothing at all
         raise UsageError(f"{name} is not one of yours in {home}.", "Only your own can be renamed or removed.")
-    if _busy(folder):
+    if is_busy(folder):
         raise EnvironmentFault(f"{name} is being trained.", "Stop the training first.")
     return folder
 
 
 def _state(folder: Path, state: str) -> str:
     # A process that was killed could not write how it ended.
-    return "interrupted" if state == "running" and not _busy(folder) else state
-
-
-def _busy(folder: Path) -> bool:
-    import filelock
-
-    if not (folder / ".lock").exists():
-        return False
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        return True
-    except OSError:
-        return False
-    lock.release()
-    return False
+    return "interrupted" if state == "running" and not is_busy(folder) else state
 
 
 def _base_of(folder: Path) -> str:

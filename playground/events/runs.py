@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 from playground.events.answers import Answer
 from playground.events.plans import Plan
@@ -110,12 +111,43 @@ class CheckpointSaved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RunStage(Event):
+    """What is being done before the first step, and the share of it that is done."""
+
+    stage: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paused(Event):
+    """The run waits behind `step`, with the model in memory; `Continued` ends it."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continued(Event):
+    """The run goes on behind `step`, exactly as if it had not waited."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replied(Event):
+    """A prompt that was asked while the run waited, answered by the model as it was behind `step`."""
+
+    step: int
+    prompt: str
+    answers: dict[str, Answer]
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded(Event):
     """The one terminal event. `seconds` count only this process; `loss` is the last epoch's mean."""
 
     terminal: ClassVar[bool] = True
 
-    state: Literal["finished", "stopped", "failed"]
+    state: Literal["finished", "stopped", "failed", "cancelled"]
     reason: str
     step: int
     loss: float | None
@@ -127,9 +159,27 @@ class RunEnded(Event):
     seconds_sample: float
     seconds_save: float
 
+    @classmethod
+    def failed(cls, folder: Path, reason: str) -> Self:
+        """Return the end of a run that got no further than this says."""
+        return cls("failed", reason, 0, None, str(folder), 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
 
 EVENTS: dict[str, type[Event]] = {
-    cls.__name__: cls for cls in (RunStarted, StepDone, StepSkipped, BatchHalved, Sampled, CheckpointSaved, RunEnded)
+    cls.__name__: cls
+    for cls in (
+        RunStage,
+        RunStarted,
+        StepDone,
+        StepSkipped,
+        BatchHalved,
+        Sampled,
+        CheckpointSaved,
+        Paused,
+        Continued,
+        Replied,
+        RunEnded,
+    )
 }
 
 

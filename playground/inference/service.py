@@ -31,15 +31,19 @@ from playground.models.source import on_this_machine
 LINE_SECONDS = 1 / 30  # a text is sent at most so often; the end of an answer always
 
 
-class Requests(Protocol):
+class Cancellable(Protocol):
+    """What may be called off."""
+
+    def cancelled(self, number: int) -> bool:
+        """Return whether a request is no longer wanted; 0 is loading."""
+        ...
+
+
+class Requests(Cancellable, Protocol):
     """Where requests come from."""
 
     def next(self) -> dict[str, Any] | None:
         """Return the next request, or None when there are no more."""
-        ...
-
-    def cancelled(self, number: int) -> bool:
-        """Return whether a request is no longer wanted; 0 is loading."""
         ...
 
 
@@ -77,7 +81,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
             match request["do"]:
                 case "answer":
                     ask = Ask.from_dict(request["ask"])
-                    _answer(lineup, number, ask, send, requests)
+                    answer(lineup, number, ask, send, requests)
                 case "use":
                     begun = time.monotonic()
                     folder = find_adapter(request["adapter"], home) if request.get("adapter") else None
@@ -127,7 +131,19 @@ def _info(folder: Path, whose: str) -> AdapterInfo:
     )
 
 
-def _answer(lineup: Lineup, number: int, ask: Ask, send: Callable[[EngineEvent], None], requests: Requests) -> None:
+def answer(lineup: Lineup, number: int, ask: Ask, send: Callable[[EngineEvent], None], requests: Cancellable) -> None:
+    """Answer a request, sending what each lane is fed and what it says.
+
+    Args:
+        lineup: The model and its sides.
+        number: Of the request, carried by its events.
+        ask: The lanes.
+        send: Takes the events.
+        requests: Says when the answer is no longer wanted.
+
+    Raises:
+        PlaygroundError: If the base lane is not the base, or a prompt does not fit.
+    """
     context = lineup.engine.context
     room = max(context - ask.sampling.max_new_tokens, context // 2)
     lanes, dropped = [], {}

@@ -7,7 +7,7 @@ and which of its tokens are compared.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from playground.models.load import pick_device
 from playground.training import speed
 from playground.training.checkpoint import disk_fault, newest_checkpoint, save_checkpoint
 from playground.training.clock import Clock
+from playground.training.control import NoRequests, Requests, serve
 from playground.training.plan import require_room
 from playground.training.ranks import Ranks
 from playground.training.record import RunFolder
@@ -54,8 +55,9 @@ def train(
     until_answered: bool = False,
     force: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    requests: Requests | None = None,
     progress: Progress = lambda stage, share: None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train an adapter in `folder`, yielding what happens; the last event is a `RunEnded`.
 
     Every event is also a line of the folder's ``events.jsonl`` before it is yielded. The generator may
@@ -69,6 +71,7 @@ def train(
         force: Begin even if the plan says that memory will not suffice.
         until_answered: Stop after the first sampling at which every fixed prompt is answered.
         stop: Asked at each step; the run then saves everything and ends as ``stopped``.
+        requests: What is asked between two steps (one process only).
         progress: Called while the model loads.
 
     Raises:
@@ -85,7 +88,10 @@ def train(
     session.seconds_load = time.monotonic() - clock.started  # planning is a part of it
     run = RunFolder(folder) if session.ranks.is_main else None
     try:
-        for event in _run(session, run, folder, clock, resume=resume, until_answered=until_answered, stop=stop):
+        for event in _run(
+            session, run, folder, clock, requests or NoRequests(),
+            resume=resume, until_answered=until_answered, stop=stop,
+        ):  # fmt: skip
             if run is not None:
                 run.log(event)
                 yield event
@@ -102,6 +108,7 @@ def _run(
     run: RunFolder | None,
     folder: Path,
     clock: Clock,
+    requests: Requests,
     *,
     resume: bool,
     until_answered: bool,
@@ -136,6 +143,9 @@ def _run(
             elif clock.since_save() > CHECKPOINT_SECONDS:
                 yield from _save(session, run, clock)
             resume = False  # the step that is resumed from was sampled before
+            yield from serve(
+                session, requests, lambda: iter([session.sample(clock.started)]), lambda: _save(session, run, clock)
+            )
             if session.ranks.any(stop()):
                 outcome, reason = "stopped", "asked to stop"
             if state.step == num_steps or outcome != "finished":

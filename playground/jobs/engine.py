@@ -1,4 +1,4 @@
-"""Child processes that speak JSON lines. The app never imports torch; its children do."""
+"""The engine child, as the app sees it."""
 
 from __future__ import annotations
 

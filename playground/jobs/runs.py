@@ -1,0 +1,189 @@
+"""Trainings that outlive the app: started detached, followed by their events, told by a socket.
+
+Every reader, the first one too, follows ``events.jsonl``; what is asked goes through a Unix socket as
+JSON lines. So an app may close and come back, and two may watch one run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from playground import paths
+from playground.errors import EnvironmentFault
+from playground.events import (
+    ENGINE_EVENTS,
+    Ask,
+    EngineError,
+    EngineEvent,
+    Event,
+    RunEnded,
+    RunStarted,
+    event_from_json,
+)
+
+LOG, EVENTS = "child.log", "events.jsonl"
+LAST_BYTES = 2_000  # of the log, told when a training ends without a word
+LOOK_SECONDS = 0.2
+TELL_SECONDS = 5.0  # a process that is importing PyTorch answers late
+
+
+def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False) -> None:
+    """Start a training in a session of its own; what happens is in its events.
+
+    Args:
+        config: As a record keeps it.
+        folder: Of the run, new or to be resumed.
+        resume: Go on from the newest checkpoint.
+
+    Raises:
+        EnvironmentFault: If the folder cannot be written.
+    """
+    options = json.dumps({"config": config, "folder": str(folder.absolute()), "resume": resume})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOG).open("ab") as log:
+            subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "playground.training.child", options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be written: {error.strerror or error}.", "Check its rights.") from None
+
+
+def is_busy(folder: Path) -> bool:
+    """Return whether a process trains in `folder`, whoever started it."""
+    import filelock
+
+    if not (folder / ".lock").exists():
+        return False
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+class RunLink:
+    """A run as its watchers see it.
+
+    Args:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._number = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Stop watching; the training goes on."""
+        self._closed = True
+
+    def is_alive(self) -> bool:
+        """Return whether a training process is there, loading or training."""
+        try:
+            self._connect().close()
+        except OSError:
+            return is_busy(self.folder)
+        return True
+
+    def follow(self, starting: bool = False) -> Iterator[Event]:
+        """Yield all events from the first on, then those that come, to the end of the run. To be read in a thread.
+
+        A process that is gone without a terminal event gives one that says so, with the last lines of its log.
+
+        Args:
+            starting: A process was just started, so there may be none to be found for a moment.
+        """
+        patience = time.monotonic() + (10.0 if starting else 0.0)
+        at, ended = 0, False
+        while not self._closed:
+            alive = self.is_alive()  # asked before reading: what a process wrote before it ended is read
+            fresh, at = self._read(at)
+            for event in fresh:
+                ended = event.terminal or (ended and not isinstance(event, RunStarted))
+                yield event
+            if alive:
+                patience = 0.0
+            elif not fresh and time.monotonic() > patience:
+                if not ended:
+                    yield self._vanished()
+                return
+            time.sleep(LOOK_SECONDS)
+
+    def tell(self, do: str) -> bool:
+        """Tell the run to do something; return whether that got there.
+
+        Args:
+            do: ``pause``, ``continue``, ``sample_now``, ``save_now``, ``stop`` or ``cancel``.
+        """
+        try:
+            with self._connect() as connection:
+                connection.settimeout(TELL_SECONDS)
+                connection.sendall(json.dumps({"do": do}).encode() + b"\n")
+                return connection.recv(16) != b""
+        except OSError:
+            return False
+
+    def ask(self, ask: Ask, hear: Callable[[EngineEvent], None]) -> None:
+        """Ask a paused run, and hear its answers as they come; returns when they are complete. For a thread."""
+        self._number += 1
+        request = {"do": "ask", "id": self._number, "ask": ask.to_dict()}
+        try:
+            with self._connect() as connection, connection.makefile("r", encoding="utf-8") as lines:
+                connection.sendall(json.dumps(request).encode() + b"\n")
+                for line in lines:
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
+                        data = json.loads(line)
+                        if data["event"] == "done":
+                            return
+                        hear(ENGINE_EVENTS[data["event"]].from_dict(data))
+        except OSError as error:
+            hear(EngineError(self._number, f"The training cannot be asked: {error.strerror}.", "It may have ended."))
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(paths.run_socket(self.folder)))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _read(self, at: int) -> tuple[list[Event], int]:
+        try:
+            with (self.folder / EVENTS).open("rb") as file:
+                file.seek(at)
+                data = file.read()
+        except OSError:
+            return [], at
+        whole = data.rfind(b"\n") + 1  # a line that is being written is left for the next look
+        events = []
+        for line in data[:whole].decode("utf-8", "replace").splitlines():
+            with contextlib.suppress(ValueError):  # what a crash cut, or another version wrote
+                events.append(event_from_json(line))
+        return events, at + whole
+
+    def _vanished(self) -> RunEnded:
+        try:
+            with (self.folder / LOG).open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - LAST_BYTES))
+                last = " ".join(file.read().decode("utf-8", "replace").split("\n")[-4:]).strip()
+        except OSError:
+            last = ""
+        gone = "" if self.folder.is_dir() else " Its folder was removed."
+        return RunEnded.failed(self.folder, f"The training process is gone.{gone} {last}".strip())

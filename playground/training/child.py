@@ -1,0 +1,205 @@
+"""A training as a process of its own, which outlives the app that started it.
+
+``python -m playground.training.child OPTIONS`` with OPTIONS a JSON object: ``config``, ``folder`` and ``resume``.
+What happens is in the folder's ``events.jsonl``; what is asked comes through the socket `paths.run_socket`.
+SIGTERM finishes the step, saves and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import signal
+import socketserver
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from playground import paths
+from playground.errors import PlaygroundError
+from playground.events import Ask, EngineEvent, Event, RunEnded, RunStage
+from playground.log import write_log
+
+if TYPE_CHECKING:
+    from playground.training.control import Request
+
+STAGE_SECONDS = 0.5  # between two words of progress
+STOPPING = ("stop", "cancel")
+ACTIONS = ("pause", "continue", "sample_now", "save_now", "ask")
+Tell = Callable[[EngineEvent | None], None]
+
+
+def main() -> None:
+    """Train until the end, or until told otherwise."""
+    options = json.loads(sys.argv[1])
+    folder = Path(options["folder"])
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    inbox = Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: inbox.end("stop"))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    log = _Log(folder)
+    with _listen(folder, inbox):
+        try:
+            log.stage("starting PyTorch", 0.0)
+            _train(options, folder, inbox, log)
+        except PlaygroundError as error:
+            log.failed(f"{error.message} {error.hint}")
+            sys.exit(error.exit_code)
+        except Exception as error:  # noqa: BLE001 - the border of a child: watchers get a line, the log the rest
+            where = write_log(error)
+            log.failed(f"Something unexpected happened: {type(error).__name__}: {error}. Details: {where}.")
+            sys.exit(1)
+
+
+def _train(options: dict[str, Any], folder: Path, inbox: Inbox, log: _Log) -> None:
+    from playground.config import TrainConfig
+    from playground.training.loop import train
+
+    config = TrainConfig.from_dict(options["config"])
+    events = train(
+        config, folder, resume=options["resume"], stop=inbox.stopping, requests=inbox, progress=log.stage,
+    )  # fmt: skip
+    for event in events:
+        log.seen(event)
+        if inbox.ending == "cancel":
+            events.close()  # nothing more is written
+            log.write(RunEnded("cancelled", "cancelled", 0, None, str(folder), 0, 0.0, 0.0, 0.0, 0.0, 0.0))
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
+class Inbox:
+    """Requests from the socket, taken by the training between two steps."""
+
+    def __init__(self) -> None:
+        self.ending = ""  # "stop" or "cancel" once it is to end
+        self._waiting: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
+
+    def put(self, do: str, number: int = 0, ask: Ask | None = None, tell: Tell = lambda event: None) -> None:
+        """Add what makes a `Request`.
+
+        Raises:
+            ValueError: If there is no such request.
+        """
+        if do not in ACTIONS:
+            raise ValueError(do)
+        self._waiting.put((do, number, ask, tell))
+
+    def end(self, how: str) -> None:
+        """End the run: "stop" keeps everything, "cancel" nothing."""
+        self.ending = how
+        self._waiting.put(None)  # wakes a run that waits
+
+    def stopping(self) -> bool:
+        """Return whether the run is to end."""
+        return bool(self.ending)
+
+    def next(self, *, wait: bool) -> Request | None:
+        """Return the next request; None if there is none, or, when waiting, if the run is to stop."""
+        from playground.training.control import Request  # not sooner: it brings torch
+
+        if self.ending:
+            return None
+        try:
+            parts = self._waiting.get(block=wait)
+        except queue.Empty:
+            return None
+        return Request(*parts) if parts else None
+
+    def cancelled(self, number: int) -> bool:
+        """Return whether an answer is no longer wanted: because the run is to stop."""
+        return self.stopping()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    inbox: Inbox
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    """One connection: a line in, an answer or ``ok`` out."""
+
+    def handle(self) -> None:
+        assert isinstance(self.server, _Server)
+        inbox = self.server.inbox
+        for line in self.rfile:
+            try:
+                data = json.loads(line)
+                do = data["do"]
+                if do in STOPPING:
+                    inbox.end(do)
+                elif do == "ask":
+                    self._ask(inbox, int(data["id"]), Ask.from_dict(data["ask"]))
+                    continue
+                else:
+                    inbox.put(do)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                print(f"no request: {line[:200]!r}: {error!r}", file=sys.stderr, flush=True)
+                return
+            self.wfile.write(b"ok\n")
+
+    def _ask(self, inbox: Inbox, number: int, ask: Ask) -> None:
+        done = threading.Event()
+
+        def tell(event: EngineEvent | None) -> None:
+            with suppress(OSError):  # whoever asked is gone; the others read the events
+                self.wfile.write(event.to_json().encode() + b"\n" if event else b'{"event": "done"}\n')
+            if event is None:
+                done.set()
+
+        inbox.put("ask", number, ask, tell)
+        while not done.wait(0.5) and not inbox.ending:
+            pass
+
+
+def _listen(folder: Path, inbox: Inbox) -> _Server:
+    path = paths.run_socket(folder)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # of a process that was killed; one that lives holds the run's lock
+    server = _Server(str(path), _Handler)
+    server.inbox = inbox
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+class _Log:
+    """The run's events, where the training itself does not write them: before its folder is open."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "events.jsonl"
+        self._ended = False
+        self._told = ("", 0.0)
+
+    def seen(self, event: Event) -> None:
+        """Note what the training wrote."""
+        self._ended = self._ended or event.terminal
+
+    def stage(self, stage: str, share: float) -> None:
+        """Say how far loading is, not too often."""
+        now = time.monotonic()
+        if stage != self._told[0] or now - self._told[1] > STAGE_SECONDS:
+            self._told = (stage, now)
+            self.write(RunStage(stage, round(share, 3)))
+
+    def failed(self, reason: str) -> None:
+        """Write the terminal event, unless the training has."""
+        if not self._ended:
+            self.write(RunEnded.failed(self._path.parent, reason))
+
+    def write(self, event: Event) -> None:
+        """Append an event."""
+        with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+            file.write(event.to_json() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""The training child, for real: a process that is followed, paused, asked, stopped, killed and resumed."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from playground import paths
+from playground.config import TrainConfig
+from playground.events import (
+    Ask,
+    Continued,
+    EngineError,
+    Fed,
+    LaneRequest,
+    Paused,
+    Replied,
+    RunEnded,
+    RunStage,
+    RunStarted,
+    Sampled,
+    Sampling,
+    Spoken,
+    StepDone,
+)
+from playground.jobs import RunLink, is_busy, start_training
+from playground.training.control import Request
+from playground.training.loop import train
+
+ASK = Ask(tuple(LaneRequest(side, side, ("Say hi.",)) for side in ("base", "sft")), 1.0, Sampling(6))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, tiny_folder):
+    file = tmp_path_factory.mktemp("data") / "rows.jsonl"
+    rows = "".join(json.dumps({"prompt": f"What is {n}?", "completion": f"It is {n}."}) + "\n" for n in range(24))
+    file.write_text(rows)
+    return TrainConfig(
+        model=str(tiny_folder("llama")), data=str(file), lora_r=4, num_train_epochs=2, sample_max_new_tokens=2,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plain(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    list(train(config, folder))
+    return digest(folder)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = tmp_path / "run"
+    yield folder
+    RunLink(folder).tell("cancel")
+
+
+def digest(folder):
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def long(config):
+    return TrainConfig(**{**config.to_dict(), "num_train_epochs": 1000})
+
+
+def until(events, kind):
+    for event in events:
+        if isinstance(event, kind):
+            return event
+    raise AssertionError(f"no {kind}")
+
+
+class Script:
+    """Asks the same things behind each step."""
+
+    def __init__(self, *requests):
+        self._requests, self._left = requests, []
+
+    def next(self, *, wait):
+        if not self._left:
+            self._left = [*self._requests, None]
+        return self._left.pop(0)
+
+    def cancelled(self, number):
+        return False
+
+
+def test_pausing_asking_sampling_and_saving_change_nothing_that_is_learned(config, plain, tmp_path):
+    heard = []
+    asked = Request("ask", 7, ASK, heard.append)
+    script = Script(Request("pause"), asked, Request("sample_now"), Request("save_now"), Request("continue"))
+    events = list(train(config, tmp_path / "run", requests=script))
+    assert digest(tmp_path / "run") == plain
+    kinds = [type(event) for event in events]
+    assert kinds.count(Paused) == kinds.count(Continued) == kinds.count(Replied) == 7
+    assert isinstance(heard[0], Fed) and heard[-1] is None
+    replied = [event for event in events if isinstance(event, Replied)]
+    assert [event.step for event in replied] == list(range(7))
+    assert replied[0].answers.keys() == {"base", "sft"}
+    assert len({event.answers["base"].text for event in replied}) == 1, "the base does not change"
+
+
+def test_an_ask_that_cannot_be_served_is_an_error_and_the_run_goes_on(config, plain, tmp_path):
+    heard = []
+    lanes = (LaneRequest("base", "base", ("x" * 5000,)),)
+    events = list(train(config, tmp_path / "run", requests=Script(Request("ask", 1, Ask(lanes), heard.append))))
+    assert isinstance(heard[0], EngineError) and heard[1] is None
+    assert digest(tmp_path / "run") == plain and events[-1].state == "finished"
+
+
+def test_a_detached_run_is_followed_by_two_and_its_result_is_that_of_one_in_process(config, plain, folder):
+    start_training(config.to_dict(), folder)
+    first = list(RunLink(folder).follow(starting=True))
+    second = list(RunLink(folder).follow())
+    assert first == second, "whoever comes later reads the same"
+    assert isinstance(first[0], RunStage) and first[-1].state == "finished"
+    assert sum(isinstance(event, StepDone) for event in first) == 6
+    assert digest(folder) == plain and not is_busy(folder)
+
+
+def test_a_run_is_paused_asked_continued_and_ends_as_if_nothing_had_been(config, plain, folder):
+    start_training(config.to_dict(), folder)
+    link = RunLink(folder)
+    events = link.follow(starting=True)
+    until(events, RunStage)
+    assert link.tell("pause"), "told while it loads, it pauses before the first step"
+    paused = until(events, Paused)
+    heard = []
+    link.ask(ASK, heard.append)
+    assert isinstance(heard[0], Fed) and {e.lane for e in heard if isinstance(e, Spoken) and e.answer} == {
+        "base",
+        "sft",
+    }
+    assert until(events, Replied).step == paused.step
+    assert link.tell("sample_now") and until(events, Sampled)
+    assert link.tell("continue") and until(events, Continued).step == paused.step
+    assert until(events, RunEnded).state == "finished"
+    assert digest(folder) == plain
+
+
+def test_a_second_training_on_the_same_folder_is_refused_with_the_holders_pid(config, folder):
+    start_training(long(config).to_dict(), folder)
+    link = RunLink(folder)
+    events = link.follow(starting=True)
+    until(events, StepDone)
+    pid = (folder / ".pid").read_text()
+    with pytest.raises(Exception, match=f"by process {pid}"):
+        list(train(config, folder))
+    assert link.tell("stop") and until(events, RunEnded).state == "stopped"
+    assert (folder / "adapter_model.safetensors").is_file()
+
+
+def test_a_run_that_waits_can_be_stopped_and_cancelling_leaves_nothing(config, folder):
+    start_training(long(config).to_dict(), folder)
+    link = RunLink(folder)
+    events = link.follow(starting=True)
+    until(events, StepDone)
+    link.tell("pause")
+    until(events, Paused)
+    assert link.tell("cancel")
+    assert until(events, RunEnded).state in ("cancelled", "failed")
+    deadline = time.monotonic() + 10
+    while link.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not folder.exists()
+
+
+def test_a_killed_run_is_said_to_be_gone_and_resumes_exactly(config, plain, folder):
+    start_training(config.to_dict(), folder)
+    link = RunLink(folder)
+    events = link.follow(starting=True)
+    until(events, RunStage)
+    link.tell("pause")
+    until(events, Paused)
+    link.tell("save_now")
+    pid = int((folder / ".pid").read_text())
+    deadline = time.monotonic() + 20
+    while not list(folder.glob("checkpoints/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    gone = until(events, RunEnded)
+    assert gone.state == "failed" and "is gone" in gone.reason
+    start_training(config.to_dict(), folder, resume=True)
+    again = list(RunLink(folder).follow(starting=True))
+    assert again[-1].state == "finished" and digest(folder) == plain
+
+
+def test_what_is_wrong_before_the_first_step_is_told_as_the_end(config, folder):
+    start_training({**config.to_dict(), "data": "/absent.jsonl"}, folder)
+    ended = list(RunLink(folder).follow(starting=True))[-1]
+    assert ended.state == "failed" and "There is no file" in ended.reason
+
+
+def test_sigterm_finishes_the_step_and_saves(config, folder):
+    start_training(long(config).to_dict(), folder)
+    events = RunLink(folder).follow(starting=True)
+    until(events, StepDone)
+    os.kill(int((folder / ".pid").read_text()), signal.SIGTERM)
+    ended = until(events, RunEnded)
+    assert (ended.state, ended.reason) == ("stopped", "asked to stop")
+
+
+def test_garbage_is_survived_on_the_socket_and_on_the_stream(config, folder):
+    start_training(long(config).to_dict(), folder)
+    link = RunLink(folder)
+    events = link.follow(starting=True)
+    until(events, StepDone)
+    for line in (b"oops\n", b'{"do": 5}\n', b"[]\n", b"\xff\xfe\n", b'{"do": "ask", "id": "x"}\n', b"no end"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(paths.run_socket(folder)))
+            connection.sendall(line)
+    with (folder / "events.jsonl").open("ab") as file:
+        file.write(b'\xff{"event": 5}\n{"event": "StepDone"}\n')
+    assert until(events, StepDone)
+    assert paths.run_socket(folder).parent.stat().st_mode & 0o777 == 0o700
+    assert link.tell("stop") and until(events, RunEnded).state == "stopped"
+
+
+def test_a_watcher_that_leaves_does_not_end_the_run(config, folder):
+    start_training(long(config).to_dict(), folder)
+    link = RunLink(folder)
+    seen = []
+    reader = threading.Thread(target=lambda: seen.extend(link.follow(starting=True)))
+    reader.start()
+    deadline = time.monotonic() + 60
+    while not is_busy(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    link.close()
+    reader.join(5)
+    assert not reader.is_alive() and is_busy(folder)
+    other = RunLink(folder)
+    events = other.follow()
+    until(events, RunStarted)
+    assert other.tell("stop") and until(events, RunEnded)
