@@ -6,6 +6,18 @@ names are Hugging Face's where it has one (``loss``, ``learning_rate``, ``grad_n
 
 from playground.events.answers import Answer, Chunk, Compared, FinishReason, Sampling, SideSummary, Summary
 from playground.events.data import BINS, DataCheck, Finding, by_kind
+from playground.events.desk import (
+    DESK_EVENTS,
+    DataSetInfo,
+    DataSets,
+    DeskError,
+    DeskEvent,
+    DeskStage,
+    Looked,
+    MaskedRow,
+    PlanMade,
+    RowsShown,
+)
 from playground.events.engine import (
     ENGINE_EVENTS,
     AdapterInfo,
@@ -47,6 +59,7 @@ from playground.events.values import Json
 __all__ = [
     "BINS",
     "BOTH_BAD",
+    "DESK_EVENTS",
     "ENGINE_EVENTS",
     "EVENTS",
     "TIE",
@@ -62,6 +75,11 @@ __all__ = [
     "Compared",
     "Continued",
     "DataCheck",
+    "DataSetInfo",
+    "DataSets",
+    "DeskError",
+    "DeskEvent",
+    "DeskStage",
     "EngineError",
     "EngineEvent",
     "EngineReady",
@@ -74,10 +92,14 @@ __all__ = [
     "Json",
     "KnownModel",
     "LaneRequest",
+    "Looked",
+    "MaskedRow",
     "Mode",
     "Paused",
     "Plan",
+    "PlanMade",
     "Replied",
+    "RowsShown",
     "RunEnded",
     "RunRecord",
     "RunStage",

@@ -1,0 +1,89 @@
+"""What the desk child says about data sets and plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from playground.events.data import DataCheck
+from playground.events.plans import Plan
+from playground.events.values import Json, Named
+
+
+@dataclass(frozen=True, slots=True)
+class DeskEvent(Named):
+    """A line from the desk; `request` is the number of what it answers."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataSetInfo(Json):
+    """A data set that could be trained on; `path` is what a config takes. `num_rows` is None where it is too large."""
+
+    name: str
+    path: str
+    where: str
+    num_rows: int | None
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSets(DeskEvent):
+    """The bundled data sets, those in this folder, and those of recent runs."""
+
+    sets: tuple[DataSetInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeskStage(DeskEvent):
+    """What is being done, and the share of it that is done."""
+
+    stage: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedRow(Json):
+    """A row as training sees it: the text of each token, and whether it carries loss."""
+
+    line: int
+    texts: tuple[str, ...]
+    trained: tuple[bool, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(DeskEvent):
+    """A data set that was read, and what is wrong with it."""
+
+    check: DataCheck
+
+
+@dataclass(frozen=True, slots=True)
+class RowsShown(DeskEvent):
+    """Rows from `start` on, of `total` that can be trained."""
+
+    start: int
+    total: int
+    rows: tuple[MaskedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMade(DeskEvent):
+    """The plan of a training, and the command that does the same."""
+
+    plan: Plan
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeskError(DeskEvent):
+    """A request that cannot be served; with `request` -1 the desk has ended."""
+
+    message: str
+    hint: str
+
+
+DESK_EVENTS: dict[str, type[DeskEvent]] = {
+    cls.__name__: cls for cls in (DataSets, DeskStage, Looked, RowsShown, PlanMade, DeskError)
+}

@@ -1,0 +1,72 @@
+"""A child process that takes requests on its standard input and says things on its standard output, line by line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from playground.events import Json
+
+LAST_WORDS = 20  # lines of standard error that are kept
+E = TypeVar("E", bound=Json)
+
+
+class LineChild:
+    """A child of this process, spawned at once; it ends when its input does.
+
+    Args:
+        module: What to run.
+        options: Handed to it as JSON.
+    """
+
+    def __init__(self, module: str, options: Mapping[str, Any]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", module, json.dumps(options)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+            errors="replace", start_new_session=True,
+        )  # fmt: skip
+        self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        self.exit_code: int | None = None
+
+    def said(self, kinds: Mapping[str, type[E]]) -> Iterator[E]:
+        """Yield what it says until it ends; then `exit_code` is set. To be read in a thread of its own."""
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        errors = self._process.stderr
+        reader = threading.Thread(target=lambda: self.last_words.extend(errors), daemon=True)
+        reader.start()
+        for line in self._process.stdout:
+            try:
+                data = json.loads(line)
+                event = kinds[data["event"]].from_dict(data)
+            except (ValueError, KeyError, TypeError):
+                self.last_words.append(f"not an event: {line[:200]}")
+                continue
+            yield event
+        self.exit_code = self._process.wait()
+        reader.join(1)
+
+    def write(self, request: Mapping[str, Any]) -> None:
+        """Send a request; to a child that is gone it is lost, and `said` ends."""
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+    def close(self, grace: float = 0.3) -> None:
+        """End the child: its input ends, and if it is still there after `grace` seconds it is killed."""
+        if self._process.stdin:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
