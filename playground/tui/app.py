@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import TextArea
 
+from playground.jobs import DeskProcess, is_busy
 from playground.text import clean
 from playground.tui.link import Start
 from playground.tui.screens.compare import CompareScreen
 from playground.tui.session import Session
 from playground.tui.themes import THEMES
 from playground.tui.words import COMMANDS
+
+if TYPE_CHECKING:  # imported when they are opened: the first paint does not wait for them
+    from playground.tui.screens.run import RunScreen
+    from playground.tui.screens.train import TrainScreen
 
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 
@@ -30,18 +36,30 @@ class PlaygroundApp(App[None]):
     Args:
         start: Starts an engine; called once at once, and again after a crash or for another model.
         session: What is asked and what came of it.
+        desk: Starts the desk, when data sets are looked at.
+        adapters_dir: Where runs are, or None for the usual place.
     """
 
     TITLE = "sft-playground"
     # A default screen's own CSS_PATH would not be read.
-    CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/compare.tcss"]  # type: ignore[assignment]
+    CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/compare.tcss", "screens/train.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "quit", priority=True),
         Binding("ctrl+c", "copy_or_stop", show=False, priority=True),
+        Binding("ctrl+r", "train", "train", priority=True),
     ]
 
-    def __init__(self, start: Start, session: Session | None = None) -> None:
+    def __init__(
+        self,
+        start: Start,
+        session: Session | None = None,
+        *,
+        desk: Callable[[], Any] = DeskProcess,
+        adapters_dir: str | None = None,
+    ) -> None:
         super().__init__()
+        self._desk = desk
+        self._adapters_dir = adapters_dir
         self._compare = CompareScreen(start, session)
         self._asked_to_quit = 0.0
         for theme in THEMES:
@@ -65,16 +83,59 @@ class PlaygroundApp(App[None]):
                 yield SystemCommand(title, help, getattr(self._compare, f"action_{action}"))
         yield from super().get_system_commands(screen)
 
+    def action_train(self) -> None:
+        """Open the training screen, on top of the run that is on if there is one."""
+        if self.screen is not self._compare:
+            return
+        from playground.tui.screens.runs import found_runs
+        from playground.tui.screens.train import TrainScreen
+
+        busy = next((folder for folder, _ in found_runs(self._adapters_dir) if is_busy(folder)), None)
+        if busy is not None:
+            self._watch(busy)
+        else:
+            self.push_screen(TrainScreen(self._desk, self._adapters_dir))
+
+    def on_train_screen_started(self, event: TrainScreen.Started) -> None:
+        """Watch the run that was started."""
+        # Two processes with a model would share the device's memory and its arithmetic.
+        self._compare.release("the model is in training · Ctrl+R shows it")
+        self.pop_screen()
+        self._watch(event.folder, starting=True)
+
+    def on_train_screen_runs_asked(self) -> None:
+        """Show what was trained, and watch what is chosen."""
+        from playground.tui.screens.runs import found_runs, run_picker
+
+        runs = found_runs(self._adapters_dir)
+
+        def choose(index: int | None) -> None:
+            if index is not None:
+                self.pop_screen()
+                self._watch(runs[index][0])
+
+        self.push_screen(run_picker(runs), choose)
+
+    def _watch(self, folder: Path, *, starting: bool = False) -> None:
+        from playground.tui.screens.run import RunScreen
+
+        self.push_screen(RunScreen(folder, starting=starting))
+
+    def on_run_screen_compare_asked(self, event: RunScreen.CompareAsked) -> None:
+        """Compare what a run has made with its base."""
+        self.pop_screen()
+        self._compare.use(str(event.folder))
+
     def action_copy_or_stop(self) -> None:
         """Copy what is selected; else stop what streams; else quit, when pressed twice."""
         focused = self.focused
         selected = self.screen.get_selected_text() or (focused.selected_text if isinstance(focused, TextArea) else "")
         if selected:
             self.copy_to_clipboard(clean(selected))
-        elif self._compare.streaming:
+        elif self.screen is self._compare and self._compare.streaming:
             self._compare.action_stop()
         elif time.monotonic() - self._asked_to_quit < TWICE_SECONDS:
             self.exit()
         else:
             self._asked_to_quit = time.monotonic()
-            self._compare.hint("Ctrl+C again quits.")
+            self.notify("Ctrl+C again quits.", markup=False)

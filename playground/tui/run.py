@@ -16,6 +16,6 @@ def run(adapters_dir: str | None = None) -> int:
         engine, first = first or EngineProcess(adapter, adapters_dir, model, bare=bare), None
         return engine
 
-    app = PlaygroundApp(start)
+    app = PlaygroundApp(start, adapters_dir=adapters_dir)
     app.run()
     return app.return_code or 0

@@ -88,6 +88,16 @@ class EngineScreen(Screen[None]):
         self._listen(self._engine)
         self._top("starting again … · Esc cancels")
 
+    def release(self, why: str) -> None:
+        """End the engine so that another process can have the device; `use` or F5 brings it back."""
+        self.engine_gone(why)
+        self._close_slowly(self._engine)
+
+    def use(self, adapter: str) -> None:
+        """Compare this adapter with its base."""
+        self._adapter, self._model, self._bare = adapter, None, False
+        self.restart()
+
     def cancel_loading(self) -> None:
         """End an engine that is not ready; it removes what it had half-written."""
         self.engine_gone("loading was cancelled · F5 starts it again")

@@ -1,0 +1,118 @@
+"""What a run's events add up to. Knows nothing of widgets, so it can be tested alone."""
+
+from __future__ import annotations
+
+from playground.events import (
+    BatchHalved,
+    CheckpointSaved,
+    Continued,
+    Event,
+    Paused,
+    Replied,
+    RunEnded,
+    RunStage,
+    RunStarted,
+    Sampled,
+    StepDone,
+    StepSkipped,
+)
+from playground.report.words import duration
+
+SMOOTH = 0.8  # weight of the past in the smoothed loss
+
+
+class RunHistory:
+    """A run so far, from its events in order. A step that was taken twice, after a resume, counts as the later one."""
+
+    def __init__(self) -> None:
+        self.stage: RunStage | None = None
+        self.started: RunStarted | None = None
+        self.steps: dict[int, StepDone] = {}
+        self.samplings: dict[int, Sampled] = {}
+        self.replies: list[Replied] = []
+        self.paused = False
+        self.saved = 0
+        self.note = ""
+        self.ended: RunEnded | None = None
+
+    def add(self, event: Event) -> None:
+        """Take the next event."""
+        match event:
+            case RunStage():
+                self.stage, self.ended = event, None
+            case RunStarted():
+                self.started, self.ended, self.paused = event, None, False
+            case StepDone():
+                self.steps[event.step] = event
+            case Sampled():
+                self.samplings[event.step] = event
+            case Replied():
+                self.replies.append(event)
+            case Paused():
+                self.paused = True
+            case Continued():
+                self.paused = False
+            case CheckpointSaved():
+                self.saved = event.step
+            case StepSkipped():
+                self.note = f"step {event.step} was left out: {event.reason}"
+            case BatchHalved():
+                self.note = f"memory ran out; {event.micro_batch_size} rows go through the model at once now"
+            case RunEnded():
+                self.ended, self.paused = event, False
+
+    @property
+    def step(self) -> int:
+        """The last step that was taken."""
+        return max(self.steps, default=self.started.step if self.started else 0)
+
+    @property
+    def num_steps(self) -> int:
+        """The steps of the whole run; 0 before that is known."""
+        return self.started.plan.num_steps if self.started else 0
+
+    @property
+    def live(self) -> bool:
+        """Whether a process trains, or is about to."""
+        return self.ended is None and (self.stage is not None or self.started is not None)
+
+    def losses(self) -> list[tuple[int, float]]:
+        """Return ``(step, loss)`` in order."""
+        return [(step, self.steps[step].loss) for step in sorted(self.steps)]
+
+    def smoothed(self) -> list[tuple[int, float]]:
+        """Return ``(step, loss)`` averaged over the steps before, without the bias of a cold start."""
+        mean, weight, points = 0.0, 0.0, []
+        for step, loss in self.losses():
+            mean = SMOOTH * mean + (1 - SMOOTH) * loss
+            weight = SMOOTH * weight + (1 - SMOOTH)
+            points.append((step, mean / weight))
+        return points
+
+    def state(self) -> str:
+        """Return how it stands, as a person would say it."""
+        if self.ended is not None:
+            how = {"finished": "■ finished", "stopped": "□ stopped", "cancelled": "✗ cancelled", "failed": "✗ failed"}
+            said = how[self.ended.state]
+            return said if self.ended.state == "finished" else f"{said} at step {self.step}: {self.ended.reason}"
+        if self.started is None:
+            if self.stage is None:
+                return "… starting"
+            share = f", {100 * self.stage.share:.0f} %" if 0 < self.stage.share < 1 else ""
+            return f"… {self.stage.stage}{share}"
+        if self.paused:
+            return f"‖ paused at step {self.step} of {self.num_steps}"
+        last = self.steps.get(self.step)
+        left = f" · {duration(last.seconds_left)} left" if last and last.seconds_left is not None else ""
+        return f"▶ step {self.step} of {self.num_steps}{left}"
+
+    def numbers(self) -> str:
+        """Return the last step's figures on one line."""
+        last = self.steps.get(self.step)
+        if last is None:
+            return ""
+        smooth = self.smoothed()[-1][1]
+        return (
+            f"loss {last.loss:5.2f}   smoothed {smooth:5.2f}   lr {last.learning_rate:.1e}   "
+            f"grad {last.grad_norm:5.2f}   {last.tokens_per_second:.0f} tokens/s"
+        )

@@ -1,0 +1,280 @@
+"""The run screen: the loss falls, and beside it the answers change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from playground.events import Ask, EngineError, EngineEvent, Event, LaneRequest, RunEnded, Sample, Sampling, Spoken
+from playground.jobs import RunLink
+from playground.report.words import how_it_ended
+from playground.text import clean, one_line
+from playground.tui.history import RunHistory
+from playground.tui.widgets.chart import Chart
+from playground.tui.widgets.panes import NARROW
+from playground.tui.widgets.prompt import PromptBar
+
+BASE_SHOWN = 120  # characters of what the base says, which does not change and repeats itself
+BEAT = 0.5  # seconds between two redraws while nobody presses a key
+TOLD = {
+    "pause": "The run pauses behind this step; the model stays in memory.",
+    "continue": "The run goes on, exactly as if it had not waited.",
+    "sample_now": "The fixed prompts are answered behind this step.",
+    "stop": "The run finishes its step, saves everything and ends.",
+    "cancel": "The run ends, and nothing of it is kept.",
+}
+
+
+class RunScreen(Screen[None]):
+    """A run, live or finished: losses, samples, and a timeline to go back and forth on.
+
+    Args:
+        folder: Of the run.
+        starting: Its process was just started.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back", priority=True),
+        Binding("space", "pause", "pause"),
+        Binding("a", "ask", "ask now"),
+        Binding("s", "tell('sample_now')", "sample now"),
+        Binding("left", "scrub(-1)", "earlier"),
+        Binding("right", "scrub(1)", "later"),
+        Binding("ctrl+s", "tell('stop')", "stop and keep", priority=True),
+        Binding("x", "cancel", "cancel"),
+        Binding("f6", "compare", "compare", priority=True),
+    ]
+
+    class Happened(Message):
+        """The run said something."""
+
+        def __init__(self, event: Event) -> None:
+            super().__init__()
+            self.event = event
+
+    class Replied(Message):
+        """The paused run answers."""
+
+        def __init__(self, event: EngineEvent) -> None:
+            super().__init__()
+            self.event = event
+
+    class CompareAsked(Message):
+        """The run's adapter is to be compared with its base."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__()
+            self.folder = folder
+
+    def __init__(self, folder: Path, *, starting: bool = False) -> None:
+        super().__init__()
+        self.folder = folder
+        self.history = RunHistory()
+        self._link = RunLink(folder)
+        self._starting = starting
+        self._at: int | None = None  # the sampling step that is shown; None follows the run
+        self._sure = False
+        self._stale = True
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield Static(id="top", markup=False)
+        with Horizontal(id="run"):
+            with Vertical(id="curve"):
+                yield Static(id="numbers", markup=False)
+                yield Chart("loss")
+            with VerticalScroll(id="samples", can_focus=True):
+                yield Static(id="timeline", markup=False)
+                yield Static(id="answers", markup=False)
+        yield Static(id="hint", markup=False)
+        yield PromptBar()
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Follow the run."""
+        self.query_one(PromptBar).display = False
+        self.query_one("#samples").focus()
+        self.query_one("#run").set_class(self.size.width < NARROW, "stacked")
+        self.set_interval(BEAT, self._beat)
+        self._follow()
+
+    def on_unmount(self) -> None:
+        """Leave the run to itself."""
+        self._link.close()
+
+    def on_resize(self) -> None:
+        """Stack chart and samples where there is no room beside each other."""
+        self.query_one("#run").set_class(self.size.width < NARROW, "stacked")
+
+    @work(thread=True)
+    def _follow(self) -> None:
+        for event in self._link.follow(self._starting):
+            if not self.app.is_running:
+                return
+            self.post_message(self.Happened(event))
+
+    @on(Happened)
+    def _happened(self, message: Happened) -> None:
+        self.history.add(message.event)
+        self._stale = True
+        if isinstance(message.event, RunEnded):
+            self._beat()
+
+    def _beat(self) -> None:
+        if self._stale:
+            self._stale = False
+            self.draw()
+
+    def draw(self) -> None:
+        """Show the run as it stands, or as it was at the step that is looked at."""
+        history = self.history
+        started = history.started
+        about = f" · {started.plan.data.split(' (')[0]} · {started.model}" if started else ""
+        self.query_one("#top", Static).update(Content(clean(f"{history.state()} · run {self.folder.name}{about}")))
+        self.query_one("#numbers", Static).update(Content(history.numbers()))
+        steps = sorted(history.samplings)
+        shown = self._at if self._at in history.samplings else (steps[-1] if steps else None)
+        cursor = shown if self._at is not None else None
+        self.query_one(Chart).show(history.losses(), history.smoothed(), history.num_steps, cursor)
+        self.query_one("#timeline", Static).update(self._timeline(steps, shown))
+        self.query_one("#answers", Static).update(self._answers(shown))
+        if history.note or history.ended:
+            ended = "Enter or F6 compares it with its base." if history.ended and history.step else ""
+            self.hint(f"{history.note} {ended}".strip())
+
+    def _timeline(self, steps: list[int], shown: int | None) -> Content:
+        marks = [(f" {'●' if step == shown else '○'} {step}", "bold" if step == shown else "dim") for step in steps]
+        live = "" if self._at is None else "   looking back; → follows the run again"
+        return Content.assemble(("samples at step", "bold"), *marks, (live, "dim"), "\n")
+
+    def _answers(self, shown: int | None) -> Content:
+        if shown is None:
+            return Content.styled("The fixed prompts are answered before the first step, and on the way.", "dim")
+        sampling = self.history.samplings[shown]
+        first = self.history.samplings.get(0)
+        pieces: list[tuple[str, str]] = []
+        for number, sample in enumerate(sampling.samples):
+            pieces.append((f"{clean(sample.prompt)}\n", "bold"))
+            if first and number < len(first.base):
+                pieces += _said("base", first.base[number], "dim", BASE_SHOWN)
+            pieces += _said("sft ", sample, "")
+            pieces.append(("\n", ""))
+        for reply in self.history.replies:
+            if reply.step == shown:
+                pieces.append((f"{clean(reply.prompt)}\n", "bold"))
+                for lane, answer in reply.answers.items():
+                    pieces.append((f" {lane:<4} ", "dim"))
+                    pieces.append((f"{clean(answer.text).strip()}  ", "dim" if lane == "base" else ""))
+                    pieces.append((f"{how_it_ended(answer, repeats=False)}\n", "dim"))
+                pieces.append(("\n", ""))
+        return Content.assemble(*pieces)
+
+    def action_scrub(self, by: int) -> None:
+        """Look at the sampling before or after; behind the last one the run is followed again."""
+        steps = sorted(self.history.samplings)
+        if not steps:
+            return
+        at = (steps.index(self._at) if self._at in steps else len(steps) - (1 if by < 0 else 0)) + by
+        self._at = steps[max(0, at)] if at < len(steps) - (1 if self.history.live else 0) else None
+        self.draw()
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.action_tell("continue" if self.history.paused else "pause")
+
+    def action_tell(self, do: str) -> None:
+        """Tell the run to do something."""
+        if not self.history.live:
+            self.hint("The run has ended.")
+            return
+        self._tell(do)
+
+    @work(thread=True)
+    def _tell(self, do: str) -> None:
+        words = (
+            TOLD[do] if self._link.tell(do) else "The run cannot be told: it ends by itself, or was started elsewhere."
+        )
+        self.app.call_from_thread(self.hint, words)
+
+    def action_cancel(self) -> None:
+        """Discard the run, when asked twice."""
+        if self.history.live and not self._sure:
+            self._sure = True
+            self.hint("X again discards this run and everything in its folder; Ctrl+S stops it and keeps everything.")
+            return
+        self._sure = False
+        self.action_tell("cancel")
+
+    def action_ask(self) -> None:
+        """Ask base and sft as they are at this step."""
+        if not self.history.paused:
+            self.hint("Space pauses the run first: the model answers while it waits.")
+            return
+        prompt = self.query_one(PromptBar)
+        prompt.display = True
+        prompt.focus()
+
+    @on(PromptBar.Submitted)
+    def send(self, event: PromptBar.Submitted) -> None:
+        """Ask the paused run."""
+        prompt = self.query_one(PromptBar)
+        prompt.put("")
+        prompt.remember(event.prompt)
+        lanes = tuple(LaneRequest(side, side, (event.prompt,)) for side in ("base", "sft"))
+        self._ask(Ask(lanes, 1.0, Sampling()))
+
+    @work(thread=True)
+    def _ask(self, ask: Ask) -> None:
+        def hear(event: EngineEvent) -> None:
+            self.post_message(self.Replied(event))
+
+        self._link.ask(ask, hear)
+
+    @on(Replied)
+    def _replied(self, message: Replied) -> None:
+        event = message.event
+        if isinstance(event, Spoken) and event.answer is None:
+            self.hint(f"{event.lane}: {event.text[-300:]}")
+        elif isinstance(event, EngineError):
+            self.hint(f"{event.message} {event.hint}")
+
+    def action_leave(self) -> None:
+        """Put the prompt away, else leave; a run goes on."""
+        prompt = self.query_one(PromptBar)
+        if prompt.display:
+            prompt.display = False
+            self.query_one("#samples").focus()
+        else:
+            self.dismiss()
+
+    def action_compare(self) -> None:
+        """Compare what the run has made with its base."""
+        if self.history.live:
+            self.hint("The model is in training. Ctrl+S stops it and keeps everything; then compare.")
+        elif not self.history.step:
+            self.hint("There is nothing to compare: the run took no step.")
+        else:
+            self.post_message(self.CompareAsked(self.folder))
+
+    def hint(self, text: str) -> None:
+        """Say something below the chart."""
+        self.query_one("#hint", Static).update(Content(clean(text[:2000])))
+
+
+def _said(side: str, sample: Sample, style: str, most: int = 0) -> list[tuple[str, str]]:
+    mark = " ✓" if sample.answered else ""
+    text = sample.answer.text.strip()
+    return [
+        (f" {side} ", "dim"),
+        (one_line(text, most) if most else clean(text), style),
+        (f"  {how_it_ended(sample.answer, repeats=False)}{mark}\n", "dim"),
+    ]

@@ -1,0 +1,231 @@
+"""The training screen: choose a data set, see what will be learned, start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from playground import paths, settings
+from playground.config import TrainConfig
+from playground.errors import PlaygroundError
+from playground.events import (
+    DataSets,
+    DeskError,
+    DeskEvent,
+    DeskStage,
+    Looked,
+    PlanMade,
+    RowsShown,
+)
+from playground.jobs import start_training
+from playground.text import clean, one_line
+from playground.tui.screens.form import FormDialog
+from playground.tui.showing import look_words, masked, plan_words
+from playground.tui.widgets.panes import NARROW
+
+MOST_SHOWN = 40  # rows whose masks are on screen
+
+
+class TrainScreen(Screen[None]):
+    """Data sets left; right, the chosen one's rows with what carries loss, and the plan.
+
+    Args:
+        desk: Starts the desk.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back", priority=True),
+        Binding("f5", "start", "start training", priority=True),
+        Binding("f9", "options", "options", priority=True),
+        Binding("f6", "runs", "runs", priority=True),
+        Binding("ctrl+y", "copy", "copy the command", priority=True),
+    ]
+
+    class Started(Message):
+        """A training was started in `folder`."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__()
+            self.folder = folder
+
+    class RunsAsked(Message):
+        """The runs are to be shown."""
+
+    class Heard(Message):
+        """The desk said something."""
+
+        def __init__(self, event: DeskEvent) -> None:
+            super().__init__()
+            self.event = event
+
+    def __init__(self, desk: Callable[[], Any], adapters_dir: str | None = None) -> None:
+        super().__init__()
+        self._desk = desk()
+        self._home = paths.adapters_dir(adapters_dir)
+        self._options: dict[str, Any] = {}  # what differs from the settings
+        self._sets: tuple[Any, ...] = ()
+        self._request = 0
+        self._plan: PlanMade | None = None
+        self._looked: Looked | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the screen."""
+        yield Static("train", id="top", markup=False)
+        with Horizontal(id="train"):
+            with Vertical(id="choose"):
+                yield Static("data sets", classes="title", markup=False)
+                yield OptionList(id="sets", compact=True)
+                yield Input(placeholder="a file, or hf:org/name", id="path", compact=True)
+                yield Static(id="plan", markup=False)
+            with VerticalScroll(id="look"):
+                yield Static(id="about", markup=False)
+                yield Static(id="rows", markup=False)
+        yield Static("↑ ↓ Enter looks at a data set; F5 starts training on it.", id="hint", markup=False)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Ask which data sets there are."""
+        self.query_one(OptionList).focus()
+        self.on_resize()
+        self._listen()
+        self._desk.list()
+        self._look()
+
+    def on_unmount(self) -> None:
+        """Leave no child behind."""
+        self._desk.close()
+
+    def on_resize(self) -> None:
+        """Stack both halves where there is no room beside each other."""
+        self.query_one("#train").set_class(self.size.width < NARROW, "stacked")
+
+    @work(thread=True)
+    def _listen(self) -> None:
+        for event in self._desk.events():
+            if not self.app.is_running:
+                return
+            self.post_message(self.Heard(event))
+
+    def config(self) -> TrainConfig:
+        """Return what F5 would train.
+
+        Raises:
+            UsageError: If an option is out of its limits.
+        """
+        return TrainConfig(**settings.options(self._options, None))
+
+    def _look(self) -> None:
+        try:
+            config = self.config()
+        except PlaygroundError as error:
+            self.hint(f"{error.message} {error.hint}")
+            return
+        self._plan = self._looked = None
+        self._request = self._desk.look(config.to_dict())
+        self.query_one("#top", Static).update(Content(clean(f"train · {config.data} · model {config.model}")))
+        for where in ("#plan", "#about", "#rows"):
+            self.query_one(where, Static).update("")
+
+    @on(Heard)
+    def _heard(self, message: Heard) -> None:
+        match message.event:
+            case DataSets() as event:
+                self._list(event)
+            case DeskError(request=number) as error if number in (self._request, -1):
+                self.hint(f"{error.message} {error.hint}")
+            case event if event.request != self._request:
+                pass  # of a data set that was left meanwhile
+            case DeskStage() as event:
+                share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
+                self.hint(f"{event.stage}{share} …")
+            case Looked() as event:
+                self._looked = event
+                self.query_one("#about", Static).update(look_words(event.check))
+            case RowsShown() as event:
+                shown = event.rows[:MOST_SHOWN]
+                self.query_one("#rows", Static).update(masked(shown, event.total))
+            case PlanMade() as event:
+                self._plan = event
+                self.query_one("#plan", Static).update(plan_words(event.plan))
+                self.hint("F5 starts training. Lit tokens carry loss; dim ones are only read.")
+
+    def _list(self, event: DataSets) -> None:
+        self._sets = event.sets
+        options = self.query_one(OptionList)
+        options.clear_options()
+        for info in event.sets:
+            rows = f"{info.num_rows:,}" if info.num_rows is not None else "large"
+            options.add_option(Option(Content(f"{one_line(info.name, 20):<20} {rows:>7}  {info.where}")))
+        here = Path(self.config().data).name
+        options.highlighted = next((n for n, info in enumerate(event.sets) if info.name == here), 0)
+
+    @on(OptionList.OptionSelected)
+    def choose(self, event: OptionList.OptionSelected) -> None:
+        """Look at the chosen data set."""
+        self._options["data"] = self._sets[event.option_index].path
+        self._look()
+
+    @on(Input.Submitted)
+    def type_path(self, event: Input.Submitted) -> None:
+        """Look at the data set that was typed."""
+        if event.value.strip():
+            self._options["data"] = event.value.strip()
+            self._look()
+
+    def action_options(self) -> None:
+        """Change how it is trained."""
+
+        def keep(changed: Mapping[str, Any] | None) -> None:
+            if changed is not None:
+                self._options |= changed
+                self._look()
+
+        self.app.push_screen(FormDialog(self.config()), keep)
+
+    def action_start(self) -> None:
+        """Start, unless the plan says that it would not fit."""
+        if self._plan is None:
+            self.hint("The plan is not made yet.")
+            return
+        plan = self._plan.plan
+        if not plan.fits:
+            way = f"This would fit: {plan.nearest}" if plan.nearest else "No setting would fit here."
+            self.hint(f"There is not enough memory for it. {way}")
+            return
+        folder = self._home / paths.new_run_name(Path(self.config().data), self._home, datetime.now())
+        try:
+            start_training(self.config().to_dict(), folder)
+        except PlaygroundError as error:
+            self.hint(f"{error.message} {error.hint}")
+            return
+        self.post_message(self.Started(folder))
+
+    def action_runs(self) -> None:
+        """Show what was trained."""
+        self.post_message(self.RunsAsked())
+
+    def action_copy(self) -> None:
+        """Copy the command that does the same."""
+        if self._plan is not None:
+            self.app.copy_to_clipboard(clean(self._plan.command))
+            self.hint(f"Copied: {self._plan.command}")
+
+    def action_leave(self) -> None:
+        """Go back to the compare screen."""
+        self.dismiss()
+
+    def hint(self, text: str) -> None:
+        """Say something below."""
+        self.query_one("#hint", Static).update(Content(clean(text[:2000])))
