@@ -132,14 +132,14 @@ class Screen:
         await self._running.__aexit__(*error)
 
 
-def screen_test(size=(120, 40)):
-    """Run a coroutine test on a fresh screen."""
+def screen_test(size=(120, 40), kind=Screen):
+    """Run a coroutine test on a fresh screen of a kind."""
 
     def wrap(test):
         @functools.wraps(test)
         def run(**fixtures):
             async def go():
-                async with Screen(size) as screen:
+                async with kind(size) as screen:
                     await test(screen, **fixtures)
 
             asyncio.run(go())

@@ -1,0 +1,306 @@
+"""The training screens: data sets and plans from a fake desk, runs from recorded events. No model, no child."""
+
+import asyncio
+import queue
+import time
+from dataclasses import replace
+
+import pytest
+from harness import HOSTILE, FakeEngine, Screen, screen_test
+from recorded import PLAN, events, record, run_record, sampled, step_done
+from textual.widgets import Input, OptionList, Static
+
+from playground.events import (
+    BatchHalved,
+    Continued,
+    DataCheck,
+    DataSetInfo,
+    DataSets,
+    DeskError,
+    DeskStage,
+    Finding,
+    Looked,
+    MaskedRow,
+    Paused,
+    PlanMade,
+    RowsShown,
+    RunEnded,
+    RunStage,
+    RunStarted,
+)
+from playground.tui.app import PlaygroundApp
+from playground.tui.history import RunHistory
+from playground.tui.screens.run import RunScreen
+from playground.tui.screens.train import TrainScreen
+from playground.tui.widgets.chart import Chart, nice
+
+CHECK = DataCheck(
+    "mini.jsonl", "JSON Lines", "prompt and completion", 115, 113, 230,
+    (Finding(7, "error", "bad row", "no answer"), Finding(9, "warning", "twin", "as line 3")), "words", 3000, 2000, 55,
+    (0, 40, 75, *[0] * 7),
+)  # fmt: skip
+ROW = MaskedRow(1, ("<bos>", "User: Hi\n", "Assistant:", " Hello.", "<eos>"), (False, False, False, True, True), False)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path
+
+
+class FakeDesk:
+    """Answers every look at once, unless a test speaks for it."""
+
+    def __init__(self):
+        self.said, self.looked, self.closed = queue.Queue(), [], False
+        self.plan = PLAN
+
+    def list(self):
+        sets = (
+            DataSetInfo("mini.jsonl", "/d/mini.jsonl", "bundled", 115, "prompt"),
+            DataSetInfo(HOSTILE.replace("\ud83d", ""), "/d/hostile.jsonl", "here", None, ""),
+        )
+        self.said.put(DataSets(0, sets))
+        return 0
+
+    def look(self, config):
+        self.looked.append(config)
+        number = len(self.looked)
+        for event in (
+            DeskStage(number, "reading the data", 0.0), Looked(number, CHECK), RowsShown(number, 0, 113, (ROW,)),
+            PlanMade(number, self.plan, "sft-playground train --data mini.jsonl"),
+        ):  # fmt: skip
+            self.said.put(event)
+        return number
+
+    def events(self):
+        while (event := self.said.get()) is not None:
+            yield event
+
+    def close(self, grace=0.3):
+        self.closed = True
+        self.said.put(None)
+
+
+class Training(Screen):
+    """The app with a fake desk."""
+
+    def __init__(self, size=(120, 40)):
+        super().__init__(size)
+        self.desk = FakeDesk()
+        self.app = PlaygroundApp(self._start, self.app._compare.session, desk=lambda: self.desk)
+        self.engines = self.engines[-1:]
+
+    def _start(self, adapter=None, model=None, *, bare=False):
+        self.engines.append(FakeEngine(adapter, model, bare=bare))
+        return self.engines[-1]
+
+    async def settle(self, until=lambda: True):
+        deadline = time.monotonic() + 10
+        while True:
+            await asyncio.sleep(0.05)
+            await self.pilot.pause()
+            if until():
+                return
+            assert time.monotonic() < deadline
+
+    def shown(self, where):
+        return str(self.app.screen.query_one(where, Static).content)
+
+
+def training_test(size=(120, 40)):
+    return screen_test(size, Training)
+
+
+async def open_training(screen):
+    await screen.press("ctrl+r")
+    await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen))
+    await screen.settle(lambda: "F5 starts" in screen.shown("#hint"))
+
+
+@training_test((80, 24))
+async def test_the_mask_the_findings_and_the_plan_are_shown(screen):
+    await open_training(screen)
+    rows = screen.app.screen.query_one("#rows", Static).content
+    lit = "".join(str(rows)[span.start : span.end] for span in rows.spans if "underline" in str(span.style))
+    assert lit == " Hello.<eos>", "trained tokens, and only they, are lit"
+    assert "5 tokens, 2 trained" in str(rows) and "112 more rows" in str(rows)
+    assert "error: bad row, 1 row" in screen.shown("#about") and "line 7: no answer" in screen.shown("#about")
+    plan = screen.shown("#plan")
+    assert "45 steps of 8 rows, about 63 s" in plan and "nf4: QLoRA" in plan and "69 % carry loss" in plan
+
+
+@training_test()
+async def test_another_data_set_is_chosen_by_list_or_typed_and_hostile_names_are_harmless(screen):
+    await open_training(screen)
+    sets = screen.app.screen.query_one(OptionList)
+    hostile = str(sets.get_option_at_index(1).prompt)
+    assert "␛" in hostile and "\x1b" not in hostile
+    sets.focus()
+    await screen.press("down", "enter")
+    assert screen.desk.looked[-1]["data"] == "/d/hostile.jsonl"
+    screen.app.screen.query_one("#path", Input).focus()
+    await screen.press(*"a.csv", "enter")
+    assert screen.desk.looked[-1]["data"] == "a.csv"
+
+
+@training_test()
+async def test_what_is_wrong_with_a_data_set_is_said_and_late_words_of_another_are_dropped(screen):
+    await open_training(screen)
+    number = len(screen.desk.looked)
+    screen.desk.said.put(DeskError(number, "There is no file.", "Check its name."))
+    await screen.settle(lambda: "There is no file." in screen.shown("#hint"))
+    screen.desk.said.put(DeskError(number - 1, "late", "late"))
+    screen.desk.said.put(Looked(number - 1, replace(CHECK, name="late")))
+    await screen.settle()
+    assert "late" not in screen.shown("#hint") + screen.shown("#about")
+
+
+@training_test((80, 24))
+async def test_options_are_checked_as_they_are_typed_and_change_the_plan(screen):
+    await open_training(screen)
+    await screen.press("f9")
+    form = screen.app.screen
+    form.query_one("#lora_r", Input).value = "0"
+    await screen.pilot.pause()
+    assert "lora_r must be between 1 and 512" in str(form.query_one("#problems", Static).content)
+    await screen.press("ctrl+s")
+    assert screen.app.screen is form
+    form.query_one("#lora_r", Input).value = "8"
+    form.query_one("#learning_rate", Input).value = "1e-3"
+    await screen.press("ctrl+s")
+    await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen))
+    assert (screen.desk.looked[-1]["lora_r"], screen.desk.looked[-1]["learning_rate"]) == (8, 1e-3)
+
+
+@training_test()
+async def test_a_plan_that_does_not_fit_is_refused_with_the_nearest_that_does(screen):
+    screen.desk.plan = replace(PLAN, free=1, nearest="--max-length 64")
+    await open_training(screen)
+    await screen.press("f5")
+    assert "not enough memory" in screen.shown("#hint") and "--max-length 64" in screen.shown("#hint")
+
+
+@training_test()
+async def test_f5_starts_a_child_lets_the_engine_go_and_shows_the_run(screen, monkeypatch, home):
+    started = []
+    monkeypatch.setattr(
+        "playground.tui.screens.train.start_training",
+        lambda config, folder: started.append((config, record(folder, last=12, ended=""))),
+    )
+    await open_training(screen)
+    await screen.press("f5")
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+    ((config, folder),) = started
+    assert config["data"] == "mini.jsonl" and folder.parent == home / "adapters"
+    await screen.settle(lambda: "step 12 of 45" in screen.shown("#top"))
+    assert screen.engine.closed, "one process holds a model"
+    await screen.press("escape")
+    assert "in training" in str(screen.app._compare.query_one("#top", Static).content)
+
+
+async def watch(screen, folder):
+    screen.app.push_screen(RunScreen(folder))
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen) and screen.app.screen.history.started)
+    await screen.settle(lambda: "step" in screen.shown("#timeline"))
+
+
+@training_test((80, 24))
+async def test_scrubbing_moves_through_the_recorded_answers_and_the_cursor(screen, home):
+    await watch(screen, record(home / "adapters" / "done", last=18))
+    await screen.settle(lambda: "finished" in screen.shown("#top"))
+    assert "Answer at step 18." in screen.shown("#answers") and "base" in screen.shown("#answers")
+    seen = []
+    for key in ("left", "left", "left", "left", "right"):
+        begun = time.perf_counter()
+        await screen.pilot.press(key)
+        seen.append(next(s for s in (0, 6, 12, 18) if f"Answer at step {s}." in screen.shown("#answers")))
+        assert time.perf_counter() - begun < 5
+    assert seen == [12, 6, 0, 0, 6]
+    assert screen.app.screen.query_one(Chart)._cursor == 6
+
+
+@training_test()
+async def test_cancelling_asks_first_and_an_ended_run_says_so(screen, home):
+    await watch(screen, record(home / "adapters" / "gone", last=6, ended=""))
+    await screen.settle(lambda: "is gone" in screen.shown("#top"))
+    await screen.press("x", "space")
+    assert "has ended" in screen.shown("#hint")
+    await screen.press("a")
+    assert "Space pauses" in screen.shown("#hint")
+
+
+@training_test()
+async def test_runs_are_listed_opened_and_compared(screen, home):
+    for name, day in (("old", 20), ("new", 22)):
+        run_record(record(home / "adapters" / name), f"2026-11-{day}T10:00:00+00:00")
+    (home / "adapters" / "broken").mkdir()
+    (home / "adapters" / "broken" / "run.json").write_text("[]")
+    await open_training(screen)
+    await screen.press("f6")
+    rows = screen.app.screen.query_one(OptionList)
+    assert [str(rows.get_option_at_index(n).prompt).split()[0] for n in range(rows.option_count)] == ["new", "old"]
+    await screen.press("down", "enter")
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+    await screen.settle(lambda: "finished" in screen.shown("#top"))
+    await screen.press("f6")
+    await screen.settle(lambda: screen.app.screen is screen.app._compare or len(screen.app.screen_stack) < 3)
+    assert screen.engine.options == (str(home / "adapters" / "old"), None, False)
+
+
+@training_test()
+async def test_hostile_text_of_a_run_is_harmless(screen, home):
+    folder = record(home / "adapters" / "bad", last=6, ended="")
+    bad = replace(sampled(6), samples=(replace(sampled(6).samples[0], prompt=HOSTILE.replace("\ud83d", "")),))
+    end = RunEnded.failed(folder, HOSTILE.replace("\ud83d", ""))
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(bad.to_json() + "\n" + end.to_json() + "\n")
+    await watch(screen, folder)
+    await screen.settle(lambda: "failed" in screen.shown("#top"))
+    shown = "".join(str(widget.content) for widget in screen.app.screen.query(Static))
+    assert "␛]52" in shown and not {"\x1b", "\x07", "\u202e"} & set(shown)
+
+
+@training_test()
+async def test_leaving_the_training_screen_ends_the_desk(screen):
+    await open_training(screen)
+    await screen.press("escape")
+    await screen.settle(lambda: screen.desk.closed)
+    assert screen.app.screen is screen.app._compare
+
+
+def test_a_history_says_how_the_run_stands(tmp_path):
+    history = RunHistory()
+    assert not history.live
+    history.add(RunStage("loading the model", 0.63))
+    assert history.state() == "… loading the model, 63 %" and history.live
+    for event in events(tmp_path, last=24, ended=""):
+        history.add(event)
+    assert history.state() == "▶ step 24 of 45 · 58 s left"
+    history.add(Paused(24))
+    assert history.state() == "‖ paused at step 24 of 45" and history.paused
+    history.add(Continued(24))
+    history.add(BatchHalved(25, 4))
+    assert "4 rows" in history.note
+    history.add(RunEnded.failed(tmp_path, "disk full"))
+    assert history.state() == "✗ failed at step 24: disk full" and not history.live
+    history.add(RunStarted("run", "x", "m", PLAN, 20, 1.0))
+    history.add(step_done(21, 9.0))
+    assert history.live and dict(history.losses())[21] == 9.0, "a step taken again counts as the later one"
+
+
+def test_the_smoothed_loss_is_the_weighted_mean_of_the_steps_before():
+    history = RunHistory()
+    losses = [3.0, 1.0, 2.0]
+    for step, loss in enumerate(losses, 1):
+        history.add(step_done(step, loss))
+    weights = [0.8**n for n in range(3)]
+    for n, (_, value) in enumerate(history.smoothed(), 1):
+        expected = sum(w * v for w, v in zip(weights, reversed(losses[:n]), strict=False)) / sum(weights[:n])
+        assert value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("value", "top"), [(2.7, 3), (3.0, 3), (0.031, 0.04), (12, 15), (0, 1), (float("nan"), 1)])
+def test_axes_end_at_round_numbers(value, top):
+    assert nice(value) == pytest.approx(top)
