@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from playground import paths
-from playground.errors import EnvironmentFault, InputError, UsageError
-from playground.jobs import is_busy
+from playground.errors import UsageError
+from playground.jobs import folders
 from playground.text import clean, count, one_line
 
 _DIR = click.option("--adapters-dir", metavar="DIR", help="Where they are. [default: ./adapters, or your data folder]")
@@ -38,8 +36,7 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
     from playground.models.adapters import kept_steps, read_record
 
     home = paths.adapters_dir(adapters_dir)
-    found = [(folder, record) for folder in _folders(home) if (record := read_record(folder))]
-    found.sort(key=lambda item: item[1].created_at, reverse=True)
+    found = [(folder, record) for folder, _ in folders.list_runs(home) if (record := read_record(folder))]
     if as_json:
         for folder, record in found:
             click.echo(json.dumps({"folder": str(folder), "kept_steps": kept_steps(folder), **record.to_dict()}))
@@ -47,7 +44,7 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
     rows = [
         (
             folder.name,  # what every command takes; a record may say anything
-            _state(folder, record.state),
+            folders.state_of(folder, record),
             f"{record.step}/{record.num_steps}",
             f"{record.loss:.2f}" if record.loss is not None else "",
             record.data_name,
@@ -87,10 +84,9 @@ def list_adapters(*, adapters_dir: str | None, as_json: bool) -> int:
 def _show(name: str, adapters_dir: str | None, *, as_json: bool) -> int:
     from playground.models.adapters import kept_steps, read_record
 
-    folder = _find(name, paths.adapters_dir(adapters_dir))
+    folder = folders.find(name, paths.adapters_dir(adapters_dir))
     record = read_record(folder)
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    about: dict[str, Any] = {"folder": str(folder), "bytes": size, "kept_steps": kept_steps(folder)}
+    about: dict[str, Any] = {"folder": str(folder), "bytes": folders.size(folder), "kept_steps": kept_steps(folder)}
     if record is not None:
         about |= record.to_dict()
     if as_json:
@@ -102,38 +98,19 @@ def _show(name: str, adapters_dir: str | None, *, as_json: bool) -> int:
     return 0
 
 
-def _rename(name: str, new_name: str, adapters_dir: str | None) -> int:
-    home = paths.adapters_dir(adapters_dir)
-    folder, target = _own(name, home), home / paths.check_name(new_name)
-    if target.exists():
-        raise UsageError(f"There is a {new_name} already.", "Choose another name.")
-    from playground.models.adapters import RECORD, read_record
-
-    try:
-        if record := read_record(folder):
-            renamed = replace(record, name=new_name).to_dict()
-            (folder / RECORD).write_text(json.dumps(renamed, indent=2, ensure_ascii=False), "utf-8")
-        folder.rename(target)
-    except OSError as error:
-        raise EnvironmentFault(f"{folder} cannot be renamed: {error.strerror}.", "Check its rights.") from None
-    click.echo(f"{folder.name} is now {new_name}")
-    return 0
-
-
 def _remove(name: str, adapters_dir: str | None, *, yes: bool) -> int:
-    folder = _own(name, paths.adapters_dir(adapters_dir))
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    home = paths.adapters_dir(adapters_dir)
+    folder = folders.own(name, home)
     try:
-        sure = yes or click.confirm(f"Remove {clean(str(folder))} ({size / 1e6:.0f} MB) for good?", err=True)
+        sure = yes or click.confirm(
+            f"Remove {clean(str(folder))} ({folders.size(folder) / 1e6:.0f} MB) for good?", err=True
+        )
     except click.Abort:  # nobody is there to answer
         raise UsageError("Nobody answered, so nothing was removed.", "Give --yes.") from None
     if not sure:
         click.echo("nothing was removed", err=True)
         return 1
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise EnvironmentFault(f"{folder} cannot be removed: {error.strerror}.", "Check its rights.") from None
+    folders.remove(name, home)
     click.echo(f"removed {clean(folder.name)}")
     return 0
 
@@ -154,7 +131,9 @@ for _group in (runs, adapters):
     @_DIR
     def rename(*, name: str, new_name: str, adapters_dir: str | None) -> int:
         """Rename NAME to NEW_NAME."""
-        return _rename(name, new_name, adapters_dir)
+        folders.rename(name, new_name, paths.adapters_dir(adapters_dir))
+        click.echo(f"{clean(name)} is now {new_name}")
+        return 0
 
     @_group.command("remove")
     @click.argument("name")
@@ -163,34 +142,6 @@ for _group in (runs, adapters):
     def remove(*, name: str, adapters_dir: str | None, yes: bool) -> int:
         """Remove NAME with everything in its folder, after asking."""
         return _remove(name, adapters_dir, yes=yes)
-
-
-def _folders(home: Path) -> list[Path]:
-    return [path for path in home.glob("*") if path.is_dir()] if home.is_dir() else []
-
-
-def _find(name: str, home: Path) -> Path:
-    for folder in (home / name, paths.bundled("adapters") / name, Path(name).expanduser()):
-        if (folder / "run.json").is_file() or (folder / "adapter_config.json").is_file():
-            return folder
-    known = ", ".join(sorted(path.name for path in _folders(home))[:8]) or "none yet"
-    raise InputError(f"There is no run or adapter {name!r}.", f"In {home}: {known}.")
-
-
-def _own(name: str, home: Path) -> Path:
-    """Return a folder in `home` that nobody is training in; names only, so that nothing else can be hit."""
-    folder = home / paths.check_name(name)
-    if not (folder / "run.json").is_file() and not (folder / "adapter_config.json").is_file():
-        _find(name, home)  # says what there is, if it is nothing at all
-        raise UsageError(f"{name} is not one of yours in {home}.", "Only your own can be renamed or removed.")
-    if is_busy(folder):
-        raise EnvironmentFault(f"{name} is being trained.", "Stop the training first.")
-    return folder
-
-
-def _state(folder: Path, state: str) -> str:
-    # A process that was killed could not write how it ended.
-    return "interrupted" if state == "running" and not is_busy(folder) else state
 
 
 def _base_of(folder: Path) -> str:

@@ -29,6 +29,7 @@ from playground.events import (
     RunStarted,
     event_from_json,
 )
+from playground.jobs.folders import is_busy
 
 LOG, EVENTS = "child.log", "events.jsonl"
 LAST_BYTES = 2_000  # of the log, told when a training ends without a word
@@ -57,23 +58,6 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
             )  # fmt: skip
     except OSError as error:
         raise EnvironmentFault(f"{folder} cannot be written: {error.strerror or error}.", "Check its rights.") from None
-
-
-def is_busy(folder: Path) -> bool:
-    """Return whether a process trains in `folder`, whoever started it."""
-    import filelock
-
-    if not (folder / ".lock").exists():
-        return False
-    lock = filelock.FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        return True
-    except OSError:
-        return False
-    lock.release()
-    return False
 
 
 class RunLink:

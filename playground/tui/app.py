@@ -15,7 +15,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import TextArea
 
-from playground.jobs import DeskProcess, is_busy
+from playground import paths
+from playground.jobs import DeskProcess, folders
 from playground.text import clean
 from playground.tui.link import Start
 from playground.tui.screens.compare import CompareScreen
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # imported when they are opened: the first paint does not wai
     from playground.tui.screens.run import RunScreen
     from playground.tui.screens.train import TrainScreen
 
+IN_TRAINING = "the model is in training · Ctrl+R shows it"
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 
 
@@ -87,10 +89,10 @@ class PlaygroundApp(App[None]):
         """Open the training screen, on top of the run that is on if there is one."""
         if self.screen is not self._compare:
             return
-        from playground.tui.screens.runs import found_runs
         from playground.tui.screens.train import TrainScreen
 
-        busy = next((folder for folder, _ in found_runs(self._adapters_dir) if is_busy(folder)), None)
+        runs = folders.list_runs(paths.adapters_dir(self._adapters_dir))
+        busy = next((folder for folder, _ in runs if folders.is_busy(folder)), None)
         if busy is not None:
             self._watch(busy)
         else:
@@ -99,22 +101,23 @@ class PlaygroundApp(App[None]):
     def on_train_screen_started(self, event: TrainScreen.Started) -> None:
         """Watch the run that was started."""
         # Two processes with a model would share the device's memory and its arithmetic.
-        self._compare.release("the model is in training · Ctrl+R shows it")
+        self._compare.release(IN_TRAINING)
         self.pop_screen()
         self._watch(event.folder, starting=True)
 
     def on_train_screen_runs_asked(self) -> None:
         """Show what was trained, and watch what is chosen."""
-        from playground.tui.screens.runs import found_runs, run_picker
+        from playground.tui.screens.runs import Chosen, RunsDialog
 
-        runs = found_runs(self._adapters_dir)
+        def choose(chosen: Chosen | None) -> None:
+            if chosen is None:
+                return
+            if chosen.starting:
+                self._compare.release(IN_TRAINING)
+            self.pop_screen()
+            self._watch(chosen.folder, starting=chosen.starting)
 
-        def choose(index: int | None) -> None:
-            if index is not None:
-                self.pop_screen()
-                self._watch(runs[index][0])
-
-        self.push_screen(run_picker(runs), choose)
+        self.push_screen(RunsDialog(paths.adapters_dir(self._adapters_dir)), choose)
 
     def _watch(self, folder: Path, *, starting: bool = False) -> None:
         from playground.tui.screens.run import RunScreen

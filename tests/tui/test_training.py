@@ -249,6 +249,32 @@ async def test_runs_are_listed_opened_and_compared(screen, home):
     assert screen.engine.options == (str(home / "adapters" / "old"), None, False)
 
 
+@training_test((80, 24))
+async def test_a_run_is_renamed_removed_after_asking_and_resumed(screen, home, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        "playground.tui.screens.runs.start_training",
+        lambda config, folder, resume: started.append((folder.name, resume)),
+    )
+    for name, day in (("one", 22), ("two", 21)):
+        run_record(record(home / "adapters" / name, ended=""), f"2026-11-{day}T10:00:00+00:00", "stopped")
+    await open_training(screen)
+    await screen.press("f6", "n")
+    field = screen.app.screen.query_one("#name", Input)
+    field.value = "../evil"
+    await screen.press("enter")
+    assert "cannot name a run" in screen.shown("#problems")
+    field.value = "three"
+    await screen.press("enter", "down", "d")
+    assert (home / "adapters" / "three" / "run.json").is_file() and "D again removes two" in screen.shown("#problems")
+    assert (home / "adapters" / "two").is_dir()
+    await screen.press("d")
+    assert not (home / "adapters" / "two").exists()
+    await screen.press("r")
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+    assert started == [("three", True)] and screen.engine.closed
+
+
 @training_test()
 async def test_hostile_text_of_a_run_is_harmless(screen, home):
     folder = record(home / "adapters" / "bad", last=6, ended="")

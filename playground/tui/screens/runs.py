@@ -1,42 +1,172 @@
-"""What was trained: all runs, the newest first."""
+"""What was trained: all runs, the newest first, to be opened, resumed, renamed and removed."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from playground import paths
+from rich.cells import cell_len, set_cell_size
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from playground.errors import PlaygroundError
 from playground.events import RunRecord
-from playground.jobs import is_busy
-from playground.tui.screens.picker import Picker
+from playground.jobs import folders, start_training
+from playground.text import clean, one_line
+
+COLUMNS = ("run", "state", "steps", "loss", "data set", "begun (UTC)")
+WIDEST = 28
 
 
-def found_runs(adapters_dir: str | None = None) -> list[tuple[Path, RunRecord]]:
-    """Return the runs in the user's folder, the newest first; what is no record is left out."""
-    home = paths.adapters_dir(adapters_dir)
-    found = []
-    for folder in home.glob("*/run.json"):
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A run that is to be watched; `starting` if its process was just started."""
+
+    folder: Path
+    starting: bool = False
+
+
+class RunsDialog(ModalScreen[Chosen | None]):
+    """All runs of a folder.
+
+    Args:
+        home: The folder.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back"),
+        Binding("r", "resume", "resume"),
+        Binding("n", "rename", "rename"),
+        Binding("d", "remove", "remove"),
+    ]
+
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self._home = home
+        self._runs: list[tuple[Path, RunRecord]] = []
+        self._sure_of = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the list."""
+        with Vertical(classes="dialog"):
+            yield Static("Runs, the newest first", classes="heading", markup=False)
+            yield Static(classes="columns", markup=False)
+            yield OptionList(compact=True)
+            yield Input(placeholder="new name", id="name", compact=True)
+            yield Static("", id="problems", markup=False)
+            yield Static("Enter opens · R resumes · N renames · D removes · Esc back", classes="keys", markup=False)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Fill the list."""
+        self.query_one("#name").display = False
+        self._fill()
+        self.query_one(OptionList).focus()
+
+    def _fill(self, at: int = 0) -> None:
+        self._runs = folders.list_runs(self._home)
+        rows = [[one_line(cell, WIDEST) for cell in _cells(*run)] for run in self._runs]
+        widths = [max(map(cell_len, column)) for column in zip(COLUMNS, *rows, strict=True)]
+        self.query_one(".columns", Static).update(Content(_line(COLUMNS, widths)))
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options([Option(Content(_line(row, widths))) for row in rows])
+        if rows:
+            options.highlighted = min(at, len(rows) - 1)
+        else:
+            self._say("There is no run yet. Esc, choose a data set, and F5 starts one.")
+
+    def _here(self) -> tuple[Path, RunRecord] | None:
+        at = self.query_one(OptionList).highlighted
+        return self._runs[at] if at is not None and at < len(self._runs) else None
+
+    @on(OptionList.OptionSelected)
+    def open_run(self, event: OptionList.OptionSelected) -> None:
+        """Watch the chosen run."""
+        self.dismiss(Chosen(self._runs[event.option_index][0]))
+
+    def action_resume(self) -> None:
+        """Go on with a run that was stopped."""
+        if (here := self._here()) is None:
+            return
+        folder, record = here
+        if folders.is_busy(folder):
+            self._say("It is being trained; Enter shows it.")
+        elif record.step >= record.num_steps and record.state == "finished":
+            self._say("It has taken all its steps.")
+        else:
+            try:
+                start_training(record.config, folder, resume=True)
+            except PlaygroundError as error:
+                self._say(f"{error.message} {error.hint}")
+                return
+            self.dismiss(Chosen(folder, starting=True))
+
+    def action_rename(self) -> None:
+        """Ask for a new name."""
+        if here := self._here():
+            field = self.query_one("#name", Input)
+            field.display, field.value = True, here[0].name
+            field.focus()
+
+    @on(Input.Submitted)
+    def take_name(self, event: Input.Submitted) -> None:
+        """Rename the run."""
+        if here := self._here():
+            try:
+                folders.rename(here[0].name, event.value.strip(), self._home)
+            except PlaygroundError as error:
+                self._say(f"{error.message} {error.hint}")
+                return
+        self._put_name_away()
+        self._fill(self.query_one(OptionList).highlighted or 0)
+
+    def action_remove(self) -> None:
+        """Remove a run, when asked twice."""
+        if (here := self._here()) is None:
+            return
+        name = here[0].name
+        if self._sure_of != name:
+            self._sure_of = name
+            self._say(f"D again removes {name} ({folders.size(here[0]) / 1e6:.0f} MB) for good.")
+            return
         try:
-            record = RunRecord.from_dict(json.loads(folder.read_text("utf-8")))
-            found.append((str(record.created_at), folder.parent, record))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            continue
-    return [(folder, record) for _, folder, record in sorted(found, key=lambda item: item[0], reverse=True)]
+            folders.remove(name, self._home)
+        except PlaygroundError as error:
+            self._say(f"{error.message} {error.hint}")
+            return
+        self._say(f"{name} is removed.")
+        self._fill(self.query_one(OptionList).highlighted or 0)
+
+    def action_leave(self) -> None:
+        """Put the name away, else leave."""
+        if self.query_one("#name").display:
+            self._put_name_away()
+        else:
+            self.dismiss(None)
+
+    def _put_name_away(self) -> None:
+        self.query_one("#name").display = False
+        self.query_one(OptionList).focus()
+
+    def _say(self, words: str) -> None:
+        self.query_one("#problems", Static).update(Content(clean(words)))
 
 
-def run_picker(runs: list[tuple[Path, RunRecord]]) -> Picker:
-    """Return a picker of runs."""
-    rows = []
-    for folder, record in runs:
-        state = str(record.state)
-        if state == "running" and not is_busy(folder):
-            state = "interrupted"  # a process that was killed could not write how it ended
-        loss = f"{record.loss:.2f}" if isinstance(record.loss, float) else ""
-        when = str(record.created_at)[:16].replace("T", " ")
-        rows.append((folder.name, state, f"{record.step}/{record.num_steps}", loss, str(record.data_name), when))
-    return Picker(
-        "Runs, the newest first",
-        ("run", "state", "steps", "loss", "data set", "begun (UTC)"),
-        rows,
-        "There is no run yet. Esc, choose a data set, and F5 starts one.",
-    )
+def _cells(folder: Path, record: RunRecord) -> tuple[str, ...]:
+    loss = f"{record.loss:.2f}" if isinstance(record.loss, float) else ""
+    when = str(record.created_at)[:16].replace("T", " ")
+    steps = f"{record.step}/{record.num_steps}"
+    return (folder.name, folders.state_of(folder, record), steps, loss, str(record.data_name), when)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True))

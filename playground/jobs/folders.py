@@ -1,0 +1,119 @@
+"""Run folders: listed, renamed and removed, by commands and screens alike. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from playground import paths
+from playground.errors import EnvironmentFault, InputError, UsageError
+from playground.events import RunRecord
+
+RECORD, ADAPTER_CONFIG = "run.json", "adapter_config.json"
+
+
+def is_busy(folder: Path) -> bool:
+    """Return whether a process trains in `folder`, whoever started it."""
+    import filelock
+
+    if not (folder / ".lock").exists():
+        return False
+    lock = filelock.FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+def read_run(folder: Path) -> RunRecord | None:
+    """Return a run's record as it stands, or None; it may come from anyone, so nothing is said of its texts."""
+    try:
+        return RunRecord.from_dict(json.loads((folder / RECORD).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def list_runs(home: Path) -> list[tuple[Path, RunRecord]]:
+    """Return the runs in a folder, the newest first; what is no record is left out."""
+    folders = [path for path in home.glob("*") if path.is_dir()] if home.is_dir() else []
+    found = [(folder, record) for folder in folders if (record := read_run(folder))]
+    return sorted(found, key=lambda item: str(item[1].created_at), reverse=True)
+
+
+def state_of(folder: Path, record: RunRecord) -> str:
+    """Return the state of a run; a process that was killed could not write how it ended."""
+    return "interrupted" if record.state == "running" and not is_busy(folder) else str(record.state)
+
+
+def own(name: str, home: Path) -> Path:
+    """Return the folder of a run in `home` in which nobody trains; names only, so that nothing else can be hit.
+
+    Raises:
+        UsageError: If it is none of the user's own.
+        EnvironmentFault: If it is being trained.
+    """
+    folder = home / paths.check_name(name)
+    if not (folder / RECORD).is_file() and not (folder / ADAPTER_CONFIG).is_file():
+        find(name, home)  # says what there is, if it is nothing at all
+        raise UsageError(f"{name} is not one of yours in {home}.", "Only your own can be renamed or removed.")
+    if is_busy(folder):
+        raise EnvironmentFault(f"{name} is being trained.", "Stop the training first.")
+    return folder
+
+
+def find(name: str, home: Path) -> Path:
+    """Return the folder of a run or adapter: in `home`, shipped, or a path.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for folder in (home / name, paths.bundled("adapters") / name, Path(name).expanduser()):
+        if (folder / RECORD).is_file() or (folder / ADAPTER_CONFIG).is_file():
+            return folder
+    known = ", ".join(sorted(path.name for path in home.glob("*") if path.is_dir())[:8]) or "none yet"
+    raise InputError(f"There is no run or adapter {name!r}.", f"In {home}: {known}.")
+
+
+def rename(name: str, new_name: str, home: Path) -> Path:
+    """Rename a run of the user's; return its new folder.
+
+    Raises:
+        UsageError: If a name is unsuitable or taken.
+        EnvironmentFault: If it is being trained, or the disk refuses.
+    """
+    folder, target = own(name, home), home / paths.check_name(new_name)
+    if target.exists():
+        raise UsageError(f"There is a {new_name} already.", "Choose another name.")
+    try:
+        if record := read_run(folder):
+            renamed = replace(record, name=new_name).to_dict()
+            (folder / RECORD).write_text(json.dumps(renamed, indent=2, ensure_ascii=False), "utf-8")
+        folder.rename(target)
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be renamed: {error.strerror}.", "Check its rights.") from None
+    return target
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files of a run."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def remove(name: str, home: Path) -> None:
+    """Remove a run of the user's with everything in its folder.
+
+    Raises:
+        UsageError: If it is none of the user's own.
+        EnvironmentFault: If it is being trained, or the disk refuses.
+    """
+    folder = own(name, home)
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise EnvironmentFault(f"{folder} cannot be removed: {error.strerror}.", "Check its rights.") from None
