@@ -17,13 +17,14 @@ class LaneRequest(Json):
 
     Attributes:
         name: What its events carry.
-        side: What it is fed, and whether the adapter counts.
+        side: ``base``, ``control`` or ``sft``; with several adapters ``sft:NAME``. It says what the lane is fed, and
+            whether an adapter counts.
         texts: The conversation: what the user said and what was answered, in turns; the user has the last word.
         draw: Lanes with equal numbers draw equal random numbers.
     """
 
     name: str
-    side: Side
+    side: str
     texts: tuple[str, ...]
     draw: int = 0
 

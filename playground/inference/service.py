@@ -53,7 +53,8 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
     Args:
         requests: ``{"do": "answer", "id": …, "ask": …}``, ``{"do": "use", "adapter": …, "style": …}`` and
             ``{"do": "list"}``.
-        options: ``adapter``, ``adapters_dir``, ``model``, ``bare`` (the model alone) and ``style``.
+        options: ``adapter`` or several ``adapters``, ``adapters_dir``, ``model``, ``bare`` (the model alone) and
+            ``style``.
         send: Takes what the engine has to say.
         begun: When the process began, on the monotonic clock.
 
@@ -70,7 +71,8 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
         # Only its conversion reads the demo model from its packages; that is its first use.
         send(EngineStage(stage, share, demo.LICENCE if demo.is_installed() and not demo.is_prepared() else ""))
 
-    folders = [] if options.get("bare") else [find_adapter(options.get("adapter"), home)]
+    names = [] if options.get("bare") else options.get("adapters") or [options.get("adapter")]
+    folders = [find_adapter(name, home) for name in names]
     lineup = load_lineup(folders, progress, model=options.get("model"), style=options.get("style"))
     progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
     lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
@@ -154,7 +156,7 @@ def answer(lineup: Lineup, number: int, ask: Ask, send: Callable[[EngineEvent], 
             dropped[asked.name] = gone
     tokenizer, fingerprint = lineup.raw.tokenizer, lineup.engine.fingerprint
     names = [asked.name for asked in ask.lanes]
-    styled = next((lane for lane, asked in zip(lanes, ask.lanes, strict=True) if asked.side == "sft"), None)
+    styled = next((lane for lane, asked in zip(lanes, ask.lanes, strict=True) if asked.side.startswith("sft")), None)
     fed = Fed(
         number,
         {name: str(tokenizer.decode(list(lane.prompt_ids))) for name, lane in zip(names, lanes, strict=True)},

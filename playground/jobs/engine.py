@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from playground.events import ENGINE_EVENTS, Ask, EngineError, EngineEvent
 from playground.jobs.child import LineChild
@@ -16,6 +16,7 @@ class EngineProcess(LineChild):
         adapters_dir: Where adapters are, or None for the usual place.
         model: The base, or None for the adapter's own.
         bare: Load the model without an adapter.
+        adapters: Several adapters on one base, instead of one; their sides are ``sft:NAME``.
     """
 
     def __init__(
@@ -25,8 +26,11 @@ class EngineProcess(LineChild):
         model: str | None = None,
         *,
         bare: bool = False,
+        adapters: Sequence[str] = (),
     ) -> None:
-        options = {"adapter": adapter, "adapters_dir": adapters_dir, "model": model, "bare": bare}
+        options = {
+            "adapter": adapter, "adapters_dir": adapters_dir, "model": model, "bare": bare, "adapters": list(adapters),
+        }  # fmt: skip
         super().__init__("playground.inference.child", options)
         self._number = 0
 

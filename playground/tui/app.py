@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widgets import TextArea
 
 from playground import paths
-from playground.jobs import DeskProcess, folders
+from playground.jobs import DeskProcess, EngineProcess, folders
 from playground.text import clean
 from playground.tui.link import Start
 from playground.tui.screens.compare import CompareScreen
@@ -39,6 +39,7 @@ class PlaygroundApp(App[None]):
         start: Starts an engine; called once at once, and again after a crash or for another model.
         session: What is asked and what came of it.
         desk: Starts the desk, when data sets are looked at.
+        engine: Starts an engine with several adapters.
         adapters_dir: Where runs are, or None for the usual place.
     """
 
@@ -57,10 +58,12 @@ class PlaygroundApp(App[None]):
         session: Session | None = None,
         *,
         desk: Callable[[], Any] = DeskProcess,
+        engine: Callable[..., Any] = EngineProcess,
         adapters_dir: str | None = None,
     ) -> None:
         super().__init__()
         self._desk = desk
+        self._engine = engine
         self._adapters_dir = adapters_dir
         self._compare = CompareScreen(start, session)
         self._asked_to_quit = 0.0
@@ -123,6 +126,20 @@ class PlaygroundApp(App[None]):
         from playground.tui.screens.run import RunScreen
 
         self.push_screen(RunScreen(folder, starting=starting))
+
+    def on_run_screen_checkpoints_asked(self, event: RunScreen.CheckpointsAsked) -> None:
+        """Ask a run as it was at several steps."""
+        from playground.tui.screens.ask import AskScreen, kept_steps
+
+        if not kept_steps(event.folder):
+            self.notify("This run kept no adapter at a step.", markup=False)
+            return
+        self._compare.release("asking a run · F5 brings the model back")
+
+        def start(adapters: Sequence[str]) -> Any:
+            return self._engine(adapters=adapters, adapters_dir=self._adapters_dir)
+
+        self.push_screen(AskScreen(event.folder, start))
 
     def on_run_screen_compare_asked(self, event: RunScreen.CompareAsked) -> None:
         """Compare what a run has made with its base."""

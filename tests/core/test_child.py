@@ -126,6 +126,23 @@ def test_each_lane_has_a_conversation_of_its_own_and_equal_draws_are_equal(engin
     assert ends["1"] == ends["3"] != ends["2"]
 
 
+def test_several_steps_of_a_run_answer_as_lanes_of_one_batch(engine, home):
+    steps = sorted(int(path.name) for path in (home / "adapters" / "mine" / "steps").iterdir())
+    names = [f"{home / 'adapters' / 'mine'}@{step}" for step in (steps[0], steps[-1])]
+    several = EngineProcess(adapters=names)
+    events = several.events()
+    until(events, EngineReady)
+    sides = ("base", f"sft:mine@{steps[0]}", f"sft:mine@{steps[-1]}")
+    number = several.ask(Ask(tuple(LaneRequest(side, side, ("Say hi.",)) for side in sides), 1.0, Sampling(12)))
+    together = {e.lane: e.answer for e in until_answer(events, number, 3) if isinstance(e, Spoken) and e.answer}
+    several.close()
+    alone = engine.events()
+    until(alone, EngineReady)
+    number = engine.ask(ask("Say hi.", "base"))
+    assert together["base"] == [*until_answer(alone, number)][-1].answer
+    assert set(together) == set(sides)
+
+
 def until_answer(events, number, lanes=1):
     for event in events:
         yield event

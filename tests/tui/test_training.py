@@ -6,11 +6,12 @@ import time
 from dataclasses import replace
 
 import pytest
-from harness import HOSTILE, FakeEngine, Screen, screen_test
+from harness import HOSTILE, READY, FakeEngine, Screen, screen_test
 from recorded import PLAN, events, record, run_record, sampled, step_done
 from textual.widgets import Input, OptionList, Static
 
 from playground.events import (
+    Answer,
     BatchHalved,
     Continued,
     DataCheck,
@@ -27,6 +28,7 @@ from playground.events import (
     RunEnded,
     RunStage,
     RunStarted,
+    Spoken,
 )
 from playground.tui.app import PlaygroundApp
 from playground.tui.history import RunHistory
@@ -228,7 +230,7 @@ async def test_cancelling_asks_first_and_an_ended_run_says_so(screen, home):
     await screen.press("x", "space")
     assert "has ended" in screen.shown("#hint")
     await screen.press("a")
-    assert "Space pauses" in screen.shown("#hint")
+    assert isinstance(screen.app.screen, RunScreen), "it kept no step that could be asked"
 
 
 @training_test()
@@ -247,6 +249,34 @@ async def test_runs_are_listed_opened_and_compared(screen, home):
     await screen.press("f6")
     await screen.settle(lambda: screen.app.screen is screen.app._compare or len(screen.app.screen_stack) < 3)
     assert screen.engine.options == (str(home / "adapters" / "old"), None, False)
+
+
+@training_test()
+async def test_an_ended_run_is_asked_as_it_was_at_up_to_four_steps(screen, home):
+    folder = record(home / "adapters" / "done", last=36)
+    for step in (6, 12, 18, 24, 30, 36):
+        (folder / "steps" / f"{step:06d}").mkdir(parents=True)
+        (folder / "steps" / f"{step:06d}" / "adapter_config.json").write_text("{}")
+    asked = []
+    screen.app._engine = lambda adapters, adapters_dir: asked.append((adapters, engine := FakeEngine())) or engine
+    await watch(screen, folder)
+    await screen.settle(lambda: "finished" in screen.shown("#top"))
+    await screen.press("a", *"Hi", "enter")
+    ((names, engine),) = asked
+    assert [name.rpartition("@")[2] for name in names] == ["6", "18", "24", "36"]
+    assert engine.asked == [] and screen.engine.closed, "asked before it is loaded, it waits"
+    engine.said.put(READY)
+    await screen.settle(lambda: engine.asked)
+    assert [(lane.name, lane.side) for lane in engine.asked[0].lanes] == [
+        ("base", "base"), ("step 6", "sft:done@6"), ("step 18", "sft:done@18"), ("step 24", "sft:done@24"),
+        ("step 36", "sft:done@36"),
+    ]  # fmt: skip
+    engine.said.put(Spoken(1, "step 24", "So.", 2, 0.1, Answer("So.", "stop", None, 2)))
+    await screen.settle(lambda: "stopped by itself" in str(screen.app.screen.query(".state")[3].content))
+    await screen.press("escape")
+    assert engine.cancelled == [1]
+    await screen.press("escape")
+    await screen.settle(lambda: engine.closed and isinstance(screen.app.screen, RunScreen))
 
 
 @training_test((80, 24))

@@ -75,6 +75,13 @@ class RunScreen(Screen[None]):
             super().__init__()
             self.folder = folder
 
+    class CheckpointsAsked(Message):
+        """A prompt is to be answered by the ended run as it was at several steps."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__()
+            self.folder = folder
+
     def __init__(self, folder: Path, *, starting: bool = False) -> None:
         super().__init__()
         self.folder = folder
@@ -215,7 +222,10 @@ class RunScreen(Screen[None]):
         self.action_tell("cancel")
 
     def action_ask(self) -> None:
-        """Ask base and sft as they are at this step."""
+        """Ask base and sft as they are at this step; of an ended run, as they were at several."""
+        if not self.history.live:
+            self.post_message(self.CheckpointsAsked(self.folder))
+            return
         if not self.history.paused:
             self.hint("Space pauses the run first: the model answers while it waits.")
             return
