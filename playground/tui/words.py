@@ -22,16 +22,28 @@ EMPTY = {
     "It takes your text for a question, answers it, and knows when it is done.",
     "hidden": "You will not be told which side this is until you have voted.",
 }
-HELP = """\
-base     the model as it was pre-trained: it continues your text, exactly as you typed it
-sft      the same weights with a LoRA adapter: your prompt in its template; it answers and stops
-control  the base, fed the template: what the template does without training
-λ        how strongly the adapter counts: 0 is the base fed the template, 1 is as trained
-✓        before each answer a probe runs through both sides, and the base row must be bit-equal
-judge    blind hides which side is which until you vote; a duel shows several sft answers to one prompt
-type     Enter asks, Ctrl+J is a new line, ↑ ↓ earlier prompts, Esc stops or moves to the panes and back
-panes    Tab or a click goes there: C copies, M is Markdown, F shows what the side was fed, arrows scroll
-files    Ctrl+S saves this session, Ctrl+Y copies an answer, Ctrl+P has every command, and themes"""
+HELP = (
+    ("base", "the model as it was pre-trained: it continues your text, exactly as you typed it"),
+    ("sft", "the same weights with a LoRA adapter: your prompt in its template; it answers and stops"),
+    ("control", "the base, fed the template: what the template does without training"),
+    ("λ", "how strongly the adapter counts: 0 is the base fed the template, 1 is as trained"),
+    ("✓ proven", "before each answer a probe runs through both sides, and the base row must be bit-equal"),
+    ("■ stopped", "the model gave its own end token; a text that had to be cut never counts as stopping"),
+    ("Enter", "asks; Ctrl+J begins a new line, ↑ ↓ are earlier prompts"),
+    ("Esc", "stops what streams, else moves between the prompt and the panes"),
+    ("panes", "C copies, M is Markdown, F shows the exact text the side was fed; arrows scroll"),
+    ("F2 F3", "the next example; the control pane"),
+    ("F4", "judge: blind hides which side is which until you vote; a duel shows several sft answers"),
+    ("F5", "asks again: with what you changed, or with the next seed at temperature 0.7"),
+    ("F6 Ctrl+G", "another adapter, newest first; another base model"),
+    ("F7", "the slider λ: ← → Home End, or the mouse"),
+    ("F8 Ctrl+N", "prompts build on each other, each side with its own conversation; begin a new one"),
+    ("F9", "temperature, length, seed, template"),
+    ("Ctrl+R", "training: choose data, see what carries loss, watch the answers change"),
+    ("Ctrl+S", "saves this session as Markdown or JSON Lines; Ctrl+Y copies an answer"),
+    ("Ctrl+P", "every command, and themes"),
+    ("Ctrl+C", "copies what is selected, else stops; twice it quits, as does Ctrl+Q"),
+)
 MODES = {
     "open": "Both sides are named.",
     "blind": "Blind: from the next answer on nobody sees which side is which until you vote.",

@@ -15,6 +15,7 @@ from textual.widgets import Footer, Static
 from playground.events import EngineError, EngineEvent, EngineReady, Fed, Sampling, Spoken
 from playground.report.exchanges import sampling_words
 from playground.tui.link import Start
+from playground.tui.screens.help import HelpDialog
 from playground.tui.screens.keeping import KeepingScreen
 from playground.tui.screens.settings import Settings, SettingsDialog
 from playground.tui.session import Session
@@ -23,7 +24,7 @@ from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-from playground.tui.words import EXAMPLES, HELP, MODES, WELCOME
+from playground.tui.words import EXAMPLES, MODES, WELCOME
 
 
 class CompareScreen(KeepingScreen):
@@ -37,7 +38,7 @@ class CompareScreen(KeepingScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "stop", priority=True),
         Binding("f1", "help", "help", priority=True),
-        Binding("f2", "example", "example", priority=True),
+        Binding("f2", "example", "try", priority=True),
         Binding("f3", "control", "control", priority=True),
         Binding("f4", "judge", "judge", priority=True),
         Binding("f5", "again", "again", priority=True),
@@ -60,7 +61,6 @@ class CompareScreen(KeepingScreen):
         self._last_prompt = ""
         self._asked_with: tuple[object, ...] = ()
         self._offered = False  # another seed, where greedy answers would be the same
-        self._helping = False
         self._markdown = False
 
     def compose(self) -> ComposeResult:
@@ -136,7 +136,7 @@ class CompareScreen(KeepingScreen):
             for pane in self.query(Pane):
                 pane.fail(event.message)
             self.session.round = None
-        self.hint(f"{event.message} {event.hint}")
+        self.hint(f"{event.message.rstrip('.')}. {event.hint}")
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
@@ -196,9 +196,8 @@ class CompareScreen(KeepingScreen):
         prompt.focus()
 
     def action_help(self) -> None:
-        """Open or close the help."""
-        self._helping = not self._helping
-        self.hint(HELP if self._helping else WELCOME)
+        """Open the help."""
+        self.app.push_screen(HelpDialog())
 
     def action_control(self) -> None:
         """Show or hide the base that is fed the template."""

@@ -46,7 +46,7 @@ class FormDialog(ModalScreen[Mapping[str, Any] | None]):
                     with Horizontal(classes="field wide"):
                         yield Label(f.name, markup=False)
                         yield Input(self._before[f.name], id=f.name, compact=True, tooltip=help)
-                        yield Static(help, markup=False)
+                        yield Static(help, classes="about", markup=False)
             yield Static("", id="problems", markup=False)
             yield Static("Enter or Ctrl+S keep · Tab next · Esc leave as it was", classes="keys", markup=False)
 

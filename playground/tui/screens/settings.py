@@ -41,11 +41,11 @@ class _Field:
 
 
 FIELDS = (
-    _Field("max_new_tokens", int, 1, 100_000, "an answer ends at the latest after so many"),
-    _Field("temperature", float, 0, 10, "0 takes the most likely token; higher is more daring"),
-    _Field("top_p", float, 0.01, 1, "draw among the likeliest tokens of this mass"),
-    _Field("seed", int, 0, 2**31 - 1, "equal seeds draw equal answers"),
-    _Field("duel_lanes", int, 2, MAX_DUEL_LANES, "answers that stand against each other in a duel"),
+    _Field("max_new_tokens", int, 1, 100_000, "where an answer is cut off"),
+    _Field("temperature", float, 0, 10, "0 always takes the likeliest token"),
+    _Field("top_p", float, 0.01, 1, "draw among the likeliest of this mass"),
+    _Field("seed", int, 0, 2**31 - 1, "equal seeds, equal answers"),
+    _Field("duel_lanes", int, 2, MAX_DUEL_LANES, "answers in a duel, 2 to 4"),
 )
 
 
@@ -71,7 +71,7 @@ class SettingsDialog(ModalScreen[Settings | None]):
                     with Horizontal(classes="field"):
                         yield Label(field.name, markup=False)
                         yield Input(f"{values[field.name]:g}", id=field.name, compact=True)
-                        yield Static(field.help, markup=False)
+                        yield Static(field.help, classes="about", markup=False)
                 with Horizontal(classes="field"):
                     yield Label("style", markup=False)
                     yield Select(
@@ -81,7 +81,7 @@ class SettingsDialog(ModalScreen[Settings | None]):
                         id="style",
                         compact=True,
                     )
-                    yield Static("the template that sft and control are fed", markup=False)
+                    yield Static("the template of control and sft", classes="about", markup=False)
             yield Static("", id="problems", markup=False)
             yield Static("Enter or Ctrl+S keep · Tab next · Esc leave as it was", classes="keys", markup=False)
 

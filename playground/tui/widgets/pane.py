@@ -139,12 +139,14 @@ class Pane(Vertical):
     def say(self, text: str, num_tokens: int, seconds: float) -> None:
         """Show the text so far."""
         self.text = text
+        self._follow()
         self._show_text(text)
         self._put(".state", f"▶ {count(num_tokens, 'token')}{_pace(num_tokens, seconds)}")
 
     def end(self, answer: Answer, *, repeats: bool, seconds: float) -> None:
         """Show how the answer ended."""
         self.text = answer.text
+        self._follow()
         self._show_text(answer.text, done=True)
         length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason != "length" else ""
         self._put(".state", how_it_ended(answer, repeats) + length + _pace(answer.num_tokens, seconds))
@@ -169,7 +171,7 @@ class Pane(Vertical):
         if self._fed and self.kind != "hidden":
             gone = f" · the oldest {count(self._dropped, 'turn')} did not fit" if self._dropped else ""
             fed += f" · {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
-        title = Content.assemble((f" {clean(self._title)} ", "bold"), (f" {fed}", "dim"))
+        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", "$text-muted"))
         self.query_one(".title", Static).update(title)
 
     def _show_fed(self) -> None:
@@ -180,10 +182,6 @@ class Pane(Vertical):
     def _show_text(self, text: str, *, done: bool = False) -> None:
         render = self._markdown and done and bool(text)
         plain, rendered = self.query_one(".text", Static), self.query_one(Markdown)
-        scroll = self.query_one(_Said)
-        # Follow the end, but leave a reader who has scrolled up where they are.
-        if text and not done and scroll.scroll_y >= scroll.max_scroll_y - 1:
-            scroll.scroll_end(animate=False)
         plain.display, rendered.display = not render, render
         shown = clean(text[-SHOWN:])
         if render:
@@ -196,6 +194,12 @@ class Pane(Vertical):
         else:
             shown = shown.lstrip("\n")  # a base often begins with empty lines
         plain.update(self._before + Content(shown))
+
+    def _follow(self) -> None:
+        """Follow the end of the text, but leave a reader who has scrolled up where they are."""
+        scroll = self.query_one(_Said)
+        if scroll.scroll_y >= scroll.max_scroll_y - 1:
+            scroll.scroll_end(animate=False)
 
     def _put(self, where: str, text: str) -> None:
         self.query_one(where, Static).update(Content(text))

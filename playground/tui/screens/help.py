@@ -1,0 +1,30 @@
+"""The help: what the words mean, and the keys."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from playground.tui.words import HELP
+
+
+class HelpDialog(ModalScreen[None]):
+    """A page that scrolls."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "back", priority=True)]
+
+    def compose(self) -> ComposeResult:
+        """Lay out a line for each word."""
+        with Vertical(classes="dialog"):
+            yield Static("What you see, and the keys", classes="heading", markup=False)
+            with VerticalScroll(id="help"):
+                for word, meaning in HELP:
+                    with Horizontal(classes="entry"):
+                        yield Static(word, classes="word", markup=False)
+                        yield Static(meaning, classes="meaning", markup=False)
+            yield Static("↑ ↓ scroll · Esc back", classes="keys", markup=False)
