@@ -21,6 +21,7 @@ from playground.log import write_log
 if TYPE_CHECKING:
     pass
 
+NICE = 5  # the screen goes first: it needs little, and a key must not wait for a token
 REQUESTS = ("answer", "use", "list")
 
 
@@ -29,6 +30,7 @@ def main() -> None:
     # No library may write into the stream of events: they get standard error for their output.
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
+    os.nice(NICE)
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

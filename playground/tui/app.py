@@ -16,7 +16,9 @@ from textual.screen import Screen
 from textual.widgets import TextArea
 
 from playground import paths
-from playground.jobs import DeskProcess, EngineProcess, folders
+from playground.jobs import folders
+from playground.jobs.desk import DeskProcess
+from playground.jobs.engine import EngineProcess
 from playground.text import clean
 from playground.tui.link import Start
 from playground.tui.screens.compare import CompareScreen

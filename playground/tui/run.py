@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playground.jobs import EngineProcess
+from playground.jobs.engine import EngineProcess
 
 
 def run(adapters_dir: str | None = None) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from playground.config import TrainConfig
 from playground.events import Ask, Choices, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Sampling, Spoken
-from playground.jobs import EngineProcess
+from playground.jobs.engine import EngineProcess
 from playground.training.loop import train
 
 

@@ -28,7 +28,8 @@ from playground.events import (
     Spoken,
     StepDone,
 )
-from playground.jobs import RunLink, is_busy, start_training
+from playground.jobs.folders import is_busy
+from playground.jobs.runs import RunLink, start_training
 from playground.training.control import Request
 from playground.training.loop import train
 

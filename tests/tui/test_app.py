@@ -186,13 +186,15 @@ async def test_markdown_is_a_toggle_and_raw_the_default(screen):
     await screen.say(READY)
     await screen.ask("a")
     await screen.answer(sft="# Title\n\n- one\n- two\n\n[x](https://example.org) [@click=app.quit]q[/]")
-    rendered, plain = screen.pane("sft").query_one(Markdown), screen.pane("sft").query_one(".text")
-    assert plain.display and not rendered.display
+    pane = screen.pane("sft")
+    assert pane.query_one(".text").display and not pane.query(Markdown)
     await screen.press("ctrl+t")
-    assert rendered.display and not plain.display
-    assert "Title" in str(next(iter(rendered.query("MarkdownBlock")))._content)
+    await screen.pilot.pause(0.1)
+    assert not pane.query_one(".text").display
+    assert "Title" in str(next(iter(pane.query_one(Markdown).query("MarkdownBlock")))._content)
     await screen.press("escape", "m")
-    assert plain.display and not rendered.display
+    await screen.pilot.pause(0.1)
+    assert pane.query_one(".text").display and not pane.query(Markdown)
 
 
 @screen_test()

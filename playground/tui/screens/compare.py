@@ -15,9 +15,7 @@ from textual.widgets import Footer, Static
 from playground.events import EngineError, EngineEvent, EngineReady, Fed, Sampling, Spoken
 from playground.report.exchanges import sampling_words
 from playground.tui.link import Start
-from playground.tui.screens.help import HelpDialog
 from playground.tui.screens.keeping import KeepingScreen
-from playground.tui.screens.settings import Settings, SettingsDialog
 from playground.tui.session import Session
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.pane import Pane
@@ -197,6 +195,8 @@ class CompareScreen(KeepingScreen):
 
     def action_help(self) -> None:
         """Open the help."""
+        from playground.tui.screens.help import HelpDialog
+
         self.app.push_screen(HelpDialog())
 
     def action_control(self) -> None:
@@ -285,6 +285,7 @@ class CompareScreen(KeepingScreen):
 
     def action_settings(self) -> None:
         """Change how the next answers are made."""
+        from playground.tui.screens.settings import Settings, SettingsDialog
 
         def keep(new: Settings | None) -> None:
             if new is None:

@@ -10,7 +10,6 @@ from textual.widgets import Static
 from playground.events import Choices, EngineEvent, EngineReady, EngineStage
 from playground.text import clean
 from playground.tui.link import Engine, Heard, Start
-from playground.tui.screens.picker import adapter_picker, model_picker, newest_on
 from playground.tui.session import Session
 
 CANCEL_SECONDS = 5.0  # a conversion that is cancelled may take so long to clean up
@@ -109,6 +108,8 @@ class EngineScreen(Screen[None]):
 
     def action_adapter(self) -> None:
         """Choose another adapter; on another base it brings that along."""
+        from playground.tui.screens.picker import adapter_picker
+
         shown = self._choices.adapters
 
         def choose(index: int | None) -> None:
@@ -127,6 +128,8 @@ class EngineScreen(Screen[None]):
 
     def action_model(self) -> None:
         """Choose another base model, with its newest adapter if there is one."""
+        from playground.tui.screens.picker import model_picker, newest_on
+
         shown = self._choices
 
         def choose(index: int | None) -> None:

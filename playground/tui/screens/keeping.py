@@ -16,7 +16,6 @@ from playground.report import exchanges as report
 from playground.report import votes
 from playground.text import clean, count
 from playground.tui.screens.engine import EngineScreen
-from playground.tui.screens.save import SaveDialog
 from playground.tui.widgets.judge import LETTERS, JudgeBar
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes
@@ -104,6 +103,8 @@ class KeepingScreen(EngineScreen):
         what: Sequence[T],
         write: Callable[[Path, Sequence[T]], str],
     ) -> None:
+        from playground.tui.screens.save import SaveDialog
+
         def save(path: Path | None) -> None:
             if path is None:
                 return

@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from playground.events import Ask, EngineError, EngineEvent, Event, LaneRequest, RunEnded, Sample, Sampling, Spoken
-from playground.jobs import RunLink
+from playground.jobs.runs import RunLink
 from playground.report.words import how_it_ended
 from playground.text import clean, one_line
 from playground.tui.history import RunHistory

@@ -19,7 +19,8 @@ from textual.widgets.option_list import Option
 
 from playground.errors import PlaygroundError
 from playground.events import RunRecord
-from playground.jobs import folders, start_training
+from playground.jobs import folders
+from playground.jobs.runs import start_training
 from playground.text import clean, one_line
 
 COLUMNS = ("run", "state", "steps", "loss", "data set", "begun (UTC)")

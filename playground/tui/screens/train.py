@@ -29,7 +29,7 @@ from playground.events import (
     PlanMade,
     RowsShown,
 )
-from playground.jobs import start_training
+from playground.jobs.runs import start_training
 from playground.text import clean, one_line
 from playground.tui.screens.form import FormDialog
 from playground.tui.showing import look_words, masked, plan_words

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from playground.events import Answer
 from playground.report.words import how_it_ended
@@ -92,12 +92,11 @@ class Pane(Vertical):
         yield Static(classes="fed", markup=False)
         with _Said(classes="said"):
             yield Static(classes="text", markup=False)
-            yield Markdown(classes="rendered", open_links=False)
         yield Static(classes="state", markup=False)
 
     def on_mount(self) -> None:
         """Begin raw, with what was fed on one line."""
-        self.query_one(".fed").display = self.query_one(Markdown).display = False
+        self.query_one(".fed").display = False
 
     def dress(self, kind: str, title: str) -> None:
         """Say which side this is: its kind is a key of `FED`, and a CSS class."""
@@ -181,11 +180,15 @@ class Pane(Vertical):
 
     def _show_text(self, text: str, *, done: bool = False) -> None:
         render = self._markdown and done and bool(text)
-        plain, rendered = self.query_one(".text", Static), self.query_one(Markdown)
-        plain.display, rendered.display = not render, render
+        plain = self.query_one(".text", Static)
+        plain.display = not render
         shown = clean(text[-SHOWN:])
+        self.query(".rendered").remove()
         if render:
-            rendered.update(shown)
+            # Its parser takes a tenth of the app's start to import, and few ever want it.
+            from textual.widgets import Markdown
+
+            self.query_one(_Said).mount(Markdown(shown, classes="rendered", open_links=False))
             return
         if len(text) > SHOWN:
             shown = f"… {len(text) - SHOWN:,} characters before\n{shown}"
