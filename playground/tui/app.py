@@ -107,7 +107,7 @@ class PlaygroundApp(App[None]):
         """Watch the run that was started."""
         # Two processes with a model would share the device's memory and its arithmetic.
         self._compare.release(IN_TRAINING)
-        self.pop_screen()
+        self._leave()
         self._watch(event.folder, starting=True)
 
     def on_train_screen_runs_asked(self) -> None:
@@ -119,10 +119,15 @@ class PlaygroundApp(App[None]):
                 return
             if chosen.starting:
                 self._compare.release(IN_TRAINING)
-            self.pop_screen()
+            self._leave()
             self._watch(chosen.folder, starting=chosen.starting)
 
         self.push_screen(RunsDialog(paths.adapters_dir(self._adapters_dir)), choose)
+
+    def _leave(self) -> None:
+        """Go back to the compare screen, wherever the user has gone since."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
 
     def _watch(self, folder: Path, *, starting: bool = False) -> None:
         from playground.tui.screens.run import RunScreen
@@ -145,7 +150,7 @@ class PlaygroundApp(App[None]):
 
     def on_run_screen_compare_asked(self, event: RunScreen.CompareAsked) -> None:
         """Compare what a run has made with its base."""
-        self.pop_screen()
+        self._leave()
         self._compare.use(str(event.folder))
 
     def action_copy_or_stop(self) -> None:

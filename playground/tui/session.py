@@ -149,7 +149,8 @@ class Session:
         if choice not in (TIE, BOTH_BAD):
             chosen = (*done.lanes[0].texts, done.answers[choice].text)
             self._said = {"base": chosen, "control": chosen, "sft": chosen}
-        self.exchanges[-1] = self._exchange(done)
+        # Everything else stays as it was answered: another adapter may be there by now.
+        self.exchanges[-1] = replace(self.exchanges[-1], vote=choice)
         return self.exchanges[-1]
 
     def take_back(self) -> None:
@@ -179,5 +180,4 @@ class Session:
             strength=done.strength,
             sampling=done.sampling,
             fingerprint=fed.fingerprint if fed else "",
-            vote=done.vote,
         )

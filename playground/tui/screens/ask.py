@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from playground.events import (
@@ -27,6 +26,7 @@ from playground.events import (
     Spoken,
 )
 from playground.text import clean
+from playground.tui.screens.closing import Leavable
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
@@ -48,7 +48,7 @@ def spread(steps: Sequence[int], most: int = MOST) -> list[int]:
     return [steps[round(n * (len(steps) - 1) / (most - 1))] for n in range(most)]
 
 
-class AskScreen(Screen[None]):
+class AskScreen(Leavable[None]):
     """Base and checkpoints side by side.
 
     Args:

@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Footer, Static
 
-from playground.events import EngineError, EngineEvent, EngineReady, Fed, Sampling, Spoken
+from playground.events import EngineError, EngineEvent, EngineReady, Fed, Mode, Sampling, Spoken
 from playground.report.exchanges import sampling_words
 from playground.tui.link import Start
 from playground.tui.screens.keeping import KeepingScreen
@@ -126,14 +126,19 @@ class CompareScreen(KeepingScreen):
             if not self.query_one(PromptBar).text:  # who is typing goes on typing
                 self.query_one(JudgeBar).focus()
 
+    def interrupted(self, why: str) -> None:
+        """End what streams; what was said so far stays on screen."""
+        if self.streaming:
+            for pane in self.query_one(Panes).shown:
+                pane.fail(why)
+            self.session.round = None
+
     def _failed(self, event: EngineError) -> None:
         now = self.session.round
+        if now is not None and event.request in (-1, now.request):
+            self.interrupted(event.message)
         if event.request == -1:
             self.engine_gone("the engine has stopped · F5 starts it again")
-        if event.request == -1 or (now is not None and event.request == now.request and now.going):
-            for pane in self.query(Pane):
-                pane.fail(event.message)
-            self.session.round = None
         self.hint(f"{event.message.rstrip('.')}. {event.hint}")
 
     @on(PromptBar.Submitted)
@@ -209,8 +214,9 @@ class CompareScreen(KeepingScreen):
 
     def action_judge(self) -> None:
         """Take the next way of judging: none, blind, duel."""
-        modes = list(MODES) if self.session.has_sft else ["open"]
-        self.session.mode = modes[(modes.index(self.session.mode) + 1) % len(modes)]  # type: ignore[assignment]
+        modes: list[Mode] = ["open", "blind", "duel"]
+        at = (modes.index(self.session.mode) + 1) % len(modes)
+        self.session.mode = modes[at] if self.session.has_sft else "open"
         self.hint(MODES[self.session.mode] if self.session.has_sft else "Judging needs an adapter: F6.")
         if self.session.round is None:
             self.query_one(Panes).dress()
@@ -249,8 +255,8 @@ class CompareScreen(KeepingScreen):
 
     def action_turns(self) -> None:
         """Let prompts build on each other, or stand alone."""
+        self.action_forget()
         self.session.several_turns = not self.session.several_turns
-        self.session.forget()
         ready = self.session.ready
         words = "Each prompt is a conversation of its own."
         if self.session.several_turns:

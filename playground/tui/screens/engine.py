@@ -72,15 +72,20 @@ class EngineScreen(Screen[None]):
     def ready(self, event: EngineReady) -> None:
         """Do what waits for a model."""
 
+    def interrupted(self, why: str) -> None:
+        """End what was being answered: nothing more of it will come."""
+
     def engine_gone(self, words: str) -> None:
         """Note that there is no engine any more."""
         self.loaded = self.alive = False
+        self.interrupted(words)
         self._top(words)
 
     def restart(self) -> None:
         """Start another engine, in place of one that ended or serves no more."""
         self._engine.close()
         self.loaded, self.alive = False, True
+        self.interrupted("another model is being loaded")
         self._engine = self._start_engine(self._adapter, self._model, bare=self._bare)
         if self._style:
             self._engine.use(None, self._style)

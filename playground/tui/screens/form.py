@@ -10,18 +10,18 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Static
 
 from playground.config import TrainConfig, read_options
 from playground.errors import PlaygroundError
 from playground.report.words import setting
+from playground.tui.screens.closing import Dialog
 
 BASIC = ("model", "style", "num_train_epochs", "learning_rate", "lora_r", "quantize")
 LEFT_OUT = ("data", "columns")  # chosen on the screen itself, or a list
 
 
-class FormDialog(ModalScreen[Mapping[str, Any] | None]):
+class FormDialog(Dialog[Mapping[str, Any] | None]):
     """Every option, the basic ones first. Dismissed with those that were changed, or with None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -43,6 +43,8 @@ class KeepingScreen(EngineScreen):
         if why := now.why_no_vote():
             self.hint(why)
             return
+        if event.choice.isdigit() and int(event.choice) >= len(now.lanes):
+            return  # there is no such pane
         choice = now.lanes[int(event.choice)].name if event.choice.isdigit() else event.choice
         judged = self.session.vote(choice)
         self.query_one(JudgeBar).display = False

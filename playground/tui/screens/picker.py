@@ -10,17 +10,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from playground.events import AdapterInfo
 from playground.text import one_line
+from playground.tui.screens.closing import Dialog
 
 WIDEST = 32  # cells a column may take
 
 
-class Picker(ModalScreen[int | None]):
+class Picker(Dialog[int | None]):
     """A list of rows; dismissed with the number of the chosen one, or None.
 
     Args:

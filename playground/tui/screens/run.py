@@ -11,7 +11,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from playground.events import Ask, EngineError, EngineEvent, Event, LaneRequest, RunEnded, Sample, Sampling, Spoken
@@ -19,6 +18,7 @@ from playground.jobs.runs import RunLink
 from playground.report.words import how_it_ended
 from playground.text import clean, one_line
 from playground.tui.history import RunHistory
+from playground.tui.screens.closing import Leavable
 from playground.tui.widgets.chart import Chart
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
@@ -34,7 +34,7 @@ TOLD = {
 }
 
 
-class RunScreen(Screen[None]):
+class RunScreen(Leavable[None]):
     """A run, live or finished: losses, samples, and a timeline to go back and forth on.
 
     Args:

@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -22,6 +21,7 @@ from playground.events import RunRecord
 from playground.jobs import folders
 from playground.jobs.runs import start_training
 from playground.text import clean, one_line
+from playground.tui.screens.closing import Dialog
 
 COLUMNS = ("run", "state", "steps", "loss", "data set", "begun (UTC)")
 WIDEST = 28
@@ -35,7 +35,7 @@ class Chosen:
     starting: bool = False
 
 
-class RunsDialog(ModalScreen[Chosen | None]):
+class RunsDialog(Dialog[Chosen | None]):
     """All runs of a folder.
 
     Args:

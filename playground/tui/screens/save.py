@@ -9,11 +9,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from playground.tui.screens.closing import Dialog
 
-class SaveDialog(ModalScreen[Path | None]):
+
+class SaveDialog(Dialog[Path | None]):
     """One line; dismissed with a path whose ending says the format, or with None.
 
     Args:

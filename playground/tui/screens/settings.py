@@ -10,11 +10,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Input, Label, Select, Static
 
 from playground.config import STYLES
 from playground.events import Sampling
+from playground.tui.screens.closing import Dialog
 from playground.tui.session import MAX_DUEL_LANES
 
 OWN = "the adapter's own"
@@ -49,7 +49,7 @@ FIELDS = (
 )
 
 
-class SettingsDialog(ModalScreen[Settings | None]):
+class SettingsDialog(Dialog[Settings | None]):
     """A form. It is dismissed with sound settings, or with None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

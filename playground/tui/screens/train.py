@@ -13,7 +13,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -31,6 +30,7 @@ from playground.events import (
 )
 from playground.jobs.runs import start_training
 from playground.text import clean, one_line
+from playground.tui.screens.closing import Leavable
 from playground.tui.screens.form import FormDialog
 from playground.tui.showing import look_words, masked, plan_words
 from playground.tui.widgets.panes import NARROW
@@ -38,7 +38,7 @@ from playground.tui.widgets.panes import NARROW
 MOST_SHOWN = 40  # rows whose masks are on screen
 
 
-class TrainScreen(Screen[None]):
+class TrainScreen(Leavable[None]):
     """Data sets left; right, the chosen one's rows with what carries loss, and the plan.
 
     Args:

@@ -1,0 +1,22 @@
+"""Screens that can be left, once."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from textual.await_complete import AwaitComplete
+from textual.screen import ModalScreen, Screen
+
+T = TypeVar("T")
+
+
+class Leavable(Screen[T]):
+    """A screen on top of another one. Textual's `dismiss` takes away whatever is on top, also at a second key."""
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Leave this screen with a result, unless it was left already."""
+        return super().dismiss(result) if self.is_current else AwaitComplete()
+
+
+class Dialog(Leavable[T], ModalScreen[T]):
+    """A dialog over a screen."""
