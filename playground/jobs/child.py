@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from playground.events import Json
 
 LAST_WORDS = 20  # lines of standard error that are kept
+GRACE = 0.15  # seconds; quitting should take half a second in all
 E = TypeVar("E", bound=Json)
 
 
@@ -61,7 +62,7 @@ class LineChild:
         except (BrokenPipeError, ValueError):
             return
 
-    def close(self, grace: float = 0.3) -> None:
+    def close(self, grace: float = GRACE) -> None:
         """End the child: its input ends, and if it is still there after `grace` seconds it is killed."""
         if self._process.stdin:
             with suppress(BrokenPipeError):
@@ -70,3 +71,4 @@ class LineChild:
             self._process.wait(grace)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()

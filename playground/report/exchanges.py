@@ -42,11 +42,11 @@ def _turns(history: Sequence[str]) -> list[str]:
 
 
 def _facts(exchange: Exchange) -> list[str]:
-    adapter = f"adapter {cell(exchange.adapter)}, style {exchange.style}, λ {exchange.strength:g}"
+    adapter = f"adapter {cell(exchange.adapter)}, style {cell(exchange.style)}, λ {exchange.strength:g}"
     return [
         f"- {exchange.asked_at}, {exchange.mode}, {sampling_words(exchange.sampling)}",
         f"- {cell(exchange.model)}, {adapter if exchange.adapter else 'no adapter'}",
-        f"- base proven {exchange.fingerprint}" if exchange.fingerprint else "- base not checked",
+        f"- base proven {cell(exchange.fingerprint)}" if exchange.fingerprint else "- base not checked",
     ]
 
 

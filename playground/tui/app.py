@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -24,6 +27,7 @@ from playground.tui.link import Start
 from playground.tui.screens.compare import CompareScreen
 from playground.tui.session import Session
 from playground.tui.themes import THEMES
+from playground.tui.widgets.prompt import MOST
 from playground.tui.words import COMMANDS
 
 if TYPE_CHECKING:  # imported when they are opened: the first paint does not wait for them
@@ -32,6 +36,14 @@ if TYPE_CHECKING:  # imported when they are opened: the first paint does not wai
 
 IN_TRAINING = "the model is in training · Ctrl+R shows it"
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
+END_SECONDS = 3.0
+
+
+def _end_anyway(number: int, frame: object) -> None:
+    """Let the app end; if its terminal is gone and Textual waits for it for ever, end the process."""
+    last = threading.Timer(END_SECONDS, os._exit, [128 + number])  # children end with their input
+    last.daemon = True
+    last.start()
 
 
 class PlaygroundApp(App[None]):
@@ -82,6 +94,14 @@ class PlaygroundApp(App[None]):
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(NotImplementedError, RuntimeError):  # not in the main thread, as in some tests
                 loop.add_signal_handler(number, self.exit, None, 128 + number)
+                signal.signal(number, _end_anyway)  # beside the loop's, which hears of signals in its own way
+
+    async def on_event(self, event: events.Event) -> None:
+        """Clean what is pasted, wherever it goes."""
+        if isinstance(event, events.Paste):
+            text = event.text[: MOST + 1]  # cleaning megabytes would take seconds; one more says that it was longer
+            event.text = clean(text.replace("\r\n", "\n").replace("\r", "\n"))
+        await super().on_event(event)
 
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
         """Yield what the palette offers: every action of the screen, then Textual's own."""

@@ -40,11 +40,18 @@ class _Line(Static):
 class _Said(VerticalScroll, can_focus=True):
     """The text, which scrolls. Single letters work here, because nothing is typed."""
 
+    following = True  # of the end, until a reader scrolls up
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy", "copy"),
         Binding("m", "markdown", "Markdown"),
         Binding("f", "fed", "what it was fed"),
     ]
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Note whether the end is seen: only scrolling changes that, not text that comes in below."""
+        super().watch_scroll_y(old_value, new_value)
+        self.following = new_value >= self.max_scroll_y - 1
 
     def action_copy(self) -> None:
         """Ask for a copy of the pane's text."""
@@ -117,6 +124,7 @@ class Pane(Vertical):
         self._show_fed()
         self._show_text("")
         self._put(".state", "…")
+        self.query_one(_Said).following = True
 
     def fed(self, text: str, num_tokens: int, dropped: int = 0) -> None:
         """Say what the lane was fed."""
@@ -186,9 +194,15 @@ class Pane(Vertical):
         self.query(".rendered").remove()
         if render:
             # Its parser takes a tenth of the app's start to import, and few ever want it.
+            from markdown_it import MarkdownIt
             from textual.widgets import Markdown
 
-            self.query_one(_Said).mount(Markdown(shown, classes="rendered", open_links=False))
+            def parser() -> MarkdownIt:
+                # Entities such as &#x202e; would become characters that `clean` never saw.
+                return MarkdownIt("gfm-like").disable("entity")
+
+            markdown = Markdown(shown, classes="rendered", open_links=False, parser_factory=parser)
+            self.query_one(_Said).mount(markdown)
             return
         if len(text) > SHOWN:
             shown = f"… {len(text) - SHOWN:,} characters before\n{shown}"
@@ -201,7 +215,7 @@ class Pane(Vertical):
     def _follow(self) -> None:
         """Follow the end of the text, but leave a reader who has scrolled up where they are."""
         scroll = self.query_one(_Said)
-        if scroll.scroll_y >= scroll.max_scroll_y - 1:
+        if scroll.following:
             scroll.scroll_end(animate=False)
 
     def _put(self, where: str, text: str) -> None:

@@ -20,7 +20,6 @@ class PromptBar(TextArea, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(b for b in TextArea.BINDINGS if isinstance(b, Binding) and b.key not in TAKEN),
-        Binding("enter", "submit", show=False, priority=True),
         Binding("ctrl+j,shift+enter,alt+enter", "newline", show=False),
         Binding("up", "older", show=False),
         Binding("down", "newer", show=False),
@@ -80,6 +79,13 @@ class PromptBar(TextArea, inherit_bindings=False):
             self.action_cursor_down()
             return
         self._go(min(len(self._asked), self._at + 1))
+
+    async def _on_key(self, event: events.Key) -> None:
+        # No priority binding: that would overtake the letters before it, which wait in a queue.
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.action_submit()
 
     async def _on_paste(self, event: events.Paste) -> None:
         # Textual calls the text area's own handler after this one, with the same event.
