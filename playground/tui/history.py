@@ -113,6 +113,6 @@ class RunHistory:
             return ""
         smooth = self.smoothed()[-1][1]
         return (
-            f"loss {last.loss:5.2f}   smoothed {smooth:5.2f}   lr {last.learning_rate:.1e}   "
-            f"grad {last.grad_norm:5.2f}   {last.tokens_per_second:.0f} tokens/s"
+            f"loss {last.loss:5.2f}  mean {smooth:5.2f}  lr {last.learning_rate:.1e}  "
+            f"grad {last.grad_norm:5.2f}  {last.tokens_per_second:.0f} tokens/s"
         )

@@ -18,5 +18,5 @@ class Leavable(Screen[T]):
         return super().dismiss(result) if self.is_current else AwaitComplete()
 
 
-class Dialog(Leavable[T], ModalScreen[T]):
-    """A dialog over a screen."""
+class Dialog(ModalScreen[T], Leavable[T]):
+    """A dialog over a screen. (Textual takes a widget's style from its first base.)"""

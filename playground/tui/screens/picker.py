@@ -64,7 +64,7 @@ def adapter_picker(adapters: Sequence[AdapterInfo]) -> Picker:
         (
             info.name,
             info.whose,
-            info.base or "unknown",
+            info.base.rpartition("/")[2] or "unknown",
             info.data,
             info.created_at[:16].replace("T", " "),
             f"{info.loss:.2f}" if info.loss is not None else "",

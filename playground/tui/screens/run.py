@@ -155,7 +155,11 @@ class RunScreen(Leavable[None]):
         self.query_one("#timeline", Static).update(self._timeline(steps, shown))
         self.query_one("#answers", Static).update(self._answers(shown))
         if history.note or history.ended:
-            ended = "Enter or F6 compares it with its base." if history.ended and history.step else ""
+            ended = (
+                "F6 compares it with its base; A asks it as it was at several steps."
+                if history.ended and history.step
+                else ""
+            )
             self.hint(f"{history.note} {ended}".strip())
 
     def _timeline(self, steps: list[int], shown: int | None) -> Content:

@@ -1,0 +1,63 @@
+"""The training screens as pictures. After a change that is meant: pytest tests/tui --snapshot-update."""
+
+import pytest
+from recorded import record, run_record
+from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of Textual
+from test_training import Training, open_training, watch
+from textual.widgets import Input
+
+from playground.tui.screens.run import RunScreen
+from playground.tui.screens.runs import RunsDialog
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return tmp_path
+
+
+async def choosing(screen, home):
+    await open_training(screen)
+
+
+async def options(screen, home):
+    await open_training(screen)
+    await screen.press("f9")
+    screen.app.screen.query_one("#lora_r", Input).value = "0"
+    await screen.pilot.pause()
+
+
+async def finished(screen, home):
+    await watch(screen, record(home / "adapters" / "mini-1122", last=36))
+    await screen.settle(lambda: "finished" in screen.shown("#top"))
+
+
+async def scrubbed(screen, home):
+    await finished(screen, home)
+    await screen.press("left", "left", "left")
+
+
+async def runs(screen, home):
+    for name, day in (("mini-1122", 22), ("pirate-1120", 20)):
+        run_record(record(home / "adapters" / name), f"2026-11-{day}T10:00:00+00:00")
+    await open_training(screen)
+    await screen.press("f6")
+    await screen.settle(lambda: isinstance(screen.app.screen, RunsDialog))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("state", [choosing, options, finished, scrubbed, runs], ids=lambda state: state.__name__)
+def test_the_training_screens(snap_compare, size, state, home):
+    screen = Training(size)
+
+    async def prepare(pilot):
+        screen.pilot = pilot
+        await state(screen, home)
+        for field in screen.app.screen.query(Input):
+            field.cursor_blink = False
+        if isinstance(screen.app.screen, RunScreen):
+            screen.app.screen.draw()
+
+    assert snap_compare(screen.app, terminal_size=size, run_before=prepare)
