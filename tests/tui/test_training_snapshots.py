@@ -3,7 +3,7 @@
 import pytest
 from recorded import record, run_record
 from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of Textual
-from test_training import Training, open_training, watch
+from test_training_screens import Training, open_training, watch
 from textual.widgets import Input
 
 from playground.tui.screens.run import RunScreen
