@@ -68,8 +68,8 @@ class RunHistory:
 
     @property
     def num_steps(self) -> int:
-        """The steps of the whole run; 0 before that is known."""
-        return self.started.plan.num_steps if self.started else 0
+        """The steps of the whole run, as far as that is known."""
+        return self.started.plan.num_steps if self.started else self.step
 
     @property
     def live(self) -> bool:
@@ -113,6 +113,6 @@ class RunHistory:
             return ""
         smooth = self.smoothed()[-1][1]
         return (
-            f"loss {last.loss:5.2f}  mean {smooth:5.2f}  lr {last.learning_rate:.1e}  "
-            f"grad {last.grad_norm:5.2f}  {last.tokens_per_second:.0f} tokens/s"
+            f"loss {last.loss:4.2f}  mean {smooth:4.2f}  lr {last.learning_rate:.1e}  "
+            f"grad {last.grad_norm:4.2f}  {last.tokens_per_second:.0f} tokens/s"
         )
