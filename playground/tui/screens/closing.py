@@ -19,4 +19,4 @@ class Leavable(Screen[T]):
 
 
 class Dialog(ModalScreen[T], Leavable[T]):
-    """A dialog over a screen. (Textual takes a widget's style from its first base.)"""
+    """A dialog over a screen. `ModalScreen` comes first, because Textual takes a widget's style from its first base."""
