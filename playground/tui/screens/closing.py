@@ -15,7 +15,7 @@ class Leavable(Screen[T]):
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
         """Leave this screen with a result, unless it was left already."""
-        return super().dismiss(result) if self.is_current else AwaitComplete()
+        return super().dismiss(result) if self.is_active else AwaitComplete()
 
 
 class Dialog(ModalScreen[T], Leavable[T]):

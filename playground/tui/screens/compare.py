@@ -105,6 +105,9 @@ class CompareScreen(KeepingScreen):
 
     def ready(self, event: EngineReady) -> None:
         """Say what the adapter can do, and ask what waits."""
+        if not event.adapter:
+            self.session.mode = "open"
+            self._show_how()
         if self.session.round is None:
             self.query_one(Panes).dress()
         if event.adapter and event.single_turn and not self.session.several_turns:
@@ -237,7 +240,8 @@ class CompareScreen(KeepingScreen):
     def action_again(self) -> None:
         """Start a stopped engine, or ask the last prompt again."""
         if not self.alive:
-            self._early_prompt = self._last_prompt
+            # What still waits, else what the engine was asked when it ended; what was answered is not asked again.
+            self._early_prompt = self._early_prompt or ("" if self.session.round else self._last_prompt)
             self.restart()
         elif self._last_prompt and self.loaded:
             now = self.session.round

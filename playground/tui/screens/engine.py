@@ -49,8 +49,8 @@ class EngineScreen(Screen[None]):
         self._engine.close()
 
     def on_heard(self, message: Heard) -> None:
-        """Take what the engine says, unless it is the last words of one that was replaced."""
-        if message.engine is self._engine:
+        """Take what the engine says, unless it is the last words of one that was ended or replaced."""
+        if message.engine is self._engine and self.alive:
             self.heard(message.event)
 
     def heard(self, event: EngineEvent) -> None:

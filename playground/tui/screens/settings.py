@@ -70,7 +70,7 @@ class SettingsDialog(Dialog[Settings | None]):
                 for field in FIELDS:
                     with Horizontal(classes="field"):
                         yield Label(field.name, markup=False)
-                        yield Input(f"{values[field.name]:g}", id=field.name, compact=True)
+                        yield Input(f"{values[field.name]:.12g}", id=field.name, compact=True)
                         yield Static(field.help, classes="about", markup=False)
                 with Horizontal(classes="field"):
                     yield Label("style", markup=False)

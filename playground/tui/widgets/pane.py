@@ -178,7 +178,7 @@ class Pane(Vertical):
         if self._fed and self.kind != "hidden":
             gone = f" · the oldest {count(self._dropped, 'turn')} did not fit" if self._dropped else ""
             fed += f" · {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
-        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", "$text-muted"))
+        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", "dim"))
         self.query_one(".title", Static).update(title)
 
     def _show_fed(self) -> None:

@@ -55,7 +55,10 @@ class Panes(Horizontal):
         else:
             count = session.duel_lanes if session.mode == "duel" else 2
             dressed = [("hidden" if session.mode == "blind" else "sft", LETTERS[n]) for n in range(count)]
+        focused = self.screen.focused
         for n, pane in enumerate(self.query(Pane)):
+            if n >= len(dressed) and focused is not None and pane in focused.ancestors:
+                self.shown[0].query_one(".said").focus()
             pane.display = n < len(dressed)
             if pane.display:
                 pane.dress(*dressed[n])

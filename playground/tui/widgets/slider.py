@@ -22,7 +22,7 @@ class Slider(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,down", "change(-1)", "weaker"),
         Binding("right,up", "change(1)", "stronger"),
-        Binding("home", "go(0.0)", "base"),
+        Binding("home", "go(0.0)", "off"),
         Binding("end", "go(1.0)", "as trained"),
     ]
     value: reactive[float] = reactive(1.0)

@@ -1,0 +1,105 @@
+"""What random actions found: keys that come too fast, engines that end at bad moments."""
+
+import asyncio
+
+import pytest
+from harness import BARE, CHOICES, READY, screen_test
+from textual import events
+from textual.widgets import Input
+
+from playground.events import EngineError, EngineStage, Spoken
+from playground.tui.link import Heard
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(("opener", "first"), [("f6", "enter"), ("f6", "escape"), ("f9", "enter"), ("f1", "escape")])
+@screen_test()
+async def test_the_palette_over_a_dialog_that_closes_breaks_nothing(screen, opener, first):
+    await screen.say(CHOICES, READY)
+    await screen.press(opener)
+    for key in (first, "ctrl+p"):
+        pressed = events.Key(key, None)
+        pressed.set_sender(screen.app)
+        screen.app._driver.send_message(pressed)
+    await screen.pilot.pause(0.3)
+    await screen.press("escape", "escape", "escape")
+    assert screen.app._exception is None and screen.app.is_running
+
+
+@screen_test()
+async def test_a_model_that_is_ready_after_loading_was_cancelled_is_not_taken(screen):
+    await screen.say(EngineStage("loading", 0.5))
+    await screen.press("escape")
+    screen.app._compare.post_message(Heard(READY, screen.engine))
+    await screen.pilot.pause()
+    assert not screen.app._compare.loaded and "cancelled" in screen.text("#top")
+
+
+@screen_test()
+async def test_a_prompt_that_waits_survives_cancelled_loading(screen):
+    await screen.say(EngineStage("loading", 0.5))
+    await screen.press("h", "i", "enter", "escape")
+    await asyncio.sleep(0.1)
+    await screen.press("f5")
+    await screen.say(READY)
+    assert screen.engine.asked[0].lanes[0].texts == ("hi",)
+
+
+@screen_test()
+async def test_an_engine_that_ends_idle_is_not_asked_again_what_it_has_answered(screen):
+    await screen.say(READY)
+    await screen.press("f8")
+    await screen.ask("a")
+    await screen.answer()
+    await screen.say(EngineError(-1, "gone", "F5"))
+    await screen.press("f5")
+    await screen.say(READY)
+    assert screen.engine.asked == []
+
+
+@screen_test()
+async def test_judging_ends_where_there_is_no_adapter(screen):
+    await screen.say(CHOICES, READY)
+    await screen.press("f4")
+    await screen.say(BARE)
+    assert [pane.kind for pane in screen.panes] == ["base", "control"] and "blind" not in screen.text("#how")
+
+
+@screen_test()
+async def test_a_large_seed_stays_a_whole_number(screen):
+    await screen.say(READY)
+    for _ in range(2):
+        await screen.press("f9")
+        field = screen.app.screen.query_one("#seed", Input)
+        field.value = field.value if field.value != "0" else "1234567"
+        await screen.press("ctrl+s")
+    assert screen.session.sampling.seed == 1234567
+
+
+@screen_test((80, 24))
+async def test_a_pane_follows_the_end_of_a_text_that_grows_by_lines(screen):
+    await screen.say(READY)
+    await screen.press("f8")
+    await screen.ask("a")
+    await screen.answer(base="x\n" * 30)
+    await screen.ask("b")
+    for lines in range(1, 20, 3):
+        await screen.say(Spoken(2, "base", "y\n" * lines, lines, 0.1))
+    scroll = screen.pane("base").query_one(".said")
+    assert scroll.max_scroll_y > 0 and scroll.scroll_y >= scroll.max_scroll_y - 1
+
+
+@screen_test()
+async def test_typing_goes_on_when_the_focused_pane_goes_away(screen):
+    await screen.say(READY)
+    await screen.press("f3")
+    screen.panes[1].query_one(".said").focus()
+    screen.panes[2].query_one(".said").focus()
+    await screen.pilot.pause()
+    await screen.press("f3")
+    assert screen.app.focused is not None and screen.app.focused.display
