@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 from textual import events, on
@@ -23,6 +24,9 @@ FED = {
     "hidden": "hidden until you vote",
 }
 SHOWN = 20_000  # characters of an answer that are on screen; laying out more would cost frames
+# Between two paintings of what streams: each lays the screen out again, and on two cores the engine loses what the
+# app takes. Painting every token cost it a quarter of its tokens/s.
+PAINT_SECONDS = 0.16
 
 
 class _Line(Static):
@@ -92,6 +96,8 @@ class Pane(Vertical):
         self._dropped = 0
         self._opened = False
         self._markdown = False
+        self._painted = 0.0  # when
+        self._state = ""  # to be painted with the text, or nothing if nothing waits
 
     def compose(self) -> ComposeResult:
         """Lay out title, what was fed, text and state."""
@@ -114,7 +120,7 @@ class Pane(Vertical):
 
     def begin(self, before: tuple[str, ...] = ()) -> None:
         """Clear the pane for a new answer, behind the turns that came before it; the last of them is the prompt."""
-        self.text, self._fed, self._dropped = "", "", 0
+        self.text, self._fed, self._dropped, self._state, self._painted = "", "", 0, "", 0.0
         pieces: list[tuple[str, str]] = []
         if len(before) > 1:
             for at, text in enumerate(before):
@@ -144,15 +150,27 @@ class Pane(Vertical):
         self._show_text(self.text, done=True)
 
     def say(self, text: str, num_tokens: int, seconds: float) -> None:
-        """Show the text so far."""
-        self.text = text
-        self._follow()
-        self._show_text(text)
-        self._put(".state", f"▶ {count(num_tokens, 'token')}{_pace(num_tokens, seconds)}")
+        """Show the text so far: the first words at once, then several tokens at a time."""
+        self.text, waits = text, bool(self._state)
+        self._state = f"▶ {count(num_tokens, 'token')}{_pace(num_tokens, seconds)}"
+        if waits:
+            return
+        since = time.monotonic() - self._painted
+        if since >= PAINT_SECONDS:
+            self._paint()
+        else:
+            self.set_timer(PAINT_SECONDS - since, self._paint)
+
+    def _paint(self) -> None:
+        if self._state:  # else the answer has ended
+            self._follow()
+            self._show_text(self.text)
+            self._put(".state", self._state)
+            self._painted, self._state = time.monotonic(), ""
 
     def end(self, answer: Answer, *, repeats: bool, seconds: float) -> None:
         """Show how the answer ended."""
-        self.text = answer.text
+        self.text, self._state = answer.text, ""
         self._follow()
         self._show_text(answer.text, done=True)
         length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason != "length" else ""
@@ -160,6 +178,7 @@ class Pane(Vertical):
 
     def fail(self, message: str) -> None:
         """Say why there is no text, or no more of it."""
+        self._paint()  # what came last
         self._put(".state", f"✗ {one_line(message, 300)}")
 
     def empty(self, words: str) -> None:
