@@ -38,7 +38,7 @@ from unittest.mock import MagicMock
 import psutil
 
 from playground import paths
-from playground.events import Ask, EngineReady, LaneRequest, Spoken
+from playground.events.engine import Ask, EngineReady, LaneRequest, Spoken
 from playground.jobs.engine import EngineProcess
 from playground.report.words import how_it_ended
 from playground.text import count

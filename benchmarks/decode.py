@@ -17,7 +17,7 @@ import torch
 
 from playground import paths
 from playground.data.prompts import read_prompts
-from playground.events import Sampling
+from playground.events.answers import Sampling
 from playground.inference.lineup import lanes_for, load_lineup
 
 NEW_TOKENS = 128

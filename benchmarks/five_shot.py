@@ -17,7 +17,7 @@ from playground.data.answered import holds_word
 from playground.data.encode import Encoder
 from playground.data.prompts import read_prompts
 from playground.data.styles import get_style
-from playground.events import Sampling
+from playground.events.answers import Sampling
 from playground.inference.engine import Engine, Lane
 from playground.models.load import load_base
 

@@ -25,7 +25,7 @@ def rows() -> None:
 
     from playground.config import TrainConfig
     from playground.data.examples import read_dataset
-    from playground.events import StepDone
+    from playground.events.runs import StepDone
     from playground.training.loop import train
 
     with tempfile.TemporaryDirectory() as folder:
@@ -63,7 +63,7 @@ def prompts() -> None:
     from playground import paths
     from playground.analysis.compare import compare
     from playground.data.prompts import Prompt
-    from playground.events import Sampling
+    from playground.events.answers import Sampling
     from playground.inference.lineup import load_lineup
 
     lineup = load_lineup([paths.bundled("adapters") / "demo-mini"], lambda stage, share: None)

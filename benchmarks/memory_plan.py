@@ -56,7 +56,7 @@ def one(kind: str, words: int) -> dict[str, Any]:
         subprocess.run([sys.executable, "-c", maker, here, kind, folder], check=True)
 
         from playground.config import TrainConfig
-        from playground.events import StepDone
+        from playground.events.runs import StepDone
         from playground.training.loop import train
 
         config = TrainConfig(model=folder, data=str(home / "rows.jsonl"), num_train_epochs=1, sample_max_new_tokens=8)

@@ -40,7 +40,7 @@ def config(data: Path, quantize: str) -> Any:
 
 
 def ours(data: Path, quantize: str) -> dict[str, Any]:
-    from playground.events import RunEnded, StepDone
+    from playground.events.runs import RunEnded, StepDone
     from playground.training.loop import train
 
     with tempfile.TemporaryDirectory() as folder:

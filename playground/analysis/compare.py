@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from playground.data.answered import answered, repeats_itself
 from playground.data.prompts import Prompt
-from playground.events import Compared, Sampling, SideSummary, Summary
+from playground.events.answers import Compared, Sampling, SideSummary, Summary
 from playground.inference.lineup import Lineup, lanes_for
 
 

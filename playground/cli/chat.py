@@ -49,7 +49,7 @@ def chat(
         narrator.progress("starting PyTorch", 0.0)
         from playground.data.answered import repeats_itself
         from playground.data.prompts import Prompt
-        from playground.events import Sampling
+        from playground.events.answers import Sampling
         from playground.inference.lineup import lanes_for, load_lineup
         from playground.report.words import how_it_ended
 

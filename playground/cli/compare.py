@@ -14,13 +14,13 @@ from playground import paths
 from playground.cli.options import interruptible
 from playground.config import STYLES
 from playground.errors import GateNotMet, UsageError
-from playground.events import Compared, Summary
+from playground.events.answers import Compared, Summary
 from playground.text import count
 
 if TYPE_CHECKING:
     from playground.cli.narrate import Narrator
     from playground.data.prompts import Prompt
-    from playground.events import Sampling
+    from playground.events.answers import Sampling
     from playground.inference.lineup import Lineup
 
 _GATE = re.compile(r"(base|control|sft(?::[^=]+)?)\.(answered|stopped_by_itself|repeats|mean_tokens)=(\d*\.?\d+)")
@@ -130,7 +130,7 @@ def compare(
 
             with Narrator() as narrator:
                 narrator.progress("starting PyTorch", 0.0)
-                from playground.events import Sampling
+                from playground.events.answers import Sampling
                 from playground.inference.lineup import load_lineup
 
                 lineup = load_lineup(

@@ -41,7 +41,7 @@ def demo(adapters_dir: str | None) -> int:
         return code
     click.secho("2. The same weights, with and without the adapter, side by side.", bold=True, err=True)
     with interruptible("stopping") as interrupt, Narrator() as narrator:
-        from playground.events import Sampling
+        from playground.events.answers import Sampling
         from playground.inference.lineup import load_lineup
 
         prompts = read_prompts(paths.find_file("prompts.txt"))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from playground.errors import EnvironmentFault
-from playground.events import Compared, Summary
+from playground.events.answers import Compared, Summary
 from playground.report.files import WRITERS
 
 

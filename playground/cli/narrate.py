@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from playground.data.answered import repeats_itself
-from playground.events import (
+from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
     Event,

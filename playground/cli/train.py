@@ -14,7 +14,7 @@ from playground import paths, settings
 from playground.cli.options import config_options, interruptible, typed
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, UsageError
-from playground.events import Event, RunEnded, RunStarted
+from playground.events.runs import Event, RunEnded, RunStarted
 
 
 @click.command()

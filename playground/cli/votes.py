@@ -10,7 +10,7 @@ import click
 
 from playground import paths
 from playground.errors import EnvironmentFault, InputError
-from playground.events import BOTH_BAD, TIE
+from playground.events.exchanges import BOTH_BAD, TIE
 from playground.report import votes as log
 from playground.text import clean, count
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 from playground.data.prompts import Prompt
-from playground.events import Answer
+from playground.events.answers import Answer
 
 MIN_WORDS = {"explain": 15, "advice": 15, "poem": 15}
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")

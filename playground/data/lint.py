@@ -16,7 +16,7 @@ from playground.data.containers import Rows
 from playground.data.encode import CONTROL, Encoder, encode_row
 from playground.data.examples import LOOKED_AT, Example, as_example, rename
 from playground.data.jsonl import Problem, shown
-from playground.events import BINS, DataCheck, Finding
+from playground.events.data import BINS, DataCheck, Finding
 
 TOLD = 2_000  # rows between two words of progress
 PLACEHOLDER = re.compile(

@@ -12,14 +12,11 @@ import queue
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from playground.errors import PlaygroundError
-from playground.events import EngineError, EngineEvent, EngineStage
+from playground.events.engine import EngineError, EngineEvent, EngineStage
 from playground.log import write_log
-
-if TYPE_CHECKING:
-    pass
 
 NICE = 5  # the screen goes first: it needs little, and a key must not wait for a token
 REQUESTS = ("answer", "use", "list")

@@ -14,7 +14,7 @@ import torch
 from playground.data.encode import Encoder
 from playground.data.shapes import Turn
 from playground.errors import InputError
-from playground.events import Answer, Chunk, FinishReason, Sampling
+from playground.events.answers import Answer, Chunk, FinishReason, Sampling
 from playground.inference.cache import LaneCache
 from playground.inference.shortlist import MAX_ROWS, Shortlist
 from playground.models.fingerprint import Fingerprint

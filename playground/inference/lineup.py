@@ -13,7 +13,8 @@ from playground.data.prompts import Prompt
 from playground.data.shapes import Turn
 from playground.data.styles import get_style
 from playground.errors import InputError
-from playground.events import LaneRequest, RunRecord
+from playground.events.engine import LaneRequest
+from playground.events.runs import RunRecord
 from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora
 from playground.models.adapters import label, read_record

@@ -11,7 +11,8 @@ from playground import paths
 from playground.data.answered import repeats_itself
 from playground.data.prompts import Prompt
 from playground.errors import PlaygroundError
-from playground.events import (
+from playground.events.answers import Sampling
+from playground.events.engine import (
     AdapterInfo,
     Ask,
     Choices,
@@ -20,7 +21,6 @@ from playground.events import (
     EngineReady,
     EngineStage,
     Fed,
-    Sampling,
     Spoken,
 )
 from playground.inference.lineup import Lineup, change_adapter, conversation_lane, lanes_for, load_lineup

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from playground.events import Json
+from playground.events.values import Json
 
 LAST_WORDS = 20  # lines of standard error that are kept
 GRACE = 0.15  # seconds; quitting should take half a second in all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from playground.events import DESK_EVENTS, DeskError, DeskEvent
+from playground.events.desk import DESK_EVENTS, DeskError, DeskEvent
 from playground.jobs.child import LineChild
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from playground.events import ENGINE_EVENTS, Ask, EngineError, EngineEvent
+from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent
 from playground.jobs.child import LineChild
 
 

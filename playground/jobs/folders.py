@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playground import paths
 from playground.errors import EnvironmentFault, InputError, UsageError
-from playground.events import RunRecord
+from playground.events.runs import RunRecord
 
 RECORD, ADAPTER_CONFIG = "run.json", "adapter_config.json"
 

@@ -19,16 +19,8 @@ from typing import Any
 
 from playground import paths
 from playground.errors import EnvironmentFault
-from playground.events import (
-    ENGINE_EVENTS,
-    Ask,
-    EngineError,
-    EngineEvent,
-    Event,
-    RunEnded,
-    RunStarted,
-    event_from_json,
-)
+from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent
+from playground.events.runs import Event, RunEnded, RunStarted, event_from_json
 from playground.jobs.folders import is_busy
 
 LOG, EVENTS = "child.log", "events.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playground import paths
 from playground.errors import InputError
-from playground.events import BaseIdentity, RunRecord
+from playground.events.runs import BaseIdentity, RunRecord
 
 RECORD, CONFIG, STEPS = "run.json", "adapter_config.json", "steps"
 _AT_STEP = re.compile(r"(.+)@(\d{1,9})")

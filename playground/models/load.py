@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreT
 from transformers.utils import logging as transformers_logging
 
 from playground.errors import EnvironmentFault, InputError
-from playground.events import BaseIdentity
+from playground.events.runs import BaseIdentity
 from playground.models import demo, nf4, source
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear

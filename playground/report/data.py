@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from playground.events import BINS, DataCheck, by_kind
+from playground.events.data import BINS, DataCheck, by_kind
 from playground.text import clean, count, one_line
 
 BAR = 40  # columns

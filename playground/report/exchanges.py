@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from playground.events import BOTH_BAD, TIE, Exchange, Sampling
+from playground.events.answers import Sampling
+from playground.events.exchanges import BOTH_BAD, TIE, Exchange
 from playground.report.markdown import block, cell
 from playground.report.words import how_it_ended
 from playground.text import count

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 
-from playground.events import Compared, Summary
+from playground.events.answers import Compared, Summary
 from playground.report.html import page
 from playground.report.markdown import block, cell
 from playground.report.words import how_it_ended, percent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from playground.events import Answer, Compared, Summary
+from playground.events.answers import Answer, Compared, Summary
 from playground.report.words import FED, how_it_ended, percent
 from playground.text import clean, count
 

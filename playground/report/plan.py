@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from playground.events import Plan
+from playground.events.plans import Plan
 from playground.report.words import duration, gigabytes
 from playground.text import clean, count
 

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from playground.events import Answer, Compared, Summary
+from playground.events.answers import Answer, Compared, Summary
 from playground.report.words import FED, how_it_ended, percent
 from playground.text import clean, count
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from playground.errors import EnvironmentFault, InputError
-from playground.events import BOTH_BAD, TIE, Exchange, Json
+from playground.events.exchanges import BOTH_BAD, TIE, Exchange
+from playground.events.values import Json
 
 Kind = Literal["sides", "duels"]
 MODES = {"sides": "blind", "duels": "duel"}

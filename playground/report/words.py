@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playground.events import Answer
+from playground.events.answers import Answer
 
 FED = {"base": "fed the raw prompt", "control": "the base, fed the template", "sft": "with the adapter"}
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
-from playground.events import KnownModel
+from playground.events.models import KnownModel
 from playground.models.footprint import Footprint, footprint
 from playground.models.load import compute_dtype
 from playground.training.plan import memory_by_part

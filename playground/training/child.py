@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from playground import paths
 from playground.errors import PlaygroundError
-from playground.events import Ask, EngineEvent, Event, RunEnded, RunStage
+from playground.events.engine import Ask, EngineEvent
+from playground.events.runs import Event, RunEnded, RunStage
 from playground.log import write_log
 
 if TYPE_CHECKING:

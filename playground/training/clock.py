@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playground.events import RunEnded
+from playground.events.runs import RunEnded
 from playground.training.checkpoint import TrainState
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from playground.errors import PlaygroundError
-from playground.events import Ask, Continued, EngineError, EngineEvent, Event, Paused, Replied, Spoken
+from playground.events.engine import Ask, EngineError, EngineEvent, Spoken
+from playground.events.runs import Continued, Event, Paused, Replied
 from playground.inference.lineup import Lineup, Side
 from playground.inference.service import answer
 from playground.models.lanes import Row

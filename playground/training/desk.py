@@ -17,7 +17,7 @@ from typing import Any
 from playground import paths
 from playground.config import TrainConfig
 from playground.errors import InputError, PlaygroundError
-from playground.events import (
+from playground.events.desk import (
     DataSetInfo,
     DataSets,
     DeskError,

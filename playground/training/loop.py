@@ -18,7 +18,7 @@ from playground.config import TrainConfig
 from playground.data.batches import collate, micro_batches
 from playground.data.encode import IGNORE_INDEX, Encoded
 from playground.errors import EnvironmentFault, PlaygroundError, UsageError
-from playground.events import (
+from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
     Event,

@@ -21,7 +21,7 @@ from playground.data.examples import Dataset
 from playground.data.order import Order
 from playground.data.styles import get_style
 from playground.errors import EnvironmentFault
-from playground.events import Choice, Plan
+from playground.events.plans import Choice, Plan
 from playground.models.footprint import Footprint, footprint
 from playground.models.load import compute_dtype
 from playground.models.source import Source

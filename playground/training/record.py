@@ -16,7 +16,7 @@ from safetensors.torch import save
 
 from playground import __version__
 from playground.errors import EnvironmentFault
-from playground.events import Event, RunRecord, Sampled
+from playground.events.runs import Event, RunRecord, Sampled
 from playground.models import demo, lora
 from playground.models.adapters import RECORD, step_folder
 from playground.training.checkpoint import replace_file

@@ -18,7 +18,9 @@ from playground.data.examples import Dataset, Turn, read_dataset
 from playground.data.order import Order
 from playground.data.prompts import as_prompt
 from playground.errors import UsageError
-from playground.events import Plan, RunRecord, Sample, Sampled, Sampling
+from playground.events.answers import Sampling
+from playground.events.plans import Plan
+from playground.events.runs import RunRecord, Sample, Sampled
 from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora, source
 from playground.models.demo import Progress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -19,8 +20,6 @@ from textual.screen import Screen
 from textual.widgets import TextArea
 
 from playground import paths
-from playground.jobs import folders
-from playground.jobs.desk import DeskProcess
 from playground.jobs.engine import EngineProcess
 from playground.text import clean
 from playground.tui.link import Start
@@ -37,6 +36,12 @@ if TYPE_CHECKING:  # imported when they are opened: the first paint does not wai
 IN_TRAINING = "the model is in training · Ctrl+R shows it"
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 END_SECONDS = 3.0
+
+
+def _desk() -> Any:
+    from playground.jobs.desk import DeskProcess
+
+    return DeskProcess()
 
 
 def _end_anyway(number: int, frame: object) -> None:
@@ -71,7 +76,7 @@ class PlaygroundApp(App[None]):
         start: Start,
         session: Session | None = None,
         *,
-        desk: Callable[[], Any] = DeskProcess,
+        desk: Callable[[], Any] = _desk,
         engine: Callable[..., Any] = EngineProcess,
         adapters_dir: str | None = None,
     ) -> None:
@@ -96,6 +101,12 @@ class PlaygroundApp(App[None]):
                 loop.add_signal_handler(number, self.exit, None, 128 + number)
                 signal.signal(number, _end_anyway)  # beside the loop's, which hears of signals in its own way
 
+    def on_ready(self) -> None:
+        """Collect garbage again, which `playground.tui.run` put off, but never look through what is here to stay."""
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+
     async def on_event(self, event: events.Event) -> None:
         """Clean what is pasted, wherever it goes."""
         if isinstance(event, events.Paste):
@@ -114,6 +125,7 @@ class PlaygroundApp(App[None]):
         """Open the training screen, on top of the run that is on if there is one."""
         if self.screen is not self._compare:
             return
+        from playground.jobs import folders
         from playground.tui.screens.train import TrainScreen
 
         runs = folders.list_runs(paths.adapters_dir(self._adapters_dir))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playground.events import (
+from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
     Continued,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from textual.message import Message
 
-from playground.events import Ask, EngineEvent
+from playground.events.engine import Ask, EngineEvent
 
 
 class Engine(Protocol):

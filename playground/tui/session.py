@@ -6,20 +6,9 @@ import random
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from playground.events import (
-    BOTH_BAD,
-    TIE,
-    Answer,
-    Ask,
-    EngineReady,
-    Exchange,
-    Fed,
-    LaneRequest,
-    Mode,
-    Sampling,
-    Side,
-    Spoken,
-)
+from playground.events.answers import Answer, Sampling
+from playground.events.engine import Ask, EngineReady, Fed, LaneRequest, Side, Spoken
+from playground.events.exchanges import BOTH_BAD, TIE, Exchange, Mode
 
 WARM = 0.7  # the temperature where several different answers are wanted and greedy would give one
 MAX_DUEL_LANES = 4

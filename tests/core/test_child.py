@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from playground.config import TrainConfig
-from playground.events import Ask, Choices, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Sampling, Spoken
+from playground.events.answers import Sampling
+from playground.events.engine import Ask, Choices, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Spoken
 from playground.jobs.engine import EngineProcess
 from playground.training.loop import train
 

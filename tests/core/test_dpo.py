@@ -8,7 +8,8 @@ import torch
 from playground.data.encode import IGNORE_INDEX, Encoder
 from playground.data.examples import Example, Turn
 from playground.data.styles import get_style
-from playground.events import Answer, Exchange, Sampling
+from playground.events.answers import Answer, Sampling
+from playground.events.exchanges import Exchange
 from playground.models.load import load_base
 from playground.report import votes
 

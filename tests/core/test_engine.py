@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_lanes_proof import SFT, adapted
 
-from playground.events import Answer, Sampling
+from playground.events.answers import Answer, Sampling
 from playground.inference.engine import Engine, Lane
 from playground.models.lanes import Row
 from playground.models.load import load_base

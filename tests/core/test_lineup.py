@@ -9,7 +9,8 @@ from playground.config import TrainConfig
 from playground.data.encode import IGNORE_INDEX
 from playground.data.examples import Example, Turn
 from playground.errors import InputError
-from playground.events import LaneRequest, Sampling
+from playground.events.answers import Sampling
+from playground.events.engine import LaneRequest
 from playground.inference.lineup import change_adapter, conversation_lane, load_lineup
 from playground.models.adapters import read_record
 from playground.training.loop import train

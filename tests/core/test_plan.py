@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault
-from playground.events import RunStarted, StepDone
+from playground.events.runs import RunStarted, StepDone
 from playground.models.footprint import footprint
 from playground.training import plan as planning
 from playground.training import session, speed

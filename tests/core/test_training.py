@@ -8,7 +8,7 @@ import torch
 
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, InputError, PlaygroundError, UsageError
-from playground.events import (
+from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
     RunEnded,

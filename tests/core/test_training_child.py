@@ -12,22 +12,9 @@ import pytest
 
 from playground import paths
 from playground.config import TrainConfig
-from playground.events import (
-    Ask,
-    Continued,
-    EngineError,
-    Fed,
-    LaneRequest,
-    Paused,
-    Replied,
-    RunEnded,
-    RunStage,
-    RunStarted,
-    Sampled,
-    Sampling,
-    Spoken,
-    StepDone,
-)
+from playground.events.answers import Sampling
+from playground.events.engine import Ask, EngineError, Fed, LaneRequest, Spoken
+from playground.events.runs import Continued, Paused, Replied, RunEnded, RunStage, RunStarted, Sampled, StepDone
 from playground.jobs.folders import is_busy
 from playground.jobs.runs import RunLink, start_training
 from playground.training.control import Request

@@ -21,7 +21,8 @@ from pathlib import Path
 import psutil
 from rich.cells import cell_len
 
-from playground.events import AdapterInfo, Answer, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.events.answers import Answer
+from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
 
 ROOT = Path(__file__).parents[2]
 KEYS = {

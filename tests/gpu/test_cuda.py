@@ -11,7 +11,8 @@ import torch
 from playground.config import TrainConfig
 from playground.data.batches import collate
 from playground.data.encode import IGNORE_INDEX, Encoded
-from playground.events import Sampling, StepDone
+from playground.events.answers import Sampling
+from playground.events.runs import StepDone
 from playground.inference.engine import Engine, Lane
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint

@@ -6,7 +6,8 @@ import queue
 
 from textual.widgets import Static
 
-from playground.events import AdapterInfo, Answer, Choices, EngineReady, Fed, Spoken
+from playground.events.answers import Answer
+from playground.events.engine import AdapterInfo, Choices, EngineReady, Fed, Spoken
 from playground.tui.app import PlaygroundApp
 from playground.tui.session import Session
 from playground.tui.widgets.pane import Pane

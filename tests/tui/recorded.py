@@ -2,7 +2,9 @@
 
 import json
 
-from playground.events import Answer, Choice, Plan, RunEnded, RunStarted, Sample, Sampled, StepDone
+from playground.events.answers import Answer
+from playground.events.plans import Choice, Plan
+from playground.events.runs import RunEnded, RunStarted, Sample, Sampled, StepDone
 
 PLAN = Plan(
     "google/gemma-3-270m", "mini.jsonl (JSON Lines)", "cpu", 115, 0, 0, 4998, 3436, 82, 45, 3_796_992, 268_098_176,

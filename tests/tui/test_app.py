@@ -8,7 +8,8 @@ import pytest
 from harness import BARE, CHOICES, HOSTILE, READY, Screen, screen_test
 from textual.widgets import Markdown, Static
 
-from playground.events import Answer, EngineError, EngineStage, Fed, Spoken
+from playground.events.answers import Answer
+from playground.events.engine import EngineError, EngineStage, Fed, Spoken
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
 from playground.tui.words import EXAMPLES
@@ -270,7 +271,7 @@ async def test_a_model_without_an_adapter_says_what_to_do(screen):
 
 @screen_test()
 async def test_hostile_text_is_shown_harmlessly_everywhere(screen):
-    from playground.events import EngineReady
+    from playground.events.engine import EngineReady
 
     await screen.say(EngineStage(HOSTILE, 0.5), EngineReady(HOSTILE, HOSTILE, "chat", False, 1.0))
     screen.prompt.put(HOSTILE.replace("\ud83d", ""))

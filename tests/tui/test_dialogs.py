@@ -7,7 +7,8 @@ import pytest
 from harness import CHOICES, HOSTILE, READY, Screen, screen_test
 from textual.widgets import Input, OptionList, Select, Static
 
-from playground.events import AdapterInfo, Choices, Exchange
+from playground.events.engine import AdapterInfo, Choices
+from playground.events.exchanges import Exchange
 from playground.tui.themes import THEMES
 
 

@@ -7,7 +7,7 @@ from harness import BARE, CHOICES, READY, screen_test
 from textual import events
 from textual.widgets import Input
 
-from playground.events import EngineError, EngineStage, Spoken
+from playground.events.engine import EngineError, EngineStage, Spoken
 from playground.tui.link import Heard
 
 
@@ -103,3 +103,10 @@ async def test_typing_goes_on_when_the_focused_pane_goes_away(screen):
     await screen.pilot.pause()
     await screen.press("f3")
     assert screen.app.focused is not None and screen.app.focused.display
+
+
+@screen_test()
+async def test_what_is_typed_before_the_prompt_has_the_focus_is_typed_into_it(screen):
+    screen.app._compare.set_focus(None)
+    await screen.press("h", "i", "space", "1")
+    assert screen.prompt.text == "hi 1"

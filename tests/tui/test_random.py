@@ -14,18 +14,9 @@ from textual.command import CommandPalette
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, OptionList, Select
 
-from playground.events import (
-    BOTH_BAD,
-    TIE,
-    AdapterInfo,
-    Answer,
-    Choices,
-    EngineError,
-    EngineReady,
-    EngineStage,
-    Fed,
-    Spoken,
-)
+from playground.events.answers import Answer
+from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.events.exchanges import BOTH_BAD, TIE
 from playground.tui.link import Heard
 from playground.tui.screens.picker import Picker
 from playground.tui.screens.save import SaveDialog

@@ -7,7 +7,8 @@ from harness import ADAPTERS, Screen
 from pytest_textual_snapshot import SVGImageExtension
 from textual.widgets import Input
 
-from playground.events import AdapterInfo, Answer, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.events.answers import Answer
+from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
 
 TAKEN_WITH = "8.2.8"
 pytestmark = pytest.mark.skipif(version("textual") != TAKEN_WITH, reason=f"pictures taken with Textual {TAKEN_WITH}")

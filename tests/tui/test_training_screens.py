@@ -10,26 +10,11 @@ from harness import HOSTILE, READY, FakeEngine, Screen, screen_test
 from recorded import PLAN, events, record, run_record, sampled, step_done
 from textual.widgets import Input, OptionList, Static
 
-from playground.events import (
-    Answer,
-    BatchHalved,
-    Continued,
-    DataCheck,
-    DataSetInfo,
-    DataSets,
-    DeskError,
-    DeskStage,
-    Finding,
-    Looked,
-    MaskedRow,
-    Paused,
-    PlanMade,
-    RowsShown,
-    RunEnded,
-    RunStage,
-    RunStarted,
-    Spoken,
-)
+from playground.events.answers import Answer
+from playground.events.data import DataCheck, Finding
+from playground.events.desk import DataSetInfo, DataSets, DeskError, DeskStage, Looked, MaskedRow, PlanMade, RowsShown
+from playground.events.engine import Spoken
+from playground.events.runs import BatchHalved, Continued, Paused, RunEnded, RunStage, RunStarted
 from playground.tui.app import PlaygroundApp
 from playground.tui.history import RunHistory
 from playground.tui.screens.run import RunScreen

@@ -2,7 +2,7 @@ import pytest
 
 from playground.data.answered import answered, count_items, holds_word, repeated_share, repeats_itself
 from playground.data.prompts import Prompt
-from playground.events import Answer
+from playground.events.answers import Answer
 
 FACT = Prompt("1", "What's the capital of France?", "fact", ("Paris",))
 EXPLAIN = Prompt("2", "Explain quantum physics.", "explain", ("energy", "particles"))

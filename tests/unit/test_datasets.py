@@ -13,7 +13,7 @@ from playground.data.examples import read_dataset
 from playground.data.prompts import KINDS, as_prompt, read_prompts
 from playground.data.styles import chat_style
 from playground.errors import EnvironmentFault
-from playground.events import Answer
+from playground.events.answers import Answer
 
 ARTICLE = [
     "Explain quantum physics",

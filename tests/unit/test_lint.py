@@ -6,7 +6,7 @@ from playground.data.containers import open_rows
 from playground.data.encode import Encoder
 from playground.data.lint import check
 from playground.data.styles import chat_style
-from playground.events import BINS, DataCheck, by_kind
+from playground.events.data import BINS, DataCheck, by_kind
 
 GOOD = {"prompt": "What is up?", "completion": "The sky is up."}
 

@@ -9,7 +9,7 @@ import pytest
 
 from playground.cli.journal import Journal
 from playground.errors import EnvironmentFault
-from playground.events import Answer, Compared, SideSummary, Summary
+from playground.events.answers import Answer, Compared, SideSummary, Summary
 from playground.report.files import WRITERS, comparator, jsonl, markdown, table
 from playground.report.html import page
 
@@ -152,7 +152,8 @@ def test_a_report_that_cannot_be_written_is_known_at_once(tmp_path):
 
 def test_votes_are_counted_and_exported_by_the_command(tmp_path, monkeypatch, capsys):
     from playground.cli.app import run
-    from playground.events import Exchange, Sampling
+    from playground.events.answers import Sampling
+    from playground.events.exchanges import Exchange
     from playground.report import votes
 
     monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))

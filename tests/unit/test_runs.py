@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from playground.cli.runs import adapters, runs
 from playground.errors import EnvironmentFault, InputError, UsageError
-from playground.events import BaseIdentity, RunRecord
+from playground.events.runs import BaseIdentity, RunRecord
 
 
 def record(name, created="2026-11-22T10:00:00+00:00", state="finished", loss=0.5):

@@ -14,17 +14,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Footer, Static
 
-from playground.events import (
-    Ask,
-    EngineError,
-    EngineEvent,
-    EngineReady,
-    EngineStage,
-    Fed,
-    LaneRequest,
-    Sampling,
-    Spoken,
-)
+from playground.events.answers import Sampling
+from playground.events.engine import Ask, EngineError, EngineEvent, EngineReady, EngineStage, Fed, LaneRequest, Spoken
 from playground.text import clean
 from playground.tui.screens.closing import Leavable
 from playground.tui.widgets.pane import Pane

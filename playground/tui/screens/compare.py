@@ -12,7 +12,9 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Footer, Static
 
-from playground.events import EngineError, EngineEvent, EngineReady, Fed, Mode, Sampling, Spoken
+from playground.events.answers import Sampling
+from playground.events.engine import EngineError, EngineEvent, EngineReady, Fed, Spoken
+from playground.events.exchanges import Mode
 from playground.report.exchanges import sampling_words
 from playground.tui.link import Start
 from playground.tui.screens.keeping import KeepingScreen
@@ -33,6 +35,7 @@ class CompareScreen(KeepingScreen):
         session: What is asked and what came of it.
     """
 
+    AUTO_FOCUS = "#prompt"  # else the first pane is given what is typed at once
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "stop", priority=True),
         Binding("f1", "help", "help", priority=True),
@@ -76,7 +79,6 @@ class CompareScreen(KeepingScreen):
     def on_mount(self) -> None:
         """Begin to listen to the engine, which was started before this app was imported."""
         self.query_one(JudgeBar).display = False
-        self.query_one(PromptBar).focus()
         self.query_one(Panes).dress()
         self.query_one(Panes).fit(self.size.width)
         self._show_how()
@@ -85,6 +87,12 @@ class CompareScreen(KeepingScreen):
     def on_resize(self, event: events.Resize) -> None:
         """Stack the panes where there is no room beside each other."""
         self.query_one(Panes).fit(event.size.width)
+
+    def on_key(self, event: events.Key) -> None:
+        """Type into the prompt what comes before it has the focus, as in the first moments of the app."""
+        if self.focused in (None, self.query_one(PromptBar)) and event.is_printable and event.character:
+            event.stop()
+            self.query_one(PromptBar).insert(event.character)
 
     def heard(self, event: EngineEvent) -> None:
         """Show what the engine says."""

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from playground.events import Choices, EngineEvent, EngineReady, EngineStage
+from playground.events.engine import Choices, EngineEvent, EngineReady, EngineStage
 from playground.text import clean
 from playground.tui.link import Engine, Heard, Start
 from playground.tui.session import Session

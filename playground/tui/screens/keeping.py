@@ -11,7 +11,7 @@ from textual import on
 
 from playground import paths
 from playground.errors import PlaygroundError
-from playground.events import BOTH_BAD, TIE, Exchange
+from playground.events.exchanges import BOTH_BAD, TIE, Exchange
 from playground.report import exchanges as report
 from playground.report import votes
 from playground.text import clean, count

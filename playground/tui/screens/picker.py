@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from playground.events import AdapterInfo
+from playground.events.engine import AdapterInfo
 from playground.text import one_line
 from playground.tui.screens.closing import Dialog
 

@@ -13,7 +13,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Footer, Static
 
-from playground.events import Ask, EngineError, EngineEvent, Event, LaneRequest, RunEnded, Sample, Sampling, Spoken
+from playground.events.answers import Sampling
+from playground.events.engine import Ask, EngineError, EngineEvent, LaneRequest, Spoken
+from playground.events.runs import Event, RunEnded, Sample
 from playground.jobs.runs import RunLink
 from playground.report.words import how_it_ended
 from playground.text import clean, one_line

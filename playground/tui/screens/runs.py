@@ -17,7 +17,7 @@ from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from playground.errors import PlaygroundError
-from playground.events import RunRecord
+from playground.events.runs import RunRecord
 from playground.jobs import folders
 from playground.jobs.runs import start_training
 from playground.text import clean, one_line

@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Label, Select, Static
 
 from playground.config import STYLES
-from playground.events import Sampling
+from playground.events.answers import Sampling
 from playground.tui.screens.closing import Dialog
 from playground.tui.session import MAX_DUEL_LANES
 

@@ -19,15 +19,7 @@ from textual.widgets.option_list import Option
 from playground import paths, settings
 from playground.config import TrainConfig
 from playground.errors import PlaygroundError
-from playground.events import (
-    DataSets,
-    DeskError,
-    DeskEvent,
-    DeskStage,
-    Looked,
-    PlanMade,
-    RowsShown,
-)
+from playground.events.desk import DataSets, DeskError, DeskEvent, DeskStage, Looked, PlanMade, RowsShown
 from playground.jobs.runs import start_training
 from playground.text import clean, one_line
 from playground.tui.screens.closing import Leavable

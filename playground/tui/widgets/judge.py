@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Static
 
-from playground.events import BOTH_BAD, TIE
+from playground.events.exchanges import BOTH_BAD, TIE
 
 LETTERS = "ABCD"
 

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from playground.events import Answer
+from playground.events.answers import Answer
 from playground.report.words import how_it_ended
 from playground.text import clean, count, one_line
 
