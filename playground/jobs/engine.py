@@ -63,4 +63,7 @@ class EngineProcess(LineChild):
             yield event
         if self.exit_code and not failed:
             last = " ".join(self.last_words).strip()[-500:]
-            yield EngineError(-1, f"The engine ended with {self.exit_code}. {last}", "Start it again with F5.")
+            how = f"with exit code {self.exit_code}"
+            if self.exit_code < 0:
+                how = f"by signal {-self.exit_code}" + (", as when memory runs out" if self.exit_code == -9 else "")
+            yield EngineError(-1, f"The engine was ended {how}. {last}".strip(), "Start it again with F5.")

@@ -66,9 +66,8 @@ class PlaygroundApp(App[None]):
     # A default screen's own CSS_PATH would not be read.
     CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/compare.tcss", "screens/train.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", "quit", priority=True),
+        Binding("ctrl+q", "quit", show=False, priority=True),
         Binding("ctrl+c", "copy_or_stop", show=False, priority=True),
-        Binding("ctrl+r", "train", "train", priority=True),
     ]
 
     def __init__(

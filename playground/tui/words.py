@@ -8,10 +8,16 @@ EXAMPLES = (
     "Explain neural networks.",
 )
 WELCOME = "Type a prompt and press Enter, or F2 for an example. The base continues your text; sft answers it."
+WELCOME_SINGLE = (
+    "Type a prompt and press Enter, or F2 for an example. "
+    "Each prompt stands alone: the adapter was trained on single questions."
+)
+WELCOME_BARE = "Type a prompt and press Enter, or F2 for an example. The base continues your text."
+MODEL_WORDS = {"demo": "demo (Gemma 3 270M)"}
 NO_ADAPTER = (
     "There is no adapter for this model yet, so there is nothing to compare its base with.\n\n"
-    "Train one:  sft-playground train --data mini.jsonl\n"
-    "or press F6 and choose demo-mini, which came with the program."
+    "Ctrl+R trains one, as does  sft-playground train --data mini.jsonl\n"
+    "Or press F6 and choose demo-mini, which came with the program."
 )
 EMPTY = {
     "base": "The base has read a large part of the internet, and nothing else. It takes your text for the beginning "
@@ -23,12 +29,6 @@ EMPTY = {
     "hidden": "You will not be told which side this is until you have voted.",
 }
 HELP = (
-    ("base", "the model as it was pre-trained: it continues your text, exactly as you typed it"),
-    ("sft", "the same weights with a LoRA adapter: your prompt in its template; it answers and stops"),
-    ("control", "the base, fed the template: what the template does without training"),
-    ("λ", "how strongly the adapter counts: 0 is the base fed the template, 1 is as trained"),
-    ("✓ proven", "before each answer a probe runs through both sides, and the base row must be bit-equal"),
-    ("■ stopped", "the model gave its own end token; a text that had to be cut never counts as stopping"),
     ("Enter", "asks; Ctrl+J begins a new line, ↑ ↓ are earlier prompts"),
     ("Esc", "stops what streams, else moves between the prompt and the panes"),
     ("panes", "C copies, M is Markdown, F shows the exact text the side was fed; arrows scroll"),
@@ -43,6 +43,12 @@ HELP = (
     ("Ctrl+S", "saves this session as Markdown or JSON Lines; Ctrl+Y copies an answer"),
     ("Ctrl+P", "every command, and themes"),
     ("Ctrl+C", "copies what is selected, else stops; twice it quits, as does Ctrl+Q"),
+    ("base", "the model as it was pre-trained: it continues your text, exactly as you typed it"),
+    ("sft", "the same weights with a LoRA adapter: your prompt in its template; it answers and stops"),
+    ("control", "the base, fed the template: what the template does without training"),
+    ("λ", "how strongly the adapter counts: 0 is the base fed the template, 1 is as trained"),
+    ("✓ proven", "before each answer a probe runs through both sides, and the base row must be bit-equal"),
+    ("■ stopped", "the model gave its own end token; a text that had to be cut never counts as stopping"),
 )
 MODES = {
     "open": "Both sides are named.",

@@ -175,7 +175,7 @@ def test_a_kill_becomes_an_error_with_the_exit_code(engine):
     until(events, EngineReady)
     engine._process.kill()
     last = list(events)[-1]
-    assert isinstance(last, EngineError) and "ended with -9" in last.message
+    assert isinstance(last, EngineError) and "by signal 9, as when memory runs out" in last.message
 
 
 def test_a_missing_adapter_is_said_in_words(home, monkeypatch):

@@ -276,7 +276,7 @@ def test_a_child_that_is_killed_is_said_and_f5_brings_it_back(home):
         stream_long(app)
         (child,) = children(app)
         child.kill()
-        app.wait("the engine has stopped · F5 starts it again", "The engine ended with -9", gone=["▶"])
+        app.wait("the engine has stopped · F5 starts it again", "The engine was ended by signal 9", gone=["▶"])
         app.press("F5")
         app.wait("adapter mine", "› Tell me everything.", "▶", seconds=SLOW)
         assert children(app) != [child]

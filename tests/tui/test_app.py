@@ -237,8 +237,8 @@ async def test_a_crash_is_said_and_f5_starts_again_with_the_last_prompt(screen):
     await screen.ask("a")
     await screen.answer()
     await screen.ask("b")
-    await screen.say(EngineError(-1, "The engine ended with -9. Killed", "Start it again with F5."))
-    assert "ended with -9" in screen.text("#hint") and "ended with -9" in screen.of("base", ".state")
+    await screen.say(EngineError(-1, "The engine was ended by signal 9. Killed", "Start it again with F5."))
+    assert "by signal 9" in screen.text("#hint") and "not answered to the end" in screen.of("base", ".state")
     await screen.press("f5")
     assert len(screen.engines) == 2 and screen.engines[0].closed
     await screen.say(READY)

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import pytest
 from harness import ADAPTERS, Screen
 from pytest_textual_snapshot import SVGImageExtension
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from playground.events.answers import Answer
 from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
@@ -161,6 +161,7 @@ async def save(screen):
     await finished(screen)
     await screen.press("ctrl+s")
     screen.app.screen.query_one("#file", Input).value = "session-1122-1030.md"
+    screen.app.screen.query_one("#folder", Static).update("in /home/ada, unless the name says otherwise")
 
 
 async def help(screen):
@@ -170,7 +171,9 @@ async def help(screen):
 
 async def crashed(screen):
     await streaming(screen)
-    await screen.say(EngineError(-1, "The engine ended with -9. Killed", "Start it again with F5."))
+    await screen.say(
+        EngineError(-1, "The engine was ended by signal 9, as when memory runs out.", "Start it again with F5.")
+    )
 
 
 async def no_adapter(screen):

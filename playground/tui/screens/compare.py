@@ -24,7 +24,7 @@ from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-from playground.tui.words import EXAMPLES, MODES, WELCOME
+from playground.tui.words import EXAMPLES, MODES, WELCOME, WELCOME_BARE, WELCOME_SINGLE
 
 
 class CompareScreen(KeepingScreen):
@@ -44,6 +44,8 @@ class CompareScreen(KeepingScreen):
         Binding("f4", "judge", "judge", priority=True),
         Binding("f5", "again", "again", priority=True),
         Binding("f6", "adapter", "adapter", priority=True),
+        Binding("ctrl+r", "app.train", "train", priority=True),
+        Binding("ctrl+q", "app.quit", "quit", priority=True),  # 80 columns end here
         Binding("f7", "strength", "λ", priority=True),
         Binding("f8", "turns", "turns", priority=True),
         Binding("f9", "settings", "settings", priority=True),
@@ -118,8 +120,10 @@ class CompareScreen(KeepingScreen):
             self._show_how()
         if self.session.round is None:
             self.query_one(Panes).dress()
-        if event.adapter and event.single_turn and not self.session.several_turns:
-            self.hint("The adapter was trained on single questions, so each prompt is a conversation of its own.")
+        if not event.adapter:
+            self.hint(WELCOME_BARE)
+        elif event.single_turn and not self.session.several_turns:
+            self.hint(WELCOME_SINGLE)
         if self._early_prompt:
             waiting, self._early_prompt = self._early_prompt, ""
             self._ask(waiting)
@@ -147,10 +151,10 @@ class CompareScreen(KeepingScreen):
     def _failed(self, event: EngineError) -> None:
         now = self.session.round
         if now is not None and event.request in (-1, now.request):
-            self.interrupted(event.message)
+            self.interrupted("not answered to the end" if event.request == -1 else event.message)
         if event.request == -1:
             self.engine_gone("the engine has stopped · F5 starts it again")
-        self.hint(f"{event.message.rstrip('.')}. {event.hint}")
+        self.hint(f"{event.message.rstrip('.')}. {event.hint}", error=True)
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:

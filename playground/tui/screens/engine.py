@@ -170,6 +170,8 @@ class EngineScreen(Screen[None]):
     def _top(self, text: str) -> None:
         self.query_one("#top", Static).update(Content(clean(text[:500])))
 
-    def hint(self, text: str) -> None:
+    def hint(self, text: str, *, error: bool = False) -> None:
         """Say something below the panes."""
-        self.query_one("#hint", Static).update(Content(clean(text[:2000])))
+        hint = self.query_one("#hint", Static)
+        hint.set_class(error, "error")
+        hint.update(Content(clean(text[:2000])))

@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 from playground.events.engine import AdapterInfo
 from playground.text import one_line
 from playground.tui.screens.closing import Dialog
+from playground.tui.words import MODEL_WORDS
 
 WIDEST = 32  # cells a column may take
 
@@ -81,7 +82,11 @@ def adapter_picker(adapters: Sequence[AdapterInfo]) -> Picker:
 
 def model_picker(models: Sequence[str], adapters: Sequence[AdapterInfo]) -> Picker:
     """Return a picker of base models, with the adapter that each would get."""
-    rows = [(model, newest.name if (newest := newest_on(model, adapters)) else "none yet") for model in models]
+    newest = [newest_on(model, adapters) for model in models]
+    rows = [
+        (MODEL_WORDS.get(model, model), info.name if info else "none yet")
+        for model, info in zip(models, newest, strict=True)
+    ]
     return Picker(
         "Base models on this machine",
         ("model", "newest adapter"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from playground.text import one_line
 from playground.tui.screens.closing import Dialog
 
 
@@ -35,6 +37,7 @@ class SaveDialog(Dialog[Path | None]):
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="heading", markup=False)
             yield Input(self._name, id="file", compact=True)
+            yield Static(f"in {one_line(os.getcwd(), 200)}, unless the name says otherwise", id="folder", markup=False)
             yield Static("", id="problems", markup=False)
             endings = " or ".join(self._suffixes)
             yield Static(f"Enter saves; the name ends in {endings} · Esc back", classes="keys", markup=False)
@@ -59,4 +62,4 @@ class SaveDialog(Dialog[Path | None]):
             self.dismiss(path)
 
     def _say(self, words: str) -> None:
-        self.query_one("#problems", Static).update(words)
+        self.query_one("#problems", Static).update(f"\n{words}")

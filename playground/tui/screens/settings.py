@@ -90,17 +90,20 @@ class SettingsDialog(Dialog[Settings | None]):
         """Dismiss with the settings if they are sound, else say all that is not."""
         values, problems = {}, []
         for field in FIELDS:
-            text = self.query_one(f"#{field.name}", Input).value.strip()
+            line = self.query_one(f"#{field.name}", Input)
+            line.remove_class("bad")
             try:
-                value = field.kind(text)
+                value = field.kind(line.value.strip())
             except ValueError:
+                line.add_class("bad")
                 problems.append(f"{field.name} must be a {'whole ' if field.kind is int else ''}number.")
                 continue
             if not field.least <= value <= field.most:  # false for NaN too
+                line.add_class("bad")
                 problems.append(f"{field.name} must be from {field.least:g} to {field.most:g}.")
             values[field.name] = value
         if problems:
-            self.query_one("#problems", Static).update("\n".join(problems))
+            self.query_one("#problems", Static).update("\n".join(["", *problems]))
             return
         lanes = int(values.pop("duel_lanes"))
         style = self.query_one("#style", Select).value

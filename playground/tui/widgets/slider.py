@@ -20,10 +20,10 @@ class Slider(Widget, can_focus=True):
     """λ from 0 to 1.5: arrows, Home and End, or the mouse."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,down", "change(-1)", "weaker"),
-        Binding("right,up", "change(1)", "stronger"),
-        Binding("home", "go(0.0)", "off"),
-        Binding("end", "go(1.0)", "as trained"),
+        Binding("left,down", "change(-1)", show=False),
+        Binding("right,up", "change(1)", show=False),
+        Binding("home", "go(0.0)", show=False),
+        Binding("end", "go(1.0)", show=False),
     ]
     value: reactive[float] = reactive(1.0)
 
