@@ -36,6 +36,12 @@ class Round:
         return len(self.answers) < len(self.lanes)
 
     @property
+    def ended(self) -> bool:
+        """Whether every answer came to its end: none was stopped, none failed."""
+        stopped = any(answer.finish_reason in ("cancelled", "error") for answer in self.answers.values())
+        return not self.going and not stopped
+
+    @property
     def hidden(self) -> bool:
         """Whether nobody may see yet which lane is which."""
         return self.mode == "blind" and not self.vote
@@ -48,7 +54,7 @@ class Round:
             return "These answers are judged already."
         if self.going:
             return "The answers are not finished."
-        if any(answer.finish_reason in ("cancelled", "error") for answer in self.answers.values()):
+        if not self.ended:
             return "An answer was stopped, so these cannot be judged. F5 asks again."
         if len({lane.texts for lane in self.lanes}) > 1:
             return "The sides have different conversations behind them. Ctrl+N begins a common one."

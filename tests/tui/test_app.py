@@ -231,6 +231,16 @@ async def test_help_opens_over_what_is_typed_and_closes(screen):
 
 
 @screen_test()
+async def test_f5_repeats_a_stopped_answer_as_it_was(screen):
+    await screen.say(READY)
+    await screen.ask("hi")
+    await screen.press("escape")
+    await screen.answer("cancelled")
+    await screen.press("f5")
+    assert len(screen.engine.asked) == 2 and screen.engine.asked[1] == screen.engine.asked[0]
+
+
+@screen_test()
 async def test_a_crash_is_said_and_f5_starts_again_with_the_last_prompt(screen):
     await screen.say(READY)
     await screen.press("f8")

@@ -257,12 +257,15 @@ class CompareScreen(KeepingScreen):
             self.restart()
         elif self._last_prompt and self.loaded:
             now = self.session.round
-            same = now is not None and self._asked_with == self._settings()
-            if same and now is not None and now.sampling.temperature == 0 and not now.going and not self._offered:
+            if now is None or self._asked_with != self._settings():
+                self._repeat(None)
+            elif not now.ended:  # the same again, to the end
+                self._repeat(now.sampling)
+            elif now.sampling.temperature == 0 and not self._offered:
                 self._offered = True
                 self.hint("Greedy, the answers would be the same. F5 once more: the next seed, at temperature 0.7.")
-                return
-            self._repeat(self.session.next_draw() if same else None)
+            else:
+                self._repeat(self.session.next_draw())
 
     def _repeat(self, sampling: Sampling | None) -> None:
         self._offered = False
