@@ -28,7 +28,7 @@ from playground.models import demo
 from playground.models.adapters import find_adapter, newest_first, read_record
 from playground.models.source import on_this_machine
 
-LINE_SECONDS = 1 / 30  # a text is sent at most so often; the end of an answer always
+LINE_SECONDS = 0.1  # a text is sent at most so often, as the app paints only now and then; the end of an answer always
 
 
 class Cancellable(Protocol):

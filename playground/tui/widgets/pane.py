@@ -24,9 +24,9 @@ FED = {
     "hidden": "hidden until you vote",
 }
 SHOWN = 20_000  # characters of an answer that are on screen; laying out more would cost frames
-# Between two paintings of what streams: each lays the screen out again, and on two cores the engine loses what the
-# app takes. Painting every token cost it a quarter of its tokens/s.
-PAINT_SECONDS = 0.16
+# Between two paintings of what streams, all panes at once: each lays the screen out again, and on two cores the
+# engine loses what the app takes. Painting every token cost it a quarter of its tokens/s.
+PAINT_SECONDS = 0.2
 
 
 class _Line(Static):
@@ -96,7 +96,7 @@ class Pane(Vertical):
         self._dropped = 0
         self._opened = False
         self._markdown = False
-        self._painted = 0.0  # when
+        self._painted = False  # some of the answer
         self._state = ""  # to be painted with the text, or nothing if nothing waits
 
     def compose(self) -> ComposeResult:
@@ -120,7 +120,7 @@ class Pane(Vertical):
 
     def begin(self, before: tuple[str, ...] = ()) -> None:
         """Clear the pane for a new answer, behind the turns that came before it; the last of them is the prompt."""
-        self.text, self._fed, self._dropped, self._state, self._painted = "", "", 0, "", 0.0
+        self.text, self._fed, self._dropped, self._state, self._painted = "", "", 0, "", False
         pieces: list[tuple[str, str]] = []
         if len(before) > 1:
             for at, text in enumerate(before):
@@ -155,18 +155,17 @@ class Pane(Vertical):
         self._state = f"▶ {count(num_tokens, 'token')}{_pace(num_tokens, seconds)}"
         if waits:
             return
-        since = time.monotonic() - self._painted
-        if since >= PAINT_SECONDS:
-            self._paint()
+        if self._painted:
+            self.set_timer(PAINT_SECONDS - time.monotonic() % PAINT_SECONDS, self._paint)
         else:
-            self.set_timer(PAINT_SECONDS - since, self._paint)
+            self._paint()
 
     def _paint(self) -> None:
         if self._state:  # else the answer has ended
             self._follow()
             self._show_text(self.text)
-            self._put(".state", self._state)
-            self._painted, self._state = time.monotonic(), ""
+            self.query_one(".state", Static).update(Content(self._state), layout=False)  # it fits on its line
+            self._painted, self._state = True, ""
 
     def end(self, answer: Answer, *, repeats: bool, seconds: float) -> None:
         """Show how the answer ended."""

@@ -19,16 +19,16 @@ class Panes(Horizontal):
     def __init__(self, session: Session) -> None:
         super().__init__(id="panes")
         self._session = session
+        self._panes = [Pane(number) for number in range(len(LETTERS))]  # as many as there may be
 
     def compose(self) -> ComposeResult:
-        """Lay out as many panes as there may be."""
-        for number in range(len(LETTERS)):
-            yield Pane(number)
+        """Lay out the panes."""
+        yield from self._panes
 
     @property
     def shown(self) -> list[Pane]:
         """The panes that are on screen, in order."""
-        return [pane for pane in self.query(Pane) if pane.display]
+        return [pane for pane in self._panes if pane.display]
 
     def fit(self, width: int) -> None:
         """Stack the panes where there is no room beside each other."""
@@ -37,7 +37,7 @@ class Panes(Horizontal):
     def of(self, lane: str) -> Pane | None:
         """Return the pane of a lane of the round, if it has one of that name."""
         lanes = self._session.round.lanes if self._session.round else ()
-        return next((pane for pane, asked in zip(self.query(Pane), lanes, strict=False) if asked.name == lane), None)
+        return next((pane for pane, asked in zip(self._panes, lanes, strict=False) if asked.name == lane), None)
 
     def begin(self, now: Round) -> None:
         """Make ready for the answers of a round."""
@@ -56,7 +56,7 @@ class Panes(Horizontal):
             count = session.duel_lanes if session.mode == "duel" else 2
             dressed = [("hidden" if session.mode == "blind" else "sft", LETTERS[n]) for n in range(count)]
         focused = self.screen.focused
-        for n, pane in enumerate(self.query(Pane)):
+        for n, pane in enumerate(self._panes):
             if n >= len(dressed) and focused is not None and pane in focused.ancestors:
                 self.shown[0].query_one(".said").focus()
             pane.display = n < len(dressed)

@@ -39,6 +39,7 @@ class PromptBar(TextArea, inherit_bindings=False):
         super().__init__(
             id="prompt", compact=True, highlight_cursor_line=False, placeholder="Your prompt", tab_behavior="focus"
         )
+        self.cursor_blink = False  # each blink lays the text out again, as much work as a fifth of all streaming
         self._asked: list[str] = []
         self._at = 0  # behind the last: what is being typed
         self._typed = ""
