@@ -46,6 +46,7 @@ class TrainConfig:
         "auto", "Compute activations twice instead of keeping them.", choices=("auto", "on", "off")
     )
     max_length: int | None = _auto(int, "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20)
+    eval_rows: int | None = _auto(int, "Rows held out: their loss is measured, never trained.", least=0, most=100_000)
     lora_r: int = _option(16, "Rank of the adapter.", least=1, most=512)
     lora_alpha: int = _option(
         32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000

@@ -16,6 +16,7 @@ from playground.data.answered import repeats_itself
 from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
+    Evaluated,
     Event,
     RunEnded,
     RunStarted,
@@ -47,6 +48,7 @@ class Narrator:
         self._num_steps = 0
         self._last_plain = 0.0
         self._stage = ""
+        self._evaluated = ""
 
     @property
     def _tty(self) -> bool:
@@ -92,6 +94,10 @@ class Narrator:
                 self._step(event)
             case Sampled():
                 self._sampled(event)
+            case Evaluated():
+                self._evaluated = f" · held out {event.eval_loss:.2f}"
+                if not self._live:
+                    self.line(f"loss on the held-out rows {event.eval_loss:.2f}")
             case StepSkipped():
                 self.line(f"step {event.step} was skipped: {event.reason}; the weights stay as they were", "yellow")
             case BatchHalved():
@@ -111,6 +117,8 @@ class Narrator:
             share = plan.num_trained_tokens / plan.num_tokens
             tokens = f", {count(plan.num_tokens, 'token')}, {100 * share:.0f} % of them trained (the answers)"
         self.line(f"{plan.data}: {count(plan.num_examples, 'row')}{tokens}")
+        if plan.num_eval:
+            self.line(f"{count(plan.num_eval, 'row')} held out: never trained, only measured")
         if plan.num_skipped:
             self.line(f"{count(plan.num_skipped, 'row')} left out because they cannot be trained", "yellow")
         for warning in plan.warnings:
@@ -123,7 +131,7 @@ class Narrator:
     def _step(self, event: StepDone) -> None:
         left = f" · {duration(event.seconds_left)} left" if event.seconds_left is not None else ""
         text = (
-            f"step {event.step} of {self._num_steps}{left} · loss {event.loss:.2f}"
+            f"step {event.step} of {self._num_steps}{left} · loss {event.loss:.2f}{self._evaluated}"
             f" · rate {event.learning_rate:.1e} · {event.tokens_per_second:.0f} tokens/s"
         )
         self._status = Text(text)
@@ -165,6 +173,7 @@ class Narrator:
         self._samples, self._status = [], Text()
         colour = {"finished": "green", "stopped": "yellow", "failed": "red"}[event.state]
         loss = f"; loss over the last epoch {event.loss:.2f}" if event.loss is not None else ""
+        loss += self._evaluated.replace(" · ", ", ")
         self.line(f"{event.state} after {count(event.step, 'step')}: {event.reason}{loss}", colour)
         whole = event.seconds_load + event.seconds_train + event.seconds_sample + event.seconds_save
         shares = ", ".join(

@@ -44,12 +44,13 @@ class DeskStage(DeskEvent):
 
 @dataclass(frozen=True, slots=True)
 class MaskedRow(Json):
-    """A row as training sees it: the text of each token, and whether it carries loss."""
+    """A row as training sees it: each token's text, and whether it carries loss. A held-out row is only measured."""
 
     line: int
     texts: tuple[str, ...]
     trained: tuple[bool, ...]
     truncated: bool
+    held_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

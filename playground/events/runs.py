@@ -103,6 +103,14 @@ class Sampled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluated(Event):
+    """The mean loss over all answer tokens of the held-out rows behind `step`, in nats."""
+
+    step: int
+    eval_loss: float
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointSaved(Event):
     """Everything needed to go on from `step` is on disk, complete."""
 
@@ -174,6 +182,7 @@ EVENTS: dict[str, type[Event]] = {
         StepSkipped,
         BatchHalved,
         Sampled,
+        Evaluated,
         CheckpointSaved,
         Paused,
         Continued,
@@ -216,4 +225,6 @@ class RunRecord(Json):
     config: dict[str, Any]
     versions: dict[str, str]
     num_skipped: int = 0
+    num_eval: int = 0
+    eval_loss: float | None = None
     command: str = ""

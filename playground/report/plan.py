@@ -19,6 +19,7 @@ def plan(made: Plan) -> RenderableType:
         tokens = f"{count(made.num_tokens, 'token')}, {share:.0f} % of them trained, the longest row {made.longest:,}"
     rows = count(made.num_examples, "row")
     left_out = f", {made.num_skipped:,} left out" if made.num_skipped else ""
+    held_out = f", {count(made.num_eval, 'row')} held out" if made.num_eval else ""
     share = 100 * made.trainable_parameters / made.parameters
     update = made.per_device_train_batch_size * made.gradient_accumulation_steps
     time = f"about {duration(made.seconds)} of training, by this machine's last speed" if made.seconds else "unknown"
@@ -27,7 +28,7 @@ def plan(made: Plan) -> RenderableType:
     grid.add_column()
     for name, value in (
         ("model", f"{clean(made.model)}, {made.parameters / 1e6:,.0f} million parameters, on {made.device}"),
-        ("data", f"{clean(made.data)}: {rows}{left_out}"),
+        ("data", f"{clean(made.data)}: {rows}{held_out}{left_out}"),
         ("", tokens),
         ("steps", f"{made.num_steps:,} of {update:,} rows"),
         ("trained", f"{count(made.trainable_parameters, 'parameter')} ({share:.1f} % of the base's)"),

@@ -106,8 +106,8 @@ class Desk:
         looked = check(found, renaming(config.columns), None, lambda share: stage("checking the rows", share))
         self._send(Looked(number, looked))
         planned = plan_training(config, stage)
-        self._rows, self._encoder = planned.rows, planned.encoder
-        self._lines = planned.dataset.examples
+        self._rows, self._encoder = planned.everything, planned.encoder
+        self._lines, self._held_out = planned.dataset.examples, set(planned.held_out)
         self._show(number, 0, MOST_ROWS)
         self._send(PlanMade(number, planned.plan, command(config, planned.plan)))
 
@@ -119,7 +119,8 @@ class Desk:
         for at in range(max(0, start), min(total, start + min(count, MOST_ROWS))):
             pieces = self._encoder.pieces(self._rows[at])
             texts, trained = zip(*pieces, strict=True)
-            shown.append(MaskedRow(self._lines[at].line, texts, trained, self._rows[at].truncated))
+            line, held_out = self._lines[at].line, at in self._held_out
+            shown.append(MaskedRow(line, texts, trained, self._rows[at].truncated, held_out))
         self._send(RowsShown(number, start, total, tuple(shown)))
 
 

@@ -21,6 +21,7 @@ from playground.errors import EnvironmentFault, PlaygroundError, UsageError
 from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
+    Evaluated,
     Event,
     RunRecord,
     RunStarted,
@@ -123,6 +124,7 @@ def _run(
     begun = state.step
     every = max(1, round(num_steps / SAMPLINGS))
     sampled: Sampled | None = None
+    evaluated: Evaluated | None = None
     outcome, reason = "finished", "all steps are done"
     fresh = True  # nothing to save yet
     try:
@@ -130,8 +132,8 @@ def _run(
             if not resume and (state.step % every == 0 or state.step == num_steps):
                 with clock.sampling():
                     sampled = session.sample(clock.started) if run is not None else None
-                if sampled is not None:
-                    yield sampled
+                    evaluated = session.evaluate() if run is not None and session.eval_rows else None
+                yield from (event for event in (sampled, evaluated) if event is not None)
                 if not fresh:
                     yield from _save(session, run, clock)
                     if run is not None:
@@ -154,6 +156,8 @@ def _run(
             fresh = False
         if outcome == "stopped" and not fresh:
             yield from _save(session, run, clock)
+        if evaluated is not None:
+            record = replace(record, eval_loss=evaluated.eval_loss)
         record = _write_end(session, run, record, outcome, sampled)
         ended = clock.ended(outcome, reason, state, folder)
         if run is not None and state.step - begun >= TRUSTED_STEPS:

@@ -18,14 +18,16 @@ from playground.config import TrainConfig
 from playground.data.batches import micro_batches
 from playground.data.encode import Encoded, Encoder, encode_all
 from playground.data.examples import Dataset
+from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
 from playground.data.styles import get_style
-from playground.errors import EnvironmentFault
+from playground.errors import EnvironmentFault, InputError
 from playground.events.plans import Choice, Plan
 from playground.models.footprint import Footprint, footprint
 from playground.models.load import compute_dtype
 from playground.models.source import Source
 from playground.report.words import gigabytes
+from playground.text import count
 from playground.training import speed
 from playground.training.loss import CHUNK_BYTES
 
@@ -42,12 +44,14 @@ SLACK = 0.05  # of everything: what allocators keep between their blocks
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with what was read and encoded to make it."""
+    """A plan with what was read and encoded to make it: all rows, those that are trained, the places of the others."""
 
     plan: Plan
     dataset: Dataset
     encoder: Encoder
+    everything: Sequence[Encoded]
     rows: Sequence[Encoded]
+    held_out: tuple[int, ...]
     order: Order
 
 
@@ -93,6 +97,16 @@ def make_plan(
     style = get_style(config.style, tokenizer)
     encoder = Encoder(tokenizer, style, end_token_id, max_length, config.train_on)
     rows, dataset = encode_all(encoder, dataset, skip_bad=config.skip_bad)
+    num_eval = config.eval_rows
+    if num_eval is None:
+        num_eval = how_many(len(rows))
+        decide("eval_rows", num_eval, "5 % of the rows" if num_eval else f"fewer than {TOO_FEW} rows")
+    elif num_eval >= len(rows):
+        raise InputError(
+            f"{count(num_eval, 'row')} cannot be held out of {len(rows):,}.", "Lower --eval-rows, or add rows."
+        )
+    everything, held_out = rows, hold_out(rows, num_eval, dataset.sha256, whole=dataset.is_whole)
+    rows = Without(rows, held_out) if held_out else rows
     counted = rows if dataset.is_whole else ()
     lengths = [len(row.input_ids) for row in counted]
     longest = max(lengths, default=max_length)
@@ -162,10 +176,11 @@ def make_plan(
         seconds=num_tokens * config.num_train_epochs / (pace * world) if pace and num_tokens else None,
         warnings=_warnings(encoder, end_token_id, truncated, len(rows)),
         nearest="",
+        num_eval=num_eval,
     )
     if not plan.fits:
         plan = replace(plan, nearest=_nearest(size, plan, device, lengths))
-    return Planned(plan, dataset, encoder, rows, order)
+    return Planned(plan, dataset, encoder, everything, rows, held_out, order)
 
 
 def require_room(plan: Plan) -> None:

@@ -133,7 +133,8 @@ def card(record: RunRecord, samples: Sampled | None) -> str:
         f"- Data: {record.data_name}, {record.num_examples} rows, sha256 `{record.data_sha256[:16]}…`;"
         " loss on response tokens only.",
         f"- Steps: {record.step} of {record.num_steps}, state: {record.state}"
-        + (f", loss over the last epoch {record.loss:.3f}." if record.loss is not None else "."),
+        + (f", loss over the last epoch {record.loss:.3f}" if record.loss is not None else "")
+        + (f", on {record.num_eval} held-out rows {record.eval_loss:.3f}." if record.eval_loss is not None else "."),
         f"- Rank {config['lora_r']}, alpha {config['lora_alpha']}, all linear layers; learning rate"
         f" {config['learning_rate']:g}; base in {record.base.quantize}, arithmetic in {record.base.dtype}.",
         f"- Prompt style: `{record.style}`: what stands around a prompt, in training as in chat.",

@@ -13,6 +13,7 @@ from safetensors.torch import load, save
 
 from playground.config import TrainConfig
 from playground.data.answered import answered
+from playground.data.batches import collate, micro_batches
 from playground.data.encode import Encoded, Encoder
 from playground.data.examples import Dataset, Turn, read_dataset
 from playground.data.order import Order
@@ -20,7 +21,7 @@ from playground.data.prompts import as_prompt
 from playground.errors import UsageError
 from playground.events.answers import Sampling
 from playground.events.plans import Plan
-from playground.events.runs import RunRecord, Sample, Sampled
+from playground.events.runs import Evaluated, RunRecord, Sample, Sampled
 from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora, source
 from playground.models.demo import Progress
@@ -50,6 +51,7 @@ class Session:
     model: PeftModel
     encoder: Encoder
     rows: Sequence[Encoded]
+    eval_rows: Sequence[Encoded]
     order: Order
     loss: SupervisedLoss
     optimizer: torch.optim.Optimizer
@@ -118,6 +120,17 @@ class Session:
         seconds = round(time.monotonic() - started, 3)
         return Sampled(self.state.step, tuple(samples[: len(prompts)]), tuple(samples[len(prompts) :]), seconds)
 
+    @torch.no_grad()
+    def evaluate(self) -> Evaluated:
+        """Measure the loss on the held-out rows; training does not notice."""
+        total, num_trained = 0.0, 0
+        lengths = [len(row.input_ids) for row in self.eval_rows]
+        for piece in micro_batches(lengths, self.state.micro_batch_size, self.max_tokens):
+            batch = collate([self.eval_rows[at] for at in piece], self.base.pad_token_id, self.base.device)
+            total += float(self.loss(batch))
+            num_trained += len(batch.targets)
+        return Evaluated(self.state.step, total / num_trained)
+
     def new_record(self, name: str) -> RunRecord:
         """Return the record of a run that begins now."""
         return RunRecord(
@@ -130,6 +143,7 @@ class Session:
             data_sha256=self.dataset.sha256,
             num_examples=len(self.rows),
             num_skipped=len(self.dataset.skipped),
+            num_eval=len(self.eval_rows),
             single_turn=self.dataset.single_turn,
             step=0,
             num_steps=self.num_steps,
@@ -148,6 +162,7 @@ def resolved(config: TrainConfig, plan: Plan) -> TrainConfig:
         quantize=plan.quantize,
         learning_rate=plan.learning_rate,
         max_length=plan.max_length,
+        eval_rows=plan.num_eval,
         per_device_train_batch_size=plan.per_device_train_batch_size,
         gradient_accumulation_steps=plan.gradient_accumulation_steps,
         gradient_checkpointing="on" if plan.gradient_checkpointing else "off",
@@ -213,6 +228,7 @@ def prepare(
         model=model,
         encoder=planned.encoder,
         rows=planned.rows,
+        eval_rows=[planned.everything[at] for at in planned.held_out],
         order=planned.order,
         loss=SupervisedLoss(backbone(base.model), base.head),
         optimizer=optimizer,
@@ -246,6 +262,7 @@ def check_resumable(record: RunRecord, session: Session) -> bool:
         "revision of the base": (record.base.revision, mine.base.revision),
         "quantisation": (record.base.quantize, mine.base.quantize),
         "arithmetic": (record.base.dtype, mine.base.dtype),
+        "number of rows": (record.num_examples, mine.num_examples),
         "number of steps": (record.num_steps, mine.num_steps),
     }
     different = [f"{what} was {before}, is {after}" for what, (before, after) in pairs.items() if before != after]

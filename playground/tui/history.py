@@ -6,6 +6,7 @@ from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
     Continued,
+    Evaluated,
     Event,
     Paused,
     Replied,
@@ -29,6 +30,7 @@ class RunHistory:
         self.started: RunStarted | None = None
         self.steps: dict[int, StepDone] = {}
         self.samplings: dict[int, Sampled] = {}
+        self.evaluations: dict[int, Evaluated] = {}
         self.replies: list[Replied] = []
         self.paused = False
         self.saved = 0
@@ -46,6 +48,8 @@ class RunHistory:
                 self.steps[event.step] = event
             case Sampled():
                 self.samplings[event.step] = event
+            case Evaluated():
+                self.evaluations[event.step] = event
             case Replied():
                 self.replies.append(event)
             case Paused():
@@ -80,6 +84,10 @@ class RunHistory:
         """Return ``(step, loss)`` in order."""
         return [(step, self.steps[step].loss) for step in sorted(self.steps)]
 
+    def held_out(self) -> list[tuple[int, float]]:
+        """Return ``(step, loss on the held-out rows)`` in order."""
+        return [(step, self.evaluations[step].eval_loss) for step in sorted(self.evaluations)]
+
     def smoothed(self) -> list[tuple[int, float]]:
         """Return ``(step, loss)`` averaged over the steps before, without the bias of a cold start."""
         mean, weight, points = 0.0, 0.0, []
@@ -112,7 +120,8 @@ class RunHistory:
         if last is None:
             return ""
         smooth = self.smoothed()[-1][1]
+        held_out = f"held out ◆ {self.held_out()[-1][1]:4.2f}  " if self.evaluations else ""
         return (
-            f"loss {last.loss:4.2f}  mean {smooth:4.2f}  lr {last.learning_rate:.1e}  "
+            f"loss {last.loss:4.2f}  mean {smooth:4.2f}  {held_out}lr {last.learning_rate:.1e}  "
             f"grad {last.grad_norm:4.2f}  {last.tokens_per_second:.0f} tokens/s"
         )

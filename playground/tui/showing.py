@@ -21,12 +21,15 @@ def masked(rows: Sequence[MaskedRow], total: int) -> Content:
     pieces: Pieces = []
     for row in rows:
         trained = sum(row.trained)
-        cut = ", cut" if row.truncated else ""
-        pieces.append((f"line {row.line} · {count(len(row.texts), 'token')}, {trained:,} trained{cut}\n", "bold"))
+        how = f"{trained:,} trained{', cut' if row.truncated else ''}"
+        if row.held_out:
+            how = "held out: never trained, its answer is only measured"
+        pieces.append((f"line {row.line} · {count(len(row.texts), 'token')}, {how}\n", "bold"))
         for text, learned in zip(row.texts, row.trained, strict=True):
             shown = clean(text)
             # A line break that is learned is a token like any other, so it shows.
-            pieces.append((shown.replace("\n", "↵\n"), "bold underline $accent") if learned else (shown, "dim"))
+            style = "underline" if row.held_out else "bold underline $accent"
+            pieces.append((shown.replace("\n", "↵\n"), style) if learned else (shown, "dim"))
         pieces.append(("\n\n", ""))
     if total > len(rows):
         pieces.append((f"and {total - len(rows):,} more rows", "dim"))
@@ -66,6 +69,8 @@ def plan_words(plan: Plan) -> Content:
         (f"{plan.num_steps:,} steps of {count(update, 'row')}, {time}\n", ""),
         (f"{plan.trainable_parameters:,} parameters trained ({share:.1f} %)\n", ""),
     ]
+    if plan.num_eval:
+        pieces.append((f"{count(plan.num_examples, 'row')} trained, {plan.num_eval:,} held out\n", ""))
     if plan.num_tokens:
         learned = 100 * plan.num_trained_tokens / plan.num_tokens
         pieces.append((f"{plan.num_tokens:,} tokens, {learned:.0f} % carry loss\n", ""))

@@ -54,7 +54,7 @@ def test_what_is_left_open_is_decided_with_reasons(tiny_folder, rows_file):
     assert not made.gradient_checkpointing
     assert {choice.name for choice in made.choices} == {
         "quantize", "learning_rate", "max_length", "per_device_train_batch_size", "gradient_accumulation_steps",
-        "gradient_checkpointing",
+        "gradient_checkpointing", "eval_rows",
     }  # fmt: skip
     assert all(choice.reason for choice in made.choices)
     assert made.num_steps == 9 and made.fits
@@ -63,7 +63,7 @@ def test_what_is_left_open_is_decided_with_reasons(tiny_folder, rows_file):
 def test_what_is_said_stays_as_said(tiny_folder, rows_file):
     said = {
         "quantize": "none", "learning_rate": 1e-3, "max_length": 64, "per_device_train_batch_size": 4,
-        "gradient_accumulation_steps": 2, "gradient_checkpointing": "on",
+        "gradient_accumulation_steps": 2, "gradient_checkpointing": "on", "eval_rows": 0,
     }  # fmt: skip
     config = TrainConfig(model=str(tiny_folder("llama")), data=str(rows_file(20)), lora_r=4, **said)
     made = plan_training(config, lambda *a: None).plan

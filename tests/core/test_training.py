@@ -5,12 +5,16 @@ import json
 
 import pytest
 import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
 
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, InputError, PlaygroundError, UsageError
 from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
+    Evaluated,
     RunEnded,
     RunStarted,
     Sampled,
@@ -21,6 +25,7 @@ from playground.events.runs import (
 from playground.models.adapters import read_record
 from playground.training import loop
 from playground.training.loop import train
+from playground.training.session import Session, plan_training
 
 
 def config(folder, data, **changes):
@@ -69,6 +74,54 @@ def test_sampling_does_not_disturb_training(tiny_folder, rows_file, tmp_path, mo
     events = list(train(settings, tmp_path / "many"))
     assert sum(isinstance(e, Sampled) for e in events) == events[-1].step + 1
     assert adapter_sha(tmp_path / "few") == adapter_sha(tmp_path / "many")
+
+
+def test_the_held_out_loss_is_what_plain_peft_finds_with_all_logits_in_float64(tiny_folder, rows_file, tmp_path):
+    folder, data = tiny_folder("llama"), rows_file(50)
+    settings = config(folder, data)
+    events = list(train(settings, tmp_path / "run"))
+    planned = plan_training(settings, lambda *a: None)
+    assert planned.plan.num_eval == 4 and planned.plan.num_examples == 46
+    found = [e for e in events if isinstance(e, Evaluated)]
+    assert [e.step for e in found] == [e.step for e in events if isinstance(e, Sampled)]
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+
+    def reference(model):
+        total, number = 0.0, 0
+        for at in planned.held_out:
+            row = planned.everything[at]
+            labels = torch.tensor(row.labels[1:])
+            logits = model(torch.tensor([row.input_ids])).logits[0, :-1]
+            total += float(F.cross_entropy(logits, labels, reduction="sum"))  # -100 counts for nothing
+            number += int((labels != -100).sum())
+        return total / number
+
+    assert found[0].eval_loss == pytest.approx(reference(base), rel=1e-5)
+    adapted = PeftModel.from_pretrained(base, tmp_path / "run").double()
+    assert found[-1].eval_loss == pytest.approx(reference(adapted), rel=1e-5)
+    assert read_record(tmp_path / "run").eval_loss == found[-1].eval_loss
+
+
+def test_held_out_rows_are_never_trained_and_measuring_them_changes_nothing(
+    tiny_folder, rows_file, tmp_path, monkeypatch
+):
+    settings = config(tiny_folder("llama"), rows_file(20), eval_rows=5, num_train_epochs=1)
+    planned = plan_training(settings, lambda *a: None)
+    hidden = {planned.everything[at].input_ids for at in planned.held_out}
+    seen = []
+    trained = loop._gradients
+    monkeypatch.setattr(loop, "_gradients", lambda s, rows, n: (seen.extend(rows), trained(s, rows, n))[1])
+    list(train(settings, tmp_path / "measured"))
+    assert len(hidden) == 5 and len(seen) == 15 and not hidden & {row.input_ids for row in seen}
+    monkeypatch.setattr(Session, "evaluate", lambda self: Evaluated(0, 0.0))
+    list(train(settings, tmp_path / "not"))
+    assert adapter_sha(tmp_path / "measured") == adapter_sha(tmp_path / "not")
+
+
+def test_not_every_row_can_be_held_out(tiny_folder, rows_file, tmp_path):
+    with pytest.raises(InputError) as caught:
+        list(train(config(tiny_folder("llama"), rows_file(5), eval_rows=5), tmp_path / "run"))
+    assert "5 rows cannot be held out of 5" in caught.value.message and "--eval-rows" in caught.value.hint
 
 
 def test_the_events_tell_the_run_and_stand_in_its_log(tiny_folder, rows_file, tmp_path):

@@ -18,6 +18,7 @@ LIMITS = [
     ("gradient_accumulation_steps", [1, 4096], [0, 4097, math.nan]),
     ("gradient_checkpointing", ["auto", "on", "off"], ["yes", ""]),
     ("max_length", [8, 1 << 20], [7, (1 << 20) + 1, math.inf]),
+    ("eval_rows", [0, 100_000], [-1, 100_001, math.nan]),
     ("lora_r", [1, 512], [0, 513, math.nan]),
     ("lora_alpha", [1, 10_000], [0, 10_001, math.inf]),
     ("warmup_ratio", [0.0, 1.0], [-0.01, 1.01, math.nan, math.inf]),

@@ -153,7 +153,7 @@ class RunScreen(Leavable[None]):
         steps = sorted(history.samplings)
         shown = self._at if self._at in history.samplings else (steps[-1] if steps else None)
         cursor = shown if self._at is not None else None
-        self.query_one(Chart).show(history.losses(), history.smoothed(), history.num_steps, cursor)
+        self.query_one(Chart).show(history.losses(), history.smoothed(), history.num_steps, cursor, history.held_out())
         self.query_one("#timeline", Static).update(self._timeline(steps, shown))
         self.query_one("#answers", Static).update(self._answers(shown))
         if history.note or history.ended:

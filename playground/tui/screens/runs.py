@@ -23,8 +23,8 @@ from playground.jobs.runs import start_training
 from playground.text import clean, one_line
 from playground.tui.screens.closing import Dialog
 
-COLUMNS = ("run", "state", "steps", "loss", "data set", "begun (UTC)")
-WIDEST = 28
+COLUMNS = ("run", "state", "steps", "loss", "held out", "data set", "begun (UTC)")
+WIDEST = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +164,10 @@ class RunsDialog(Dialog[Chosen | None]):
 
 def _cells(folder: Path, record: RunRecord) -> tuple[str, ...]:
     loss = f"{record.loss:.2f}" if isinstance(record.loss, float) else ""
+    held_out = f"{record.eval_loss:.2f}" if isinstance(record.eval_loss, float) else ""
     when = str(record.created_at)[:16].replace("T", " ")
     steps = f"{record.step}/{record.num_steps}"
-    return (folder.name, folders.state_of(folder, record), steps, loss, str(record.data_name), when)
+    return (folder.name, folders.state_of(folder, record), steps, loss, held_out, str(record.data_name), when)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

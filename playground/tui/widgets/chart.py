@@ -15,16 +15,24 @@ Point = tuple[float, float]
 
 
 class Chart(Widget):
-    """Loss over steps: single values as dots, the smoothed ones as a line, a cursor at a step."""
+    """Loss over steps: single values as dots, the smoothed ones as a line, held-out ones as marks, a cursor."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
         self._dots: Sequence[Point] = ()
         self._line: Sequence[Point] = ()
+        self._marks: Sequence[Point] = ()
         self._end = 1
         self._cursor: int | None = None
 
-    def show(self, dots: Sequence[Point], line: Sequence[Point], end: int, cursor: int | None = None) -> None:
+    def show(
+        self,
+        dots: Sequence[Point],
+        line: Sequence[Point],
+        end: int,
+        cursor: int | None = None,
+        marks: Sequence[Point] = (),
+    ) -> None:
         """Draw.
 
         Args:
@@ -32,8 +40,9 @@ class Chart(Widget):
             line: Values that are joined.
             end: The last step there will be.
             cursor: A step that is marked.
+            marks: Values of another kind, few of them: diamonds.
         """
-        self._dots, self._line, self._end, self._cursor = dots, line, max(1, end), cursor
+        self._dots, self._line, self._end, self._cursor, self._marks = dots, line, max(1, end), cursor, marks
         self.refresh()
 
     def render(self) -> Content:
@@ -41,11 +50,16 @@ class Chart(Widget):
         width, height = self.size.width - LEFT, self.size.height - 2
         if width < 8 or height < 2:
             return Content("")
-        top = nice(max((y for _, y in (*self._dots, *self._line)), default=1.0))
+        top = nice(max((y for _, y in (*self._dots, *self._line, *self._marks)), default=1.0))
         raw, smooth = _Canvas(width, height), _Canvas(width, height)
         for x, y in self._dots:
             raw.dot(x / self._end, y / top)
         smooth.join((x / self._end, y / top) for x, y in self._line)
+        marked = {
+            (round((1 - y / top) * (height - 1)), round(x / self._end * (width - 1)))
+            for x, y in self._marks
+            if 0 <= y <= top and 0 <= x <= self._end  # also what is no number
+        }
         at = None if self._cursor is None else round(self._cursor / self._end * (width - 1))
         pieces: list[tuple[str, str]] = []
         for row in range(height):
@@ -53,7 +67,9 @@ class Chart(Widget):
             pieces.append((f"{label:>{LEFT - 1}}┤" if label else " " * (LEFT - 1) + "│", "dim"))
             for column in range(width):
                 bits = smooth.cells[row][column]
-                if bits:
+                if (row, column) in marked:
+                    pieces.append(("◆", "$accent"))
+                elif bits:
                     pieces.append((chr(0x2800 + (bits | raw.cells[row][column])), "bold"))
                 elif raw.cells[row][column]:
                     pieces.append((chr(0x2800 + raw.cells[row][column]), "dim"))

@@ -1,0 +1,57 @@
+"""Rows that are never trained, so that the loss on them says what was learned and what was memorised."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from array import array
+from collections.abc import Sequence
+from heapq import nsmallest
+from typing import Any
+
+from playground.data.encode import Encoded
+
+SHARE, LEAST, MOST = 0.05, 4, 200
+TOO_FEW = 40  # a smaller data set is trained whole, unless rows are asked for
+
+
+def how_many(num_rows: int) -> int:
+    """Return how many rows of a data set are held out when nobody says."""
+    return 0 if num_rows < TOO_FEW else min(MOST, max(LEAST, round(SHARE * num_rows)))
+
+
+def hold_out(rows: Sequence[Encoded], number: int, sha256: str, *, whole: bool) -> tuple[int, ...]:
+    """Return the places of the rows that are held out, in order.
+
+    A row is chosen by its own hash, so it stays on its side when others are added or their order changes. Of rows that
+    are only read when they are needed, places are drawn by the hash of the data.
+
+    Args:
+        rows: All of them.
+        number: How many are held out; fewer than there are.
+        sha256: Of the data.
+        whole: Whether the rows have been read.
+    """
+    places = range(len(rows))
+    if not whole:
+        return tuple(sorted(random.Random(sha256).sample(places, number)))  # noqa: S311 - a choice, not a secret
+    return tuple(sorted(nsmallest(number, places, key=lambda at: (_key(rows[at]), at))))
+
+
+def _key(row: Encoded) -> bytes:
+    return hashlib.sha256(repr((row.input_ids, row.labels)).encode()).digest()
+
+
+class Without(Sequence[Encoded]):
+    """The rows that are trained: all but those at some places."""
+
+    def __init__(self, rows: Sequence[Encoded], places: Sequence[int]) -> None:
+        left_out = set(places)
+        self._rows = rows
+        self._places = array("Q", (at for at in range(len(rows)) if at not in left_out))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._rows[self._places[index]]

@@ -1,0 +1,43 @@
+import pytest
+
+from playground.data.encode import Encoded
+from playground.data.held_out import Without, hold_out, how_many
+
+
+def rows(numbers):
+    return [Encoded((1, number, 2), (-100, number, 2), False) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "expected"), [(0, 0), (39, 0), (40, 4), (80, 4), (100, 5), (4000, 200), (10**6, 200)]
+)
+def test_five_percent_are_held_out_within_bounds_and_none_of_a_small_set(num_rows, expected):
+    assert how_many(num_rows) == expected
+
+
+def test_a_row_keeps_its_side_when_others_come_before_it_or_the_order_changes():
+    def chosen(numbers, count):
+        made = rows(numbers)
+        return {made[at].input_ids[1] for at in hold_out(made, count, "sha", whole=True)}
+
+    before = chosen(range(100), 5)
+    assert len(before) == 5
+    assert chosen(reversed(range(100)), 5) == before
+    assert before & set(range(50)) <= chosen(range(50), 5)  # fewer rows: who was held out still is
+
+
+def test_every_row_is_on_one_side():
+    made = rows(range(60))
+    for whole in (True, False):
+        places = hold_out(made, 7, "sha", whole=whole)
+        rest = Without(made, places)
+        assert len(places) == 7 and len(rest) == 53 and list(places) == sorted(set(places))
+        assert sorted([row.input_ids for row in rest] + [made[at].input_ids for at in places]) == sorted(
+            row.input_ids for row in made
+        )
+    assert hold_out(made, 7, "sha", whole=False) == hold_out(made, 7, "sha", whole=False)
+    assert hold_out(made, 7, "sha", whole=False) != hold_out(made, 7, "other", whole=False)
+
+
+def test_twins_are_chosen_in_order():
+    assert hold_out(rows([5] * 10), 3, "sha", whole=True) == (0, 1, 2)
