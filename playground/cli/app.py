@@ -55,6 +55,7 @@ class _Group(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # as while a shell completes a word
             args = _spell_out_compare(args, self.list_commands(ctx))
+            args = sorted(args, key=lambda arg: arg not in OWN)  # they belong to the program, wherever they stand
         return super().parse_args(ctx, args)
 
 
@@ -68,9 +69,7 @@ def _spell_out_compare(args: list[str], commands: list[str]) -> list[str]:
     if not equals and at + 1 == len(args):
         raise click.UsageError("--compare needs a file of prompts (or '-').")
     rest = args[:at] + args[at + (1 if equals else 2) :]
-    # These belong to the program, not to the command.
-    own = [arg for arg in rest if arg in OWN]
-    return [*own, "compare", file if equals else args[at + 1], *(arg for arg in rest if arg not in own)]
+    return ["compare", file if equals else args[at + 1], *rest]
 
 
 HELP = """See what supervised fine-tuning does.

@@ -20,6 +20,7 @@ class Clock:
         self._saved = self.started
         self._num_tokens = 0
         self._num_steps = 0
+        self._sampling = 0.0  # seconds that the next sampling will take
 
     def loaded(self, seconds: float) -> None:
         """Say how long the model took to load."""
@@ -34,11 +35,13 @@ class Clock:
         self.train_seconds += time.monotonic() - begun
 
     @contextmanager
-    def sampling(self) -> Iterator[None]:
-        """Time a sampling."""
+    def sampling(self, share: float = 1.0) -> Iterator[None]:
+        """Time a sampling; the next one will take this share of it."""
         begun = time.monotonic()
         yield
-        self.sample_seconds += time.monotonic() - begun
+        took = time.monotonic() - begun
+        self.sample_seconds += took
+        self._sampling = share * took
 
     @contextmanager
     def saving(self) -> Iterator[None]:
@@ -58,12 +61,19 @@ class Clock:
         self._num_steps += 1
         return self._speed()
 
-    def seconds_left(self, num_steps: int) -> float | None:
-        """Return the time `num_steps` more will take, samples and all; None before it can be known."""
+    def seconds_left(self, num_tokens: int | None, num_steps: int, num_samplings: int) -> float | None:
+        """Return the time that is left; None before two steps.
+
+        Args:
+            num_tokens: Tokens that are still to be trained, or None if nobody has counted them.
+            num_steps: Steps that are still to be taken.
+            num_samplings: Samplings on the way.
+        """
         if self._num_steps < 2:
             return None
-        spent = self.train_seconds + self.sample_seconds + self.save_seconds
-        return round(spent / self._num_steps * num_steps, 1)
+        if num_tokens is None:
+            num_tokens = round(self._num_tokens / self._num_steps * num_steps)
+        return round(num_tokens * self.train_seconds / self._num_tokens + num_samplings * self._sampling, 1)
 
     def ended(self, outcome: str, reason: str, state: TrainState, folder: Path) -> RunEnded:
         """Return the terminal event."""

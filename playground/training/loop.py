@@ -122,7 +122,7 @@ def _run(
         run.write_record(record)
     state, num_steps = session.state, session.num_steps
     begun = state.step
-    every = max(1, round(num_steps / SAMPLINGS))
+    every = _sampling_distance(num_steps)
     sampled: Sampled | None = None
     evaluated: Evaluated | None = None
     outcome, reason = "finished", "all steps are done"
@@ -130,7 +130,7 @@ def _run(
     try:
         while True:
             if not resume and (state.step % every == 0 or state.step == num_steps):
-                with clock.sampling():
+                with clock.sampling(share=1.0 if state.step else 0.5):  # at first the base answers too
                     sampled = session.sample(clock.started) if run is not None else None
                     evaluated = session.evaluate() if run is not None and session.eval_rows else None
                 yield from (event for event in (sampled, evaluated) if event is not None)
@@ -246,8 +246,19 @@ def _step(session: Session, clock: Clock) -> Iterator[Event]:
         grad_norm=grad_norm,
         num_tokens=state.num_tokens,
         tokens_per_second=clock.stepped(num_tokens),
-        seconds_left=clock.seconds_left(session.num_steps - state.step),
+        seconds_left=_seconds_left(session, clock),
     )
+
+
+def _sampling_distance(num_steps: int) -> int:
+    return max(1, round(num_steps / SAMPLINGS))
+
+
+def _seconds_left(session: Session, clock: Clock) -> float | None:
+    step, num_steps, every = session.state.step, session.num_steps, _sampling_distance(session.num_steps)
+    whole = session.plan.num_tokens * session.config.num_train_epochs
+    samplings = num_steps // every - step // every + (num_steps % every > 0)
+    return clock.seconds_left(whole - session.state.num_tokens if whole else None, num_steps - step, samplings)
 
 
 def _gradients(session: Session, rows: Sequence[Encoded], num_trained: int) -> float | None:
