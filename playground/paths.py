@@ -13,6 +13,7 @@ from pathlib import Path
 from playground.errors import UsageError
 
 APP = "sft-playground"
+DATA_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of the files of rows that are read
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from playground import paths
 from playground.data.jsonl import (
     MAX_LINE_BYTES,
     Problem,
@@ -32,7 +33,7 @@ from playground.data.jsonl import (
 from playground.errors import EnvironmentFault, InputError
 
 Parsed = dict[str, Any] | Problem
-SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")
+SUFFIXES = paths.DATA_SUFFIXES
 MAX_WHOLE_BYTES = 512 << 20  # of a file that must be read whole
 KEPT_BYTES = 64 << 20  # of JSON Lines that stay in memory; larger files are read where they stand
 _HUB = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.\[\]%+:-]+))?")

@@ -52,6 +52,22 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
         raise EnvironmentFault(f"{folder} cannot be written: {error.strerror or error}.", "Check its rights.") from None
 
 
+def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:
+    """Return the events of a run that stand behind byte `at` of its log, and the byte behind them."""
+    try:
+        with (folder / EVENTS).open("rb") as file:
+            file.seek(at)
+            data = file.read()
+    except OSError:
+        return [], at
+    whole = data.rfind(b"\n") + 1  # a line that is being written is left for the next look
+    events = []
+    for line in data[:whole].decode("utf-8", "replace").splitlines():
+        with contextlib.suppress(ValueError):  # what a crash cut, or another version wrote
+            events.append(event_from_json(line))
+    return events, at + whole
+
+
 class RunLink:
     """A run as its watchers see it.
 
@@ -88,7 +104,7 @@ class RunLink:
         at, ended = 0, False
         while not self._closed:
             alive = self.is_alive()  # asked before reading: what a process wrote before it ended is read
-            fresh, at = self._read(at)
+            fresh, at = read_events(self.folder, at)
             for event in fresh:
                 ended = event.terminal or (ended and not isinstance(event, RunStarted))
                 yield event
@@ -138,20 +154,6 @@ class RunLink:
             connection.close()
             raise
         return connection
-
-    def _read(self, at: int) -> tuple[list[Event], int]:
-        try:
-            with (self.folder / EVENTS).open("rb") as file:
-                file.seek(at)
-                data = file.read()
-        except OSError:
-            return [], at
-        whole = data.rfind(b"\n") + 1  # a line that is being written is left for the next look
-        events = []
-        for line in data[:whole].decode("utf-8", "replace").splitlines():
-            with contextlib.suppress(ValueError):  # what a crash cut, or another version wrote
-                events.append(event_from_json(line))
-        return events, at + whole
 
     def _vanished(self) -> RunEnded:
         try:

@@ -165,6 +165,12 @@ class PlaygroundApp(App[None]):
 
         self.push_screen(RunScreen(folder, starting=starting))
 
+    def on_run_screen_data_asked(self) -> None:
+        """Look at data sets while a run goes on."""
+        from playground.tui.screens.train import TrainScreen
+
+        self.push_screen(TrainScreen(self._desk, self._adapters_dir))
+
     def on_run_screen_checkpoints_asked(self, event: RunScreen.CheckpointsAsked) -> None:
         """Ask a run as it was at several steps."""
         from playground.tui.screens.ask import AskScreen, kept_steps

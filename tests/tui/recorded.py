@@ -4,12 +4,12 @@ import json
 
 from playground.events.answers import Answer
 from playground.events.plans import Choice, Plan
-from playground.events.runs import RunEnded, RunStarted, Sample, Sampled, StepDone
+from playground.events.runs import Evaluated, RunEnded, RunStarted, Sample, Sampled, StepDone
 
 PLAN = Plan(
-    "google/gemma-3-270m", "mini.jsonl (JSON Lines)", "cpu", 115, 0, 0, 4998, 3436, 82, 45, 3_796_992, 268_098_176,
+    "google/gemma-3-270m", "mini.jsonl (JSON Lines)", "cpu", 109, 0, 0, 4998, 3436, 82, 45, 3_796_992, 268_098_176,
     "nf4", 5e-4, 2048, 8, 1, False, (Choice("quantize", "nf4", "QLoRA"),), {"weights": 1_070_000_000, "adapter": 61_000_000},
-    22_000_000_000, 63.0, (), "",
+    22_000_000_000, 63.0, (), "", 6,
 )  # fmt: skip
 PROMPTS = ("Explain quantum physics.", "What's the capital of France?")
 
@@ -28,11 +28,11 @@ def step_done(step, loss):
 
 def events(folder, last=12, ended="finished"):
     """Return the events of a run of 45 steps that got as far as `last`, sampled every six steps."""
-    found = [RunStarted("run", str(folder), "Gemma 3 270M base", PLAN, 0, 2.0), sampled(0)]
+    found = [RunStarted("run", str(folder), "Gemma 3 270M base", PLAN, 0, 2.0), sampled(0), Evaluated(0, 1.9)]
     for step in range(1, last + 1):
         found.append(step_done(step, 3.0 / step**0.5))
         if step % 6 == 0:
-            found.append(sampled(step))
+            found += [sampled(step), Evaluated(step, 1.4 + ((step - 18) / 60) ** 2)]
     if ended:
         found.append(RunEnded(ended, "all steps are done", last, 0.9, str(folder), 1200, 101.0, 2.0, 60.0, 8.0, 1.0))
     return found
@@ -58,6 +58,6 @@ def run_record(folder, created_at="2026-11-22T10:00:00+00:00", state="finished")
     about = {
         "name": folder.name, "created_at": created_at, "state": state, "base": base, "style": "chat",
         "data_name": "mini.jsonl", "data_sha256": "0" * 64, "num_examples": 115, "single_turn": True, "step": 12,
-        "num_steps": 45, "loss": 0.9, "exact": True, "config": {}, "versions": {},
+        "num_steps": 45, "loss": 0.9, "num_eval": 6, "eval_loss": 1.52, "exact": True, "config": {}, "versions": {},
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(about))

@@ -17,6 +17,7 @@ from playground.events.engine import Spoken
 from playground.events.runs import BatchHalved, Continued, Paused, RunEnded, RunStage, RunStarted
 from playground.tui.app import PlaygroundApp
 from playground.tui.history import RunHistory
+from playground.tui.screens.files import PathSuggester
 from playground.tui.screens.run import RunScreen
 from playground.tui.screens.train import TrainScreen
 from playground.tui.widgets.chart import Chart, nice
@@ -345,3 +346,69 @@ def test_the_smoothed_loss_is_the_weighted_mean_of_the_steps_before():
 @pytest.mark.parametrize(("value", "top"), [(2.7, 3), (3.0, 3), (0.031, 0.04), (12, 15), (0, 1), (float("nan"), 1)])
 def test_axes_end_at_round_numbers(value, top):
     assert nice(value) == pytest.approx(top)
+
+
+@training_test()
+async def test_the_curves_of_marked_runs_are_shown_together(screen, home):
+    for name, day in (("one", 23), ("two", 22), ("three", 21)):
+        run_record(record(home / "adapters" / name, last=36), f"2026-11-{day}T10:00:00+00:00", "finished")
+    await open_training(screen)
+    await screen.press("f6", "space", "down", "down", "space", "c")
+    legend = screen.shown("#legend")
+    assert "A one: " in legend and "B three: " in legend and "two" not in legend and "after 36 steps" in legend
+    chart = str(screen.app.screen.query_one(Chart).render())
+    assert "A" in chart or "B" in chart  # equal runs end in the same cell
+    await screen.press("escape", "space", "up", "up", "space", "c")
+    assert "two" in screen.shown("#legend"), "none is marked: the newest"
+
+
+@training_test()
+async def test_a_path_is_completed_and_a_file_is_picked(screen, tmp_path, monkeypatch):
+    (tmp_path / "rows").mkdir()
+    for name in ("rows/a[bold].jsonl", "rows/notes.txt", ".hidden.jsonl"):
+        (tmp_path / name).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    suggest = PathSuggester().get_suggestion
+    assert await suggest("ro") == "rows/"
+    assert await suggest("rows/a") == "rows/a[bold].jsonl"
+    assert await suggest(f"{tmp_path}/rows/a") == f"{tmp_path}/rows/a[bold].jsonl"
+    for nothing in ("rows/n", ".h", "", "hf:org", "none/x", "\0", "~nobody-at-all/x"):
+        assert await suggest(nothing) is None
+    await open_training(screen)
+    await screen.press("f3")
+    tree = screen.app.screen.query_one("#files")
+    await screen.settle(lambda: len(tree.root.children) >= 1)
+    names = [str(node.label) for node in tree.root.children]
+    assert "rows" in names and ".hidden.jsonl" not in names
+    tree.focus()
+    at = names.index("rows") + 1
+    await screen.press(*["down"] * at, "enter")
+    await screen.settle(lambda: len(tree.root.children[at - 1].children) == 1)
+    assert str(tree.root.children[at - 1].children[0].label) == "a[bold].jsonl"
+    await screen.press("down", "enter")
+    await screen.settle(lambda: screen.desk.looked[-1]["data"].endswith("rows/a[bold].jsonl"))
+
+
+@training_test()
+async def test_data_is_looked_at_while_a_run_is_on_but_no_second_one_is_started(screen, home):
+    import filelock
+
+    folder = record(home / "adapters" / "busy", last=6, ended="")
+    run_record(folder, "2026-11-23T10:00:00+00:00", "running")
+    with filelock.FileLock(folder / ".lock"):
+        await screen.press("ctrl+r")
+        await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+        await screen.press("d")
+        await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen) and "F5" in screen.shown("#hint"))
+        assert "line 1" in screen.shown("#rows")
+        await screen.press("f5")
+        assert "busy is in training" in screen.shown("#hint")
+        await screen.press("escape")
+        await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+
+
+def test_a_row_that_is_held_out_says_so():
+    from playground.tui.showing import masked
+
+    text = str(masked([replace(ROW, held_out=True)], 1))
+    assert "held out: never trained" in text and "trained\n" not in text.replace("never trained, its", "")

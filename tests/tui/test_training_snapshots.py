@@ -47,8 +47,14 @@ async def runs(screen, home):
     await screen.settle(lambda: isinstance(screen.app.screen, RunsDialog))
 
 
+async def curves(screen, home):
+    await runs(screen, home)
+    record(home / "adapters" / "pirate-1120", last=36)
+    await screen.press("c")
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-@pytest.mark.parametrize("state", [choosing, options, finished, scrubbed, runs], ids=lambda state: state.__name__)
+@pytest.mark.parametrize("state", [choosing, options, finished, scrubbed, runs, curves], ids=lambda state: state.__name__)
 def test_the_training_screens(snap_compare, size, state, home):
     screen = Training(size)
 

@@ -54,6 +54,7 @@ class RunScreen(Leavable[None]):
         Binding("ctrl+s", "tell('stop')", "stop and keep", priority=True),
         Binding("x", "cancel", "cancel"),
         Binding("f6", "compare", "compare", priority=True),
+        Binding("d", "data", "data sets"),
     ]
 
     class Happened(Message):
@@ -83,6 +84,9 @@ class RunScreen(Leavable[None]):
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.folder = folder
+
+    class DataAsked(Message):
+        """Data sets are to be looked at while the run goes on."""
 
     def __init__(self, folder: Path, *, starting: bool = False) -> None:
         super().__init__()
@@ -271,6 +275,10 @@ class RunScreen(Leavable[None]):
             self.query_one("#samples").focus()
         else:
             self.dismiss()
+
+    def action_data(self) -> None:
+        """Look at data sets; no model is needed for that."""
+        self.post_message(self.DataAsked())
 
     def action_compare(self) -> None:
         """Compare what the run has made with its base."""

@@ -23,8 +23,10 @@ from playground.jobs.runs import start_training
 from playground.text import clean, one_line
 from playground.tui.screens.closing import Dialog
 
-COLUMNS = ("run", "state", "steps", "loss", "held out", "data set", "begun (UTC)")
+COLUMNS = ("run", "state", "steps", "loss", "held out", "data set", "begun")
 WIDEST = 24
+NEWEST = 4  # runs whose curves are shown when none is marked
+KEYS = "Enter opens · Space marks, C shows curves · Esc back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class RunsDialog(Dialog[Chosen | None]):
         Binding("r", "resume", "resume"),
         Binding("n", "rename", "rename"),
         Binding("d", "remove", "remove"),
+        Binding("space", "mark", "mark"),
+        Binding("c", "curves", "curves"),
     ]
 
     def __init__(self, home: Path) -> None:
@@ -54,6 +58,7 @@ class RunsDialog(Dialog[Chosen | None]):
         self._home = home
         self._runs: list[tuple[Path, RunRecord]] = []
         self._sure_of = ""
+        self._marked: list[Path] = []  # to be shown together
 
     def compose(self) -> ComposeResult:
         """Lay out the list."""
@@ -63,7 +68,7 @@ class RunsDialog(Dialog[Chosen | None]):
             yield OptionList(compact=True)
             yield Input(placeholder="new name", id="name", compact=True)
             yield Static("", id="problems", markup=False)
-            yield Static("Enter opens · R resumes · N renames · D removes · Esc back", classes="keys", markup=False)
+            yield Static(KEYS, classes="keys", markup=False)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -76,10 +81,11 @@ class RunsDialog(Dialog[Chosen | None]):
         self._runs = folders.list_runs(self._home)
         rows = [[one_line(cell, WIDEST) for cell in _cells(*run)] for run in self._runs]
         widths = [max(map(cell_len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-        self.query_one(".columns", Static).update(Content(_line(COLUMNS, widths)))
+        self.query_one(".columns", Static).update(Content("  " + _line(COLUMNS, widths)))
         options = self.query_one(OptionList)
         options.clear_options()
-        options.add_options([Option(Content(_line(row, widths))) for row in rows])
+        marks = ["● " if folder in self._marked else "  " for folder, _ in self._runs]
+        options.add_options([Option(Content(mark + _line(row, widths))) for mark, row in zip(marks, rows, strict=True)])
         if rows:
             options.highlighted = min(at, len(rows) - 1)
         else:
@@ -147,6 +153,21 @@ class RunsDialog(Dialog[Chosen | None]):
         self._say(f"{name} is removed.")
         self._fill(self.query_one(OptionList).highlighted or 0)
 
+    def action_mark(self) -> None:
+        """Mark the run, or take the mark away."""
+        if here := self._here():
+            self._marked = [folder for folder in self._marked if folder != here[0]] + (
+                [] if here[0] in self._marked else [here[0]]
+            )
+            self._fill(self.query_one(OptionList).highlighted or 0)
+
+    def action_curves(self) -> None:
+        """Show the losses of the marked runs together; of the newest, if none is marked."""
+        from playground.tui.screens.curves import CurvesDialog
+
+        if self._runs:
+            self.app.push_screen(CurvesDialog(self._marked or [folder for folder, _ in self._runs[:NEWEST]]))
+
     def action_leave(self) -> None:
         """Put the name away, else leave."""
         if self.query_one("#name").display:
@@ -165,7 +186,7 @@ class RunsDialog(Dialog[Chosen | None]):
 def _cells(folder: Path, record: RunRecord) -> tuple[str, ...]:
     loss = f"{record.loss:.2f}" if isinstance(record.loss, float) else ""
     held_out = f"{record.eval_loss:.2f}" if isinstance(record.eval_loss, float) else ""
-    when = str(record.created_at)[:16].replace("T", " ")
+    when = str(record.created_at)[:10]
     steps = f"{record.step}/{record.num_steps}"
     return (folder.name, folders.state_of(folder, record), steps, loss, held_out, str(record.data_name), when)
 

@@ -20,9 +20,11 @@ from playground import paths, settings
 from playground.config import TrainConfig
 from playground.errors import PlaygroundError
 from playground.events.desk import DataSets, DeskError, DeskEvent, DeskStage, Looked, PlanMade, RowsShown
+from playground.jobs import folders
 from playground.jobs.runs import start_training
 from playground.text import clean, one_line
 from playground.tui.screens.closing import Leavable
+from playground.tui.screens.files import FilesDialog, PathSuggester
 from playground.tui.screens.form import FormDialog
 from playground.tui.showing import look_words, masked, plan_words
 from playground.tui.widgets.panes import NARROW
@@ -41,6 +43,7 @@ class TrainScreen(Leavable[None]):
         Binding("escape", "leave", "back", priority=True),
         Binding("f5", "start", "start training", priority=True),
         Binding("f9", "options", "options", priority=True),
+        Binding("f3", "files", "files", priority=True),
         Binding("f6", "runs", "runs", priority=True),
         Binding("ctrl+y", "copy", "copy the command", priority=True),
     ]
@@ -79,7 +82,7 @@ class TrainScreen(Leavable[None]):
             with Vertical(id="choose"):
                 yield Static("data sets", classes="title", markup=False)
                 yield OptionList(id="sets", compact=True)
-                yield Input(placeholder="a file, or hf:org/name", id="path", compact=True)
+                yield Input(placeholder="a file, or hf:org/name", id="path", compact=True, suggester=PathSuggester())
                 yield Static(id="plan", markup=False)
             with VerticalScroll(id="look"):
                 yield Static(id="about", markup=False)
@@ -176,6 +179,16 @@ class TrainScreen(Leavable[None]):
             self._options["data"] = event.value.strip()
             self._look()
 
+    def action_files(self) -> None:
+        """Pick a file."""
+
+        def choose(path: Path | None) -> None:
+            if path is not None:
+                self._options["data"] = str(path)
+                self._look()
+
+        self.app.push_screen(FilesDialog(), choose)
+
     def action_options(self) -> None:
         """Change how it is trained."""
 
@@ -195,6 +208,10 @@ class TrainScreen(Leavable[None]):
         if not plan.fits:
             way = f"This would fit: {plan.nearest}" if plan.nearest else "No setting would fit here."
             self.hint(f"There is not enough memory for it. {way}")
+            return
+        busy = next((folder for folder, _ in folders.list_runs(self._home) if folders.is_busy(folder)), None)
+        if busy is not None:
+            self.hint(f"The run {busy.name} is in training: two would share this machine. F6 shows it.")
             return
         folder = self._home / paths.new_run_name(Path(self.config().data), self._home, datetime.now())
         try:

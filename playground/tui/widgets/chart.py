@@ -11,6 +11,8 @@ from textual.widget import Widget
 # The bit of each dot in a braille character, by column and row (Unicode 16.0, block 2800).
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 LEFT = 6  # cells of labels
+LETTERS = "ABCDEF"
+STYLES = ("$primary", "$accent", "$success", "$warning", "$error", "$text")  # of curves that are shown together
 Point = tuple[float, float]
 
 
@@ -20,8 +22,8 @@ class Chart(Widget):
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
         self._dots: Sequence[Point] = ()
-        self._line: Sequence[Point] = ()
-        self._marks: Sequence[Point] = ()
+        self._lines: Sequence[tuple[Sequence[Point], str]] = ()
+        self._marks: Sequence[tuple[Point, str, str]] = ()
         self._end = 1
         self._cursor: int | None = None
 
@@ -42,22 +44,39 @@ class Chart(Widget):
             cursor: A step that is marked.
             marks: Values of another kind, few of them: diamonds.
         """
-        self._dots, self._line, self._end, self._cursor, self._marks = dots, line, max(1, end), cursor, marks
+        self._dots, self._lines, self._end, self._cursor = dots, [(line, "bold")], max(1, end), cursor
+        self._marks = [(point, "◆", "$accent") for point in marks]
         self.refresh()
+
+    def show_together(self, curves: Sequence[Sequence[Point]]) -> None:
+        """Draw several curves, each in a colour of its own and with its letter, A for the first, at its end."""
+        self._dots, self._cursor = (), None
+        self._lines = list(zip(curves, STYLES, strict=False))
+        ends = zip(self._lines, LETTERS, strict=False)
+        self._marks = [(curve[-1], letter, f"bold {style}") for (curve, style), letter in ends if curve]
+        self._end = max((round(x) for (x, _), _, _ in self._marks), default=1) or 1
+        self.refresh()
+
+    def _points(self) -> Iterable[Point]:
+        yield from self._dots
+        for line, _ in self._lines:
+            yield from line
+        yield from (point for point, _, _ in self._marks)
 
     def render(self) -> Content:
         """Draw axes, labels and points."""
         width, height = self.size.width - LEFT, self.size.height - 2
         if width < 8 or height < 2:
             return Content("")
-        top = nice(max((y for _, y in (*self._dots, *self._line, *self._marks)), default=1.0))
-        raw, smooth = _Canvas(width, height), _Canvas(width, height)
+        top = nice(max((y for _, y in self._points()), default=1.0))
+        raw, smooth = _Canvas(width, height), [_Canvas(width, height) for _ in self._lines]
         for x, y in self._dots:
             raw.dot(x / self._end, y / top)
-        smooth.join((x / self._end, y / top) for x, y in self._line)
+        for canvas, (line, _) in zip(smooth, self._lines, strict=True):
+            canvas.join((x / self._end, y / top) for x, y in line)
         marked = {
-            (round((1 - y / top) * (height - 1)), round(x / self._end * (width - 1)))
-            for x, y in self._marks
+            (round((1 - y / top) * (height - 1)), round(x / self._end * (width - 1))): (mark, style)
+            for (x, y), mark, style in self._marks
             if 0 <= y <= top and 0 <= x <= self._end  # also what is no number
         }
         at = None if self._cursor is None else round(self._cursor / self._end * (width - 1))
@@ -66,11 +85,13 @@ class Chart(Widget):
             label = {0: f"{top:g}", height // 2: f"{top * (1 - (height // 2) / height):.2g}"}.get(row, "")
             pieces.append((f"{label:>{LEFT - 1}}┤" if label else " " * (LEFT - 1) + "│", "dim"))
             for column in range(width):
-                bits = smooth.cells[row][column]
+                lines = zip(smooth, self._lines, strict=True)
+                here = ((canvas.cells[row][column], style) for canvas, (_, style) in lines)
+                bits, style = next((cell for cell in here if cell[0]), (0, ""))
                 if (row, column) in marked:
-                    pieces.append(("◆", "$accent"))
+                    pieces.append(marked[row, column])
                 elif bits:
-                    pieces.append((chr(0x2800 + (bits | raw.cells[row][column])), "bold"))
+                    pieces.append((chr(0x2800 + (bits | raw.cells[row][column])), style))
                 elif raw.cells[row][column]:
                     pieces.append((chr(0x2800 + raw.cells[row][column]), "dim"))
                 else:
@@ -79,8 +100,8 @@ class Chart(Widget):
         pieces.append((f"{'0':>{LEFT - 1}}└{'─' * width}\n", "dim"))
         half, end = f"{self._end / 2:g}", str(self._end)
         middle = width // 2
-        line = f"{'0':<{middle}}{half:<{max(0, width - middle - len(end))}}{end}"
-        pieces.append((" " * LEFT + line[:width], "dim"))
+        numbers = f"{'0':<{middle}}{half:<{max(0, width - middle - len(end))}}{end}"
+        pieces.append((" " * LEFT + numbers[:width], "dim"))
         return Content.assemble(*pieces)
 
 

@@ -1,0 +1,73 @@
+"""Files of rows: completed while they are typed, or picked from a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text, TextType
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.suggester import Suggester
+from textual.widgets import DirectoryTree, Static
+
+from playground import paths
+from playground.text import one_line
+from playground.tui.screens.closing import Dialog
+
+
+def of_rows(path: Path) -> bool:
+    """Return whether a path may hold rows, or lead to some; what is hidden does not."""
+    return not path.name.startswith(".") and (path.name.endswith(paths.DATA_SUFFIXES) or path.is_dir())
+
+
+class PathSuggester(Suggester):
+    """Completes the path of a file of rows, a part at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Return the first path, in order, that begins with what is typed."""
+        head, slash, name = value.rpartition("/")
+        if value.startswith("hf:"):
+            return None
+        try:
+            folder = Path(f"{head}{slash}" or ".").expanduser()
+            found = sorted(path for path in folder.iterdir() if path.name.startswith(name) and of_rows(path))
+        except (OSError, ValueError, RuntimeError):  # no such folder, a null byte, the home of nobody
+            return None
+        if not found or not name:
+            return None
+        return f"{head}{slash}{found[0].name}{'/' if found[0].is_dir() else ''}"
+
+
+class _Tree(DirectoryTree):
+    """Folders and files of rows; their names are other people's text."""
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        """Leave out what holds no rows."""
+        return [path for path in paths if of_rows(path)]
+
+    def process_label(self, label: TextType) -> Text:
+        """Take a name as it is: no markup, nothing a terminal would obey."""
+        return Text(one_line(str(label), 80))
+
+
+class FilesDialog(Dialog[Path | None]):
+    """A tree, from where the program was started; dismissed with a file, or with None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "back")]
+
+    def compose(self) -> ComposeResult:
+        """Lay out the tree."""
+        with Vertical(classes="dialog large"):
+            yield Static("Files of rows", classes="heading", markup=False)
+            yield _Tree(Path.cwd(), id="files")
+            yield Static("↑ ↓ Enter opens or chooses · Esc back", classes="keys", markup=False)
+
+    def on_directory_tree_file_selected(self, event: DirectoryTree.FileSelected) -> None:
+        """Return the file."""
+        self.dismiss(event.path)
