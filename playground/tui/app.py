@@ -105,6 +105,8 @@ class PlaygroundApp(App[None]):
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
+        if self._busy() is not None:  # a training that outlived the app before this one has the device
+            self._compare.release(IN_TRAINING)
 
     async def on_event(self, event: events.Event) -> None:
         """Clean what is pasted, wherever it goes."""
@@ -124,15 +126,21 @@ class PlaygroundApp(App[None]):
         """Open the training screen, on top of the run that is on if there is one."""
         if self.screen is not self._compare:
             return
-        from playground.jobs import folders
         from playground.tui.screens.train import TrainScreen
 
-        runs = folders.list_runs(paths.adapters_dir(self._adapters_dir))
-        busy = next((folder for folder, _ in runs if folders.is_busy(folder)), None)
+        busy = self._busy()
         if busy is not None:
+            self._compare.release(IN_TRAINING)
             self._watch(busy)
         else:
             self.push_screen(TrainScreen(self._desk, self._adapters_dir))
+
+    def _busy(self) -> Path | None:
+        """Return the folder of a run that is on, if there is one."""
+        from playground.jobs import folders
+
+        runs = folders.list_runs(paths.adapters_dir(self._adapters_dir))
+        return next((folder for folder, _ in runs if folders.is_busy(folder)), None)
 
     def on_train_screen_started(self, event: TrainScreen.Started) -> None:
         """Watch the run that was started."""

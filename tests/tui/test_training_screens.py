@@ -407,6 +407,18 @@ async def test_data_is_looked_at_while_a_run_is_on_but_no_second_one_is_started(
         await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
 
 
+@training_test()
+async def test_an_app_that_opens_during_a_training_leaves_the_device_to_it(screen, home):
+    import filelock
+
+    folder = record(home / "adapters" / "busy", last=6, ended="")
+    run_record(folder, "2026-11-23T10:00:00+00:00", "running")
+    with filelock.FileLock(folder / ".lock"):
+        screen.app.on_ready()
+        await screen.settle(lambda: screen.engine.closed)
+        assert "in training" in screen.text("#top")
+
+
 def test_a_row_that_is_held_out_says_so():
     from playground.tui.showing import masked
 
