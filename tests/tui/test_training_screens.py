@@ -419,6 +419,16 @@ async def test_an_app_that_opens_during_a_training_leaves_the_device_to_it(scree
         assert "in training" in screen.text("#top")
 
 
+@training_test()
+async def test_settings_that_cannot_be_are_said_and_nothing_ends(screen, home):
+    (home / "settings.toml").write_text("[train]\nlora_r = 4\n")
+    await screen.press("ctrl+r")
+    await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen))
+    await screen.settle(lambda: "no option 'train'" in screen.shown("#hint"))
+    await screen.press("f9", "f5", "enter")
+    assert isinstance(screen.app.screen, TrainScreen)
+
+
 def test_a_row_that_is_held_out_says_so():
     from playground.tui.showing import masked
 

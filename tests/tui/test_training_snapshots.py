@@ -54,7 +54,9 @@ async def curves(screen, home):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-@pytest.mark.parametrize("state", [choosing, options, finished, scrubbed, runs, curves], ids=lambda state: state.__name__)
+@pytest.mark.parametrize(
+    "state", [choosing, options, finished, scrubbed, runs, curves], ids=lambda state: state.__name__
+)
 def test_the_training_screens(snap_compare, size, state, home):
     screen = Training(size)
 

@@ -65,6 +65,7 @@ class AskScreen(Leavable[None]):
         names = [f"{run}@{step}" for step in steps]
         sides = ["sft"] if len(steps) == 1 else [f"sft:{run.name}@{step}" for step in steps]
         self._lanes = [("base", "base"), *((f"step {step}", side) for step, side in zip(steps, sides, strict=True))]
+        self._panes = {name: Pane(number) for number, (name, _) in enumerate(self._lanes)}
         self._engine = start(names)
         self._loaded = False
         self._waiting = ""
@@ -75,8 +76,7 @@ class AskScreen(Leavable[None]):
         """Lay out a pane for each."""
         yield Static("starting …", id="top", markup=False)
         with Horizontal(id="panes"):
-            for number in range(len(self._lanes)):
-                yield Pane(number)
+            yield from self._panes.values()
         yield Static("One prompt, and what the run would have said at each of these steps.", id="hint", markup=False)
         yield PromptBar()
         yield Footer(compact=True, show_command_palette=False)
@@ -159,7 +159,7 @@ class AskScreen(Leavable[None]):
             self.dismiss()
 
     def _pane(self, name: str) -> Pane:
-        return self.query(Pane)[[lane for lane, _ in self._lanes].index(name)]
+        return self._panes[name]
 
     def _top(self, words: str) -> None:
         self.query_one("#top", Static).update(Content(clean(words[:500])))

@@ -116,6 +116,9 @@ class EngineScreen(Screen[None]):
         from playground.tui.screens.picker import adapter_picker
 
         shown = self._choices.adapters
+        if not shown and not self.alive:  # nobody has said yet which there are
+            self.hint("F5 starts the engine again; then there is a choice.")
+            return
 
         def choose(index: int | None) -> None:
             if index is None:

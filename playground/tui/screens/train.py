@@ -113,19 +113,16 @@ class TrainScreen(Leavable[None]):
                 return
             self.post_message(self.Heard(event))
 
-    def config(self) -> TrainConfig:
-        """Return what F5 would train.
-
-        Raises:
-            UsageError: If an option is out of its limits.
-        """
-        return TrainConfig(**settings.options(self._options, None))
-
-    def _look(self) -> None:
+    def config(self) -> TrainConfig | None:
+        """Return what F5 would train, or say why the settings do not allow it."""
         try:
-            config = self.config()
+            return TrainConfig(**settings.options(self._options, None))
         except PlaygroundError as error:
             self.hint(f"{error.message} {error.hint}")
+            return None
+
+    def _look(self) -> None:
+        if (config := self.config()) is None:
             return
         self._plan = self._looked = None
         self._request = self._desk.look(config.to_dict())
@@ -163,7 +160,8 @@ class TrainScreen(Leavable[None]):
         for info in event.sets:
             rows = f"{info.num_rows:,}" if info.num_rows is not None else "large"
             options.add_option(Option(Content(f"{one_line(info.name, 20):<20} {rows:>7}  {info.where}")))
-        here = Path(self.config().data).name
+        config = self.config()
+        here = Path(config.data).name if config else ""
         options.highlighted = next((n for n, info in enumerate(event.sets) if info.name == here), 0)
 
     @on(OptionList.OptionSelected)
@@ -197,7 +195,8 @@ class TrainScreen(Leavable[None]):
                 self._options |= changed
                 self._look()
 
-        self.app.push_screen(FormDialog(self.config()), keep)
+        if (config := self.config()) is not None:
+            self.app.push_screen(FormDialog(config), keep)
 
     def action_start(self) -> None:
         """Start, unless the plan says that it would not fit."""
@@ -213,9 +212,11 @@ class TrainScreen(Leavable[None]):
         if busy is not None:
             self.hint(f"The run {busy.name} is in training: two would share this machine. F6 shows it.")
             return
-        folder = self._home / paths.new_run_name(Path(self.config().data), self._home, datetime.now())
+        if (config := self.config()) is None:
+            return
+        folder = self._home / paths.new_run_name(Path(config.data), self._home, datetime.now())
         try:
-            start_training(self.config().to_dict(), folder)
+            start_training(config.to_dict(), folder)
         except PlaygroundError as error:
             self.hint(f"{error.message} {error.hint}")
             return
