@@ -27,7 +27,7 @@ from playground.events.engine import AdapterInfo, Choices, EngineError, EngineRe
 ROOT = Path(__file__).parents[2]
 KEYS = {
     "F1": "\x1bOP", "F4": "\x1bOS", "F5": "\x1b[15~", "F6": "\x1b[17~", "F9": "\x1b[20~", "Enter": "\r", "Esc": "\x1b",
-    "End": "\x1b[F", **{f"Ctrl+{letter}": chr(ord(letter) - 64) for letter in "CGOPQSTUY"},
+    "End": "\x1b[F", **{f"Ctrl+{letter}": chr(ord(letter) - 64) for letter in "CGOPQRSTUY"},
 }  # fmt: skip
 TOKEN = re.compile(
     r"\x1b\[(?P<private>[?<>]?)(?P<numbers>[\d;]*)(?P<end>\$?[a-zA-Z])|\x1b[\]P][^\x07\x1b]*(?:\x07|\x1b\\)"

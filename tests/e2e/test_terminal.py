@@ -121,7 +121,7 @@ def markdown(app):
 
 def dialogs(app):
     answered(app, "Why?")
-    for key, title in (("F9", "Settings of the next answer"), ("Ctrl+P", "Search for commands"), ("F1", "bit-equal")):
+    for key, title in (("F9", "Settings of the next answer"), ("Ctrl+P", "Search for commands"), ("F1", "and the keys")):
         app.press(key)
         app.wait(title)
         app.press("F1" if key == "F1" else "Esc")
@@ -153,7 +153,7 @@ def judging(app):
 
 def failing(app):
     enter(app, "fail")
-    app.wait("the engine has stopped", f"✗ {SEEN}", "[bold")
+    app.wait("the engine has stopped", "✗ not answered to the end", SEEN, "[bold")
     app.press("F5")
     app.wait(gone=["the engine has stopped"])
 

@@ -1,0 +1,77 @@
+"""The training screens in a pseudo-terminal, with the real desk and real trainings of a tiny model."""
+
+import shutil
+import sys
+import time
+
+import psutil
+import pytest
+from terminal import Terminal
+
+APP = [sys.executable, "-m", "playground"]
+SLOW = 150  # seconds: two torch processes may have to share two cores with other work
+
+
+@pytest.fixture
+def home(tmp_path, tiny_folder):
+    """A home whose settings train a tiny model for longer than any test takes."""
+    model = shutil.copytree(tiny_folder("llama"), tmp_path / "model")
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "What is it?", "completion": "It is it."}\n' * 8)
+    (tmp_path / "settings.toml").write_text(
+        f'model = "{model}"\ndata = "{tmp_path / "rows.jsonl"}"\nlora_r = 4\nnum_train_epochs = 1000\n'
+    )
+    yield tmp_path
+    for child in trainings(tmp_path):
+        child.kill()
+
+
+def trainings(home):
+    """Return the training processes whose run is in this home."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "playground.training.child" in words and str(home) in words[-1]:
+            found.append(process)
+    return found
+
+
+def start(app):
+    app.wait("Your prompt", seconds=SLOW)
+    app.press("Ctrl+R")
+    app.wait("F5 starts training. Lit", "line 1", seconds=SLOW)
+    app.press("F5")
+    app.wait("▶ step", "samples at step", seconds=SLOW)
+
+
+def test_a_training_outlives_the_app_and_is_found_again_by_two_others(home):
+    with Terminal(APP, home) as app:
+        start(app)
+        app.press("Ctrl+Q")
+        assert app.exit_code(10) == 0
+    (child,) = trainings(home)
+    with Terminal(APP, home) as one, Terminal(APP, home) as other:
+        for app in (one, other):
+            app.wait("Your prompt", "in training", seconds=SLOW)
+            app.press("Ctrl+R")
+            app.wait("▶ step", seconds=SLOW)
+        one.press("Ctrl+S")
+        for app in (one, other):
+            app.wait("□ stopped at step", "F6 compares it", seconds=SLOW)
+    psutil.wait_procs([child], timeout=20)
+    assert not trainings(home)
+
+
+@pytest.mark.parametrize("victim", ["training", "app"])
+def test_a_kill_of_either_leaves_the_other(home, victim):
+    with Terminal(APP, home) as app:
+        start(app)
+        (child,) = trainings(home)
+        if victim == "training":
+            child.kill()
+            app.wait("✗ failed at step", "process is gone", seconds=SLOW)
+            return
+        app.process.kill()
+        app.process.wait()
+    steps = (next((home / "adapters").glob("*/events.jsonl"))).read_text().count("StepDone")
+    time.sleep(2)
+    assert child.is_running() and next((home / "adapters").glob("*/events.jsonl")).read_text().count("StepDone") > steps
