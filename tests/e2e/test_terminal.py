@@ -121,7 +121,11 @@ def markdown(app):
 
 def dialogs(app):
     answered(app, "Why?")
-    for key, title in (("F9", "Settings of the next answer"), ("Ctrl+P", "Search for commands"), ("F1", "and the keys")):
+    for key, title in (
+        ("F9", "Settings of the next answer"),
+        ("Ctrl+P", "Search for commands"),
+        ("F1", "and the keys"),
+    ):
         app.press(key)
         app.wait(title)
         app.press("F1" if key == "F1" else "Esc")
