@@ -35,7 +35,7 @@ def config(data: Path, quantize: str) -> Any:
 
     return TrainConfig(
         data=str(data), quantize=quantize, learning_rate=RATE, num_train_epochs=1, per_device_train_batch_size=BATCH,
-        lora_r=RANK, lora_alpha=ALPHA, warmup_ratio=0.0, max_length=1024, sample_prompts=(),
+        lora_r=RANK, lora_alpha=ALPHA, warmup_ratio=0.0, max_length=1024, sample_prompts=(), eval_rows=0,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class Narrator:
         self._num_steps = 0
         self._last_plain = 0.0
         self._stage = ""
-        self._evaluated = ""
+        self._eval_loss: float | None = None
 
     @property
     def _tty(self) -> bool:
@@ -95,7 +95,7 @@ class Narrator:
             case Sampled():
                 self._sampled(event)
             case Evaluated():
-                self._evaluated = f" · held out {event.eval_loss:.2f}"
+                self._eval_loss = event.eval_loss
                 if not self._live:
                     self.line(f"loss on the held-out rows {event.eval_loss:.2f}")
             case StepSkipped():
@@ -130,8 +130,9 @@ class Narrator:
 
     def _step(self, event: StepDone) -> None:
         left = f" · {duration(event.seconds_left)} left" if event.seconds_left is not None else ""
+        held_out = f" · held out {self._eval_loss:.2f}" if self._eval_loss is not None else ""
         text = (
-            f"step {event.step} of {self._num_steps}{left} · loss {event.loss:.2f}{self._evaluated}"
+            f"step {event.step} of {self._num_steps}{left} · loss {event.loss:.2f}{held_out}"
             f" · rate {event.learning_rate:.1e} · {event.tokens_per_second:.0f} tokens/s"
         )
         self._status = Text(text)
@@ -173,7 +174,7 @@ class Narrator:
         self._samples, self._status = [], Text()
         colour = {"finished": "green", "stopped": "yellow", "failed": "red"}[event.state]
         loss = f"; loss over the last epoch {event.loss:.2f}" if event.loss is not None else ""
-        loss += self._evaluated.replace(" · ", ", ")
+        loss += f", on the held-out rows {self._eval_loss:.2f}" if self._eval_loss is not None else ""
         self.line(f"{event.state} after {count(event.step, 'step')}: {event.reason}{loss}", colour)
         whole = event.seconds_load + event.seconds_train + event.seconds_sample + event.seconds_save
         shares = ", ".join(

@@ -6,7 +6,6 @@ import hashlib
 import random
 from array import array
 from collections.abc import Sequence
-from heapq import nsmallest
 from typing import Any
 
 from playground.data.encode import Encoded
@@ -21,21 +20,29 @@ def how_many(num_rows: int) -> int:
 
 
 def hold_out(rows: Sequence[Encoded], number: int, sha256: str, *, whole: bool) -> tuple[int, ...]:
-    """Return the places of the rows that are held out, in order.
+    """Return the places of the rows that are held out, in order; sometimes fewer than `number`.
 
-    A row is chosen by its own hash, so it stays on its side when others are added or their order changes. Of rows that
-    are only read when they are needed, places are drawn by the hash of the data.
+    Rows are chosen by their own hash, whatever their order, and equal rows stay on one side: a held-out row whose twin
+    is trained would measure what was memorised. Of rows that are only read when they are needed, places are drawn by
+    the hash of the data.
 
     Args:
         rows: All of them.
-        number: How many are held out; fewer than there are.
+        number: How many are held out at most; fewer than there are.
         sha256: Of the data.
         whole: Whether the rows have been read.
     """
     places = range(len(rows))
     if not whole:
         return tuple(sorted(random.Random(sha256).sample(places, number)))  # noqa: S311 - a choice, not a secret
-    return tuple(sorted(nsmallest(number, places, key=lambda at: (_key(rows[at]), at))))
+    twins: dict[bytes, list[int]] = {}
+    for at in places if number else ():
+        twins.setdefault(_key(rows[at]), []).append(at)
+    chosen: list[int] = []
+    for key in sorted(twins):
+        if len(chosen) + len(twins[key]) <= number:
+            chosen += twins[key]
+    return tuple(sorted(chosen))
 
 
 def _key(row: Encoded) -> bytes:

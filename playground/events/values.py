@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import types
 from dataclasses import asdict, fields
@@ -27,9 +28,8 @@ class Json:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild the value from `data`; unknown keys are ignored, missing ones raise TypeError."""
-        hints = get_type_hints(cls)
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: _revive(hints[name], value) for name, value in data.items() if name in known})
+        hints = _hints(cls)  # type: ignore[arg-type]
+        return cls(**{name: _revive(hints[name], value) for name, value in data.items() if name in hints})
 
 
 class Named(Json):
@@ -38,6 +38,13 @@ class Named(Json):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the name."""
         return {"event": type(self).__name__, **Json.to_dict(self)}
+
+
+@functools.cache
+def _hints(cls: type[Json]) -> dict[str, Any]:
+    """Return the types of a dataclass's fields; working them out takes most of the time of reading an event."""
+    hints = get_type_hints(cls)
+    return {f.name: hints[f.name] for f in fields(cls)}  # type: ignore[arg-type]
 
 
 def _revive(hint: Any, value: Any) -> Any:

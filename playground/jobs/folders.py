@@ -46,6 +46,23 @@ def list_runs(home: Path) -> list[tuple[Path, RunRecord]]:
     return sorted(found, key=lambda item: str(item[1].created_at), reverse=True)
 
 
+def busy_run(home: Path) -> Path | None:
+    """Return the folder of a run in which a process trains, if there is one."""
+    return next((folder for folder, _ in list_runs(home) if is_busy(folder)), None)
+
+
+def require_idle(home: Path) -> None:
+    """Refuse to go on while a run of this folder is on: two models would share the device.
+
+    Raises:
+        EnvironmentFault: Naming the run.
+    """
+    if (busy := busy_run(home)) is not None:
+        raise EnvironmentFault(
+            f"The run {busy.name} is in training.", "Wait for it or stop it: two would share the device."
+        )
+
+
 def state_of(folder: Path, record: RunRecord) -> str:
     """Return the state of a run; a process that was killed could not write how it ended."""
     return "interrupted" if record.state == "running" and not is_busy(folder) else str(record.state)

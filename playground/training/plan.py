@@ -100,7 +100,7 @@ def make_plan(
     num_eval = config.eval_rows
     if num_eval is None:
         num_eval = how_many(len(rows))
-        decide("eval_rows", num_eval, "5 % of the rows" if num_eval else f"fewer than {TOO_FEW} rows")
+        decide("eval_rows", num_eval, "5 %, 4 to 200 rows" if num_eval else f"fewer than {TOO_FEW} rows")
     elif num_eval >= len(rows):
         raise InputError(
             f"{count(num_eval, 'row')} cannot be held out of {len(rows):,}.", "Lower --eval-rows, or add rows."
@@ -176,7 +176,7 @@ def make_plan(
         seconds=num_tokens * config.num_train_epochs / (pace * world) if pace and num_tokens else None,
         warnings=_warnings(encoder, end_token_id, truncated, len(rows)),
         nearest="",
-        num_eval=num_eval,
+        num_eval=len(held_out),
     )
     if not plan.fits:
         plan = replace(plan, nearest=_nearest(size, plan, device, lengths))

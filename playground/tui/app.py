@@ -20,9 +20,10 @@ from textual.screen import Screen
 from textual.widgets import TextArea
 
 from playground import paths
+from playground.errors import PlaygroundError
 from playground.jobs.engine import EngineProcess
 from playground.text import clean
-from playground.tui.link import Start
+from playground.tui.link import Engine, Start
 from playground.tui.screens.compare import CompareScreen
 from playground.tui.session import Session
 from playground.tui.themes import THEMES
@@ -83,7 +84,9 @@ class PlaygroundApp(App[None]):
         self._desk = desk
         self._engine = engine
         self._adapters_dir = adapters_dir
-        self._compare = CompareScreen(start, session)
+        self._home = paths.adapters_dir(adapters_dir)
+        self._start = start
+        self._compare = CompareScreen(self._start_engine, session)
         self._asked_to_quit = 0.0
         for theme in THEMES:
             self.register_theme(theme)
@@ -91,6 +94,13 @@ class PlaygroundApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """Begin with the compare screen."""
         return self._compare
+
+    def _start_engine(self, adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> Engine:
+        if self.is_running:  # the first one, before anything is on screen, is looked after when the app is ready
+            from playground.jobs import folders
+
+            folders.require_idle(self._home)
+        return self._start(adapter, model, bare=bare)
 
     def on_mount(self) -> None:
         """Leave the terminal as it was when a signal ends the app."""
@@ -105,7 +115,9 @@ class PlaygroundApp(App[None]):
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
-        if self._busy() is not None:  # a training that outlived the app before this one has the device
+        from playground.jobs import folders
+
+        if folders.busy_run(self._home) is not None:  # a training that outlived the app before this one has the device
             self._compare.release(IN_TRAINING)
 
     async def on_event(self, event: events.Event) -> None:
@@ -126,21 +138,15 @@ class PlaygroundApp(App[None]):
         """Open the training screen, on top of the run that is on if there is one."""
         if self.screen is not self._compare:
             return
+        from playground.jobs import folders
         from playground.tui.screens.train import TrainScreen
 
-        busy = self._busy()
+        busy = folders.busy_run(self._home)
         if busy is not None:
             self._compare.release(IN_TRAINING)
             self._watch(busy)
         else:
             self.push_screen(TrainScreen(self._desk, self._adapters_dir))
-
-    def _busy(self) -> Path | None:
-        """Return the folder of a run that is on, if there is one."""
-        from playground.jobs import folders
-
-        runs = folders.list_runs(paths.adapters_dir(self._adapters_dir))
-        return next((folder for folder, _ in runs if folders.is_busy(folder)), None)
 
     def on_train_screen_started(self, event: TrainScreen.Started) -> None:
         """Watch the run that was started."""
@@ -161,7 +167,7 @@ class PlaygroundApp(App[None]):
             self._leave()
             self._watch(chosen.folder, starting=chosen.starting)
 
-        self.push_screen(RunsDialog(paths.adapters_dir(self._adapters_dir)), choose)
+        self.push_screen(RunsDialog(self._home), choose)
 
     def _leave(self) -> None:
         """Go back to the compare screen, wherever the user has gone since."""
@@ -181,10 +187,16 @@ class PlaygroundApp(App[None]):
 
     def on_run_screen_checkpoints_asked(self, event: RunScreen.CheckpointsAsked) -> None:
         """Ask a run as it was at several steps."""
+        from playground.jobs import folders
         from playground.tui.screens.ask import AskScreen, kept_steps
 
         if not kept_steps(event.folder):
             self.notify("This run kept no adapter at a step.", markup=False)
+            return
+        try:
+            folders.require_idle(self._home)
+        except PlaygroundError as error:
+            self.notify(f"{error.message} {error.hint}", markup=False)
             return
         self._compare.release("asking a run · F5 brings the model back")
 

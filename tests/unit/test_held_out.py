@@ -15,7 +15,7 @@ def test_five_percent_are_held_out_within_bounds_and_none_of_a_small_set(num_row
     assert how_many(num_rows) == expected
 
 
-def test_a_row_keeps_its_side_when_others_come_before_it_or_the_order_changes():
+def test_the_choice_does_not_depend_on_the_order_and_who_is_held_out_stays_so_when_others_leave():
     def chosen(numbers, count):
         made = rows(numbers)
         return {made[at].input_ids[1] for at in hold_out(made, count, "sha", whole=True)}
@@ -39,5 +39,11 @@ def test_every_row_is_on_one_side():
     assert hold_out(made, 7, "sha", whole=False) != hold_out(made, 7, "other", whole=False)
 
 
-def test_twins_are_chosen_in_order():
-    assert hold_out(rows([5] * 10), 3, "sha", whole=True) == (0, 1, 2)
+def test_twins_stay_on_one_side_and_a_smaller_number_chooses_the_same_again():
+    made = rows([n // 2 for n in range(100)])
+    chosen = hold_out(made, 7, "sha", whole=True)
+    held = {made[at].input_ids for at in chosen}
+    assert len(chosen) == 6 and len(held) == 3
+    assert not held & {row.input_ids for row in Without(made, chosen)}
+    assert hold_out(made, len(chosen), "sha", whole=True) == chosen, "as a resumed run asks for it"
+    assert hold_out(rows([5] * 50), 4, "sha", whole=True) == ()

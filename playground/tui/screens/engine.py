@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from playground.errors import PlaygroundError
 from playground.events.engine import Choices, EngineEvent, EngineReady, EngineStage
 from playground.text import clean
 from playground.tui.link import Engine, Heard, Start
@@ -83,10 +84,15 @@ class EngineScreen(Screen[None]):
 
     def restart(self) -> None:
         """Start another engine, in place of one that ended or serves no more."""
+        try:
+            engine = self._start_engine(self._adapter, self._model, bare=self._bare)
+        except PlaygroundError as error:  # a training has the device
+            self.hint(f"{error.message} {error.hint}", error=True)
+            return
         self._engine.close()
         self.loaded, self.alive = False, True
         self.interrupted("another model is being loaded")
-        self._engine = self._start_engine(self._adapter, self._model, bare=self._bare)
+        self._engine = engine
         if self._style:
             self._engine.use(None, self._style)
         self._listen(self._engine)

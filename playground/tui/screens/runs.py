@@ -111,6 +111,7 @@ class RunsDialog(Dialog[Chosen | None]):
             self._say("It has taken all its steps.")
         else:
             try:
+                folders.require_idle(self._home)
                 start_training(record.config, folder, resume=True)
             except PlaygroundError as error:
                 self._say(f"{error.message} {error.hint}")

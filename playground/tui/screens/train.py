@@ -208,14 +208,11 @@ class TrainScreen(Leavable[None]):
             way = f"This would fit: {plan.nearest}" if plan.nearest else "No setting would fit here."
             self.hint(f"There is not enough memory for it. {way}")
             return
-        busy = next((folder for folder, _ in folders.list_runs(self._home) if folders.is_busy(folder)), None)
-        if busy is not None:
-            self.hint(f"The run {busy.name} is in training: two would share this machine. F6 shows it.")
-            return
         if (config := self.config()) is None:
             return
         folder = self._home / paths.new_run_name(Path(config.data), self._home, datetime.now())
         try:
+            folders.require_idle(self._home)
             start_training(config.to_dict(), folder)
         except PlaygroundError as error:
             self.hint(f"{error.message} {error.hint}")
