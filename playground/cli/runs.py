@@ -47,13 +47,18 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
             folders.state_of(folder, record),
             f"{record.step}/{record.num_steps}",
             f"{record.loss:.2f}" if record.loss is not None else "",
+            f"{record.eval_loss:.2f}" if record.eval_loss is not None else "",
             record.data_name,
             record.base.name,
             record.created_at[:16].replace("T", " "),
         )
         for folder, record in found
     ]
-    _table(("run", "state", "steps", "loss", "data", "base", "begun (UTC)"), rows, f"There are no runs in {home} yet.")
+    _table(
+        ("run", "state", "steps", "loss", "held out", "data", "base", "begun (UTC)"),
+        rows,
+        f"There are no runs in {home} yet.",
+    )
     return 0
 
 

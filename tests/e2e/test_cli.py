@@ -163,6 +163,12 @@ def test_kill_minus_nine_leaves_a_run_that_resumes(tiny_folder, rows_file, tmp_p
     resumed.communicate(timeout=60)
 
 
+@pytest.mark.parametrize("arguments", [("-q", "data", "list"), ("data", "list", "-q"), ("data", "list", "-v", "-q")])
+def test_what_belongs_to_the_program_may_stand_behind_a_command(playground, arguments):
+    done = playground(*arguments)
+    assert done.returncode == 0 and "mini.jsonl" in done.stdout
+
+
 def test_no_command_without_a_terminal_prints_the_help(playground):
     done = playground()
     assert done.returncode == 0

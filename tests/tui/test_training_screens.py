@@ -429,6 +429,35 @@ async def test_settings_that_cannot_be_are_said_and_nothing_ends(screen, home):
     assert isinstance(screen.app.screen, TrainScreen)
 
 
+@training_test()
+async def test_no_second_model_is_loaded_while_a_run_is_on(screen, home):
+    import filelock
+
+    busy, done = record(home / "adapters" / "busy", last=6, ended=""), record(home / "adapters" / "done", last=36)
+    for folder, day, state in ((busy, 23, "running"), (done, 22, "stopped")):
+        run_record(folder, f"2026-11-{day}T10:00:00+00:00", state)
+        (folder / "steps" / "000006").mkdir(parents=True)
+        (folder / "steps" / "000006" / "adapter_config.json").write_text("{}")
+    started = len(screen.engines)
+    with filelock.FileLock(busy / ".lock"):
+        screen.app.on_ready()
+        await screen.press("f5")
+        assert "busy is in training" in screen.text("#hint")
+        await screen.press("ctrl+r")
+        await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+        await screen.press("d")
+        await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen) and "F5" in screen.shown("#hint"))
+        await screen.press("f6", "down", "r")
+        assert "busy is in training" in screen.shown("#problems")
+        await screen.press("enter")
+        await screen.settle(lambda: "done" in screen.shown("#top"))
+        await screen.press("a")
+        assert isinstance(screen.app.screen, RunScreen)
+    assert len(screen.engines) == started
+    await screen.press("f6")
+    await screen.settle(lambda: len(screen.engines) == started + 1)
+
+
 def test_a_row_that_is_held_out_says_so():
     from playground.tui.showing import masked
 
