@@ -25,7 +25,7 @@ from playground.events.runs import (
     StepDone,
     StepSkipped,
 )
-from playground.report.words import duration, how_it_ended, setting
+from playground.report.words import duration, gigabytes, how_it_ended, setting
 from playground.text import clean, count, one_line
 
 PLAIN_SECONDS = 10.0  # between two plain lines
@@ -49,6 +49,7 @@ class Narrator:
         self._last_plain = 0.0
         self._stage = ""
         self._eval_loss: float | None = None
+        self._peak_memory = 0
 
     @property
     def _tty(self) -> bool:
@@ -129,6 +130,7 @@ class Narrator:
             self.line("; ".join(f"{c.name} {setting(c.value)} ({c.reason})" for c in plan.choices), "dim")
 
     def _step(self, event: StepDone) -> None:
+        self._peak_memory = event.peak_memory
         left = f" · {duration(event.seconds_left)} left" if event.seconds_left is not None else ""
         held_out = f" · held out {self._eval_loss:.2f}" if self._eval_loss is not None else ""
         text = (
@@ -186,10 +188,9 @@ class Narrator:
                 ("saving", event.seconds_save),
             )
         )
-        self.line(
-            f"{count(event.num_tokens, 'token')}, {event.tokens_per_second:.0f} tokens/s; {duration(whole)}: {shares}",
-            "dim",
-        )
+        memory = f"; {gigabytes(self._peak_memory)} of memory at most" if self._peak_memory else ""
+        speed = f"{count(event.num_tokens, 'token')}, {event.tokens_per_second:.0f} tokens/s"
+        self.line(f"{speed}; {duration(whole)}: {shares}{memory}", "dim")
         if event.state != "failed":
             self.line(f"adapter: {event.folder}")
 

@@ -47,7 +47,10 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepDone(Event):
-    """One optimiser step. `loss` is the mean over all trained tokens of the step, in nats."""
+    """One optimiser step. `loss` is the mean over all trained tokens of the step, in nats.
+
+    `peak_memory` is the most that the process has held on its device so far, in bytes; 0 in older runs.
+    """
 
     step: int
     epoch: float
@@ -57,6 +60,7 @@ class StepDone(Event):
     num_tokens: int
     tokens_per_second: float
     seconds_left: float | None
+    peak_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)

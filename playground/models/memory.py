@@ -1,7 +1,8 @@
-"""How much memory there is."""
+"""How much memory there is, and how much was taken."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -27,3 +28,17 @@ def free_memory(device: torch.device) -> int:
         return max(0, min(available, limit - used + cache))
     except (OSError, ValueError):  # no container, or one without a limit ("max")
         return available
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes that this process has held on `device` so far, its code and caches included."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_reserved(device))
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # bytes there, KiB elsewhere

@@ -17,7 +17,7 @@ from playground.events.runs import (
     StepDone,
     StepSkipped,
 )
-from playground.report.words import duration
+from playground.report.words import duration, gigabytes
 
 SMOOTH = 0.8  # weight of the past in the smoothed loss
 
@@ -120,8 +120,9 @@ class RunHistory:
         if last is None:
             return ""
         smooth = self.smoothed()[-1][1]
+        memory = f"  peak {gigabytes(last.peak_memory)}" if last.peak_memory else ""
         held_out = f"held out ◆ {self.held_out()[-1][1]:4.2f}  " if self.evaluations else ""
         return (
             f"loss {last.loss:4.2f}  mean {smooth:4.2f}  {held_out}lr {last.learning_rate:.1e}  "
-            f"grad {last.grad_norm:4.2f}  {last.tokens_per_second:.0f} tokens/s"
+            f"grad {last.grad_norm:4.2f}  {last.tokens_per_second:.0f} tokens/s{memory}"
         )

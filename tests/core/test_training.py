@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from playground.events.runs import (
     event_from_json,
 )
 from playground.models.adapters import read_record
-from playground.training import loop
+from playground.training import step
 from playground.training.loop import train
 from playground.training.session import Session, plan_training
 
@@ -70,7 +71,7 @@ def test_stop_and_resume_is_bit_equal_to_an_uninterrupted_run(tiny_folder, rows_
 def test_sampling_does_not_disturb_training(tiny_folder, rows_file, tmp_path, monkeypatch):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "few"))
-    monkeypatch.setattr(loop, "SAMPLINGS", 1000)  # after every step
+    monkeypatch.setattr(step, "SAMPLINGS", 1000)  # after every step
     events = list(train(settings, tmp_path / "many"))
     assert sum(isinstance(e, Sampled) for e in events) == events[-1].step + 1
     assert adapter_sha(tmp_path / "few") == adapter_sha(tmp_path / "many")
@@ -109,8 +110,8 @@ def test_held_out_rows_are_never_trained_and_measuring_them_changes_nothing(
     planned = plan_training(settings, lambda *a: None)
     hidden = {planned.everything[at].input_ids for at in planned.held_out}
     seen = []
-    trained = loop._gradients
-    monkeypatch.setattr(loop, "_gradients", lambda s, rows, n: (seen.extend(rows), trained(s, rows, n))[1])
+    trained = step._gradients
+    monkeypatch.setattr(step, "_gradients", lambda s, rows, n: (seen.extend(rows), trained(s, rows, n))[1])
     list(train(settings, tmp_path / "measured"))
     assert len(hidden) == 5 and len(seen) == 15 and not hidden & {row.input_ids for row in seen}
     monkeypatch.setattr(Session, "evaluate", lambda self: Evaluated(0, 0.0))
@@ -140,6 +141,14 @@ def test_the_events_tell_the_run_and_stand_in_its_log(tiny_folder, rows_file, tm
     assert ended.num_tokens == 2 * started.plan.num_tokens
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the kernel says it on Linux only")
+def test_a_step_says_the_most_memory_that_was_held(tiny_folder, rows_file, tmp_path):
+    events = list(train(config(tiny_folder("llama"), rows_file(10)), tmp_path / "run"))
+    peaks = [event.peak_memory for event in events if isinstance(event, StepDone)]
+    (kernel,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    assert peaks == sorted(peaks) and peaks[-1] == pytest.approx(1024 * int(kernel.split()[1]), rel=0.05)
+
+
 def test_loss_falls_and_only_the_adapter_changes(tiny_folder, rows_file, tmp_path):
     from playground.training.session import prepare
 
@@ -154,7 +163,7 @@ def test_loss_falls_and_only_the_adapter_changes(tiny_folder, rows_file, tmp_pat
 
 def test_a_step_that_is_not_finite_leaves_the_weights_alone(tiny_folder, rows_file, tmp_path, monkeypatch):
     settings = config(tiny_folder("llama"), rows_file(12))
-    real = loop._gradients
+    real = step._gradients
     calls = {"count": 0}
 
     def poisoned(session, rows, num_trained):
@@ -167,7 +176,7 @@ def test_a_step_that_is_not_finite_leaves_the_weights_alone(tiny_folder, rows_fi
             calls["after"] = [p.detach().clone() for p in session.parameters]
         return result
 
-    monkeypatch.setattr(loop, "_gradients", poisoned)
+    monkeypatch.setattr(step, "_gradients", poisoned)
     events = list(train(settings, tmp_path / "run"))
     assert [e.step for e in events if isinstance(e, StepSkipped)] == [2]
     assert all(torch.equal(a, b) for a, b in zip(calls["before"], calls["after"], strict=True))
@@ -180,7 +189,7 @@ def test_three_such_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp_path,
             parameter.grad = torch.full_like(parameter, float("inf"))
         return float("nan")
 
-    monkeypatch.setattr(loop, "_gradients", always)
+    monkeypatch.setattr(step, "_gradients", always)
     events = []
     with pytest.raises(PlaygroundError, match="3 steps in a row"):
         events.extend(train(config(tiny_folder("llama"), rows_file(20)), tmp_path / "run"))

@@ -23,7 +23,7 @@ def sampled(step):
 
 
 def step_done(step, loss):
-    return StepDone(step, step / 15, loss, 5e-4, 0.9, 100 * step, 101.0, 58.0)
+    return StepDone(step, step / 15, loss, 5e-4, 0.9, 100 * step, 101.0, 58.0, 2_400_000_000)
 
 
 def events(folder, last=12, ended="finished"):
