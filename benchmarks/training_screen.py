@@ -1,4 +1,4 @@
-"""Trainings with and without the app watching, scrubbing, and prompts that are typed to an ended run.
+"""Trainings with and without the app watching, keys meanwhile, scrubbing, and prompts typed to an ended run.
 
     python benchmarks/training_screen.py
 
@@ -9,13 +9,14 @@ its own count of tokens over its own seconds of training.
 from __future__ import annotations
 
 import os
+import random
 import tempfile
 import time
 from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from app import APP, Terminal, judge, marks, share, table
+from app import APP, Terminal, judge, letters, marks, share, table, type_keys
 
 from playground import paths
 from playground.config import TrainConfig
@@ -24,8 +25,9 @@ from playground.events.engine import Ask, EngineReady, LaneRequest, Spoken
 from playground.events.runs import RunEnded
 from playground.jobs.engine import EngineProcess
 from playground.jobs.runs import RunLink, start_training
+from playground.tui.screens.ask import kept_steps, spread
 
-REPEATS, SCRUBS, ASKS = 3, 40, 3
+REPEATS, SCRUBS, ASKS, LETTERS = 3, 40, 3, 40
 PROMPT = "Name three fruits."
 LEFT, RIGHT = "\x1b[D", "\x1b[C"
 
@@ -41,8 +43,8 @@ def headless(home: Path, number: int) -> float:
     return wait(folder)
 
 
-def watched(home: Path) -> tuple[float, Path, Terminal]:
-    """Train from the training screen and watch; return speed, folder and the app, still open."""
+def start(home: Path) -> tuple[Path, Terminal]:
+    """Start a training from the training screen; return its folder and the app, which watches it."""
     before = set((home / "adapters").glob("*"))
     app = Terminal(APP)
     app.wait("style chat")
@@ -54,10 +56,40 @@ def watched(home: Path) -> tuple[float, Path, Terminal]:
         assert time.monotonic() < until
         time.sleep(0.1)
     (folder,) = new
+    return folder, app
+
+
+def watched(home: Path) -> tuple[float, Path, Terminal]:
+    """Train and watch; return speed, folder and the app, still open."""
+    folder, app = start(home)
     rate = wait(folder)
     app.wait("finished")
     time.sleep(1)
     return rate, folder, app
+
+
+def keys_meanwhile(home: Path) -> None:
+    """Press keys while the model is in training: letters in the data screen's field, then looking back at samples."""
+    folder, app = start(home)
+    app.wait("● 2")  # two samplings, so that there is one to look back at
+    app.wait("a file, or", app.send("d")[1])
+    app.send("\t")
+    time.sleep(0.5)
+    typed = [late for _, late in type_keys(app, letters(), lambda number: number < LETTERS)]
+    app.wait("samples at step", app.send("\x1b")[1])
+    back: list[float] = []
+    while app.seen("finished") is None and len(back) < LETTERS:
+        sent, after = app.send(LEFT)
+        back.append(1000 * (app.wait("looking back", after) - sent))
+        app.send(RIGHT)  # follow the run again
+        time.sleep(random.uniform(0.3, 0.6))
+    wait(folder)
+    app.close()
+    rows = [("keys during a training", "number", "p50 ms", "p95 ms", "worst ms")]
+    for name, took in (("a letter typed", typed), ("looking back", back)):
+        rows.append((name, len(took), *(f"{share(took, p):.0f}" for p in (0.5, 0.95, 1.0))))
+    table(*rows)
+    judge("p95 of keys during a training, ms", share(typed + back, 0.95), "below", 50.0)
 
 
 def scrub(app: Terminal) -> list[float]:
@@ -70,42 +102,52 @@ def scrub(app: Terminal) -> list[float]:
     return took
 
 
-def typed(app: Terminal, folder: Path) -> None:
-    steps = sorted(int(path.name) for path in (folder / "steps").iterdir())
-    names = [f"{folder}@{step}" for step in steps][-4:]
-    sides = [f"sft:{folder.name}@{step}" for step in steps][-4:]
-    lanes = [("base", "base"), *zip([side.rpartition(":")[2] for side in sides], sides, strict=True)]
-    app.send("a")
-    app.wait("beside their base")
-    firsts, tooks = [], []
-    engine = EngineProcess(adapters=names)
+def answers(names: list[str], lanes: list[tuple[str, str]]) -> tuple[list[float], list[Spoken]]:
+    """Ask an engine whose events are only read; return the seconds of each answer, and the last ends."""
+    engine, took = EngineProcess(adapters=names), []
     events = engine.events()
     next(event for event in events if isinstance(event, EngineReady))
-    alone = []
     for _ in range(ASKS + 1):
+        time.sleep(1.0)  # as a person does below: without a pause the same answers take up to a tenth less
         begun = time.monotonic()
         engine.ask(Ask(tuple(LaneRequest(name, side, (PROMPT,)) for name, side in lanes), 1.0, Sampling()))
         ends = list(islice((event for event in events if isinstance(event, Spoken) and event.answer), len(lanes)))
-        alone.append(time.monotonic() - begun)
+        took.append(time.monotonic() - begun)
     engine.close()
-    time.sleep(2)
-    slowest = marks([max(ends, key=lambda end: end.num_tokens)])[0][:20]
-    for _ in range(ASKS + 1):
-        app.wait(PROMPT, app.send(PROMPT)[1])
-        time.sleep(0.5)
-        begun, after = app.send("\r")
-        firsts.append(app.wait("▶", after) - begun)
-        tooks.append(app.wait(slowest, after) - begun)
-        time.sleep(0.5)
-    tokens = sum(end.num_tokens for end in ends)
-    rates = tokens / median(alone[1:]), tokens / median(tooks[1:])
+    return took[1:], ends
+
+
+def typed(app: Terminal, folder: Path) -> None:
+    """Ask in turn an engine alone and the app, each time in a new process: processes differ by a tenth."""
+    steps = spread(kept_steps(folder))
+    sides = [f"sft:{folder.name}@{step}" for step in steps]
+    lanes = [("base", "base"), *((side.rpartition(":")[2], side) for side in sides)]
+    found: dict[str, list[float]] = {"engine alone": [], "typed in the app": []}
+    firsts: list[float] = []
+    for _ in range(REPEATS):
+        took, ends = answers([f"{folder}@{step}" for step in steps], lanes)
+        tokens, slowest = sum(end.num_tokens for end in ends), marks([max(ends, key=lambda end: end.num_tokens)])
+        found["engine alone"].append(tokens / median(took))
+        app.wait("beside their base", app.send("a")[1])
+        took = []
+        for number in range(ASKS + 1):
+            app.wait(PROMPT, app.send(PROMPT)[1])
+            time.sleep(0.5)
+            begun, after = app.send("\r")
+            first, last = app.wait("▶", after), app.wait(slowest[0][:20], after)
+            if number:
+                firsts.append(first - begun)
+                took.append(last - begun)
+            time.sleep(0.5)
+        found["typed in the app"].append(tokens / median(took))
+        app.wait("samples at step", app.send("\x1b")[1])
     table(
-        (f"{len(lanes)} lanes, {tokens} tokens", "tokens/s", "first words, s"),
-        ("engine alone", f"{rates[0]:.1f}", ""),
-        ("typed in the app", f"{rates[1]:.1f}", f"{median(firsts[1:]):.2f}"),
+        (f"{len(lanes)} lanes, {tokens} tokens", f"tokens/s, median of {REPEATS} processes", "range"),
+        *((kind, f"{median(of):.1f}", f"{min(of):.1f}–{max(of):.1f}") for kind, of in found.items()),
     )
-    judge("typed prompts, app / engine alone", rates[1] / rates[0], "at least", 0.8)
-    judge("first words, s", median(firsts[1:]), "at most", 1.0)
+    ratio = median(found["typed in the app"]) / median(found["engine alone"])
+    judge("typed prompts, app / engine alone", ratio, "at least", 0.8)
+    judge("first words, s", median(firsts), "at most", 1.0)
 
 
 def main() -> None:
@@ -115,6 +157,7 @@ def main() -> None:
         (home / "cache").symlink_to(cache)
         (home / "settings.toml").write_text("num_train_epochs = 1\n")
         os.environ |= {"SFT_PLAYGROUND_HOME": name, "HF_HUB_OFFLINE": "1"}
+        keys_meanwhile(home)
         rates: dict[str, list[float]] = {"alone": [], "watched in the app": []}
         for number in range(REPEATS):
             rates["alone"].append(headless(home, number))

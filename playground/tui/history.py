@@ -114,15 +114,24 @@ class RunHistory:
         left = f" · {duration(last.seconds_left)} left" if last and last.seconds_left is not None else ""
         return f"▶ step {self.step} of {self.num_steps}{left}"
 
-    def numbers(self) -> str:
-        """Return the last step's figures on one line."""
+    def numbers(self, width: int) -> str:
+        """Return the last step's figures, none of them broken, on lines of `width` cells."""
         last = self.steps.get(self.step)
         if last is None:
             return ""
-        smooth = self.smoothed()[-1][1]
-        memory = f"  peak {gigabytes(last.peak_memory)}" if last.peak_memory else ""
-        held_out = f"held out ◆ {self.held_out()[-1][1]:4.2f}  " if self.evaluations else ""
-        return (
-            f"loss {last.loss:4.2f}  mean {smooth:4.2f}  {held_out}lr {last.learning_rate:.1e}  "
-            f"grad {last.grad_norm:4.2f}  {last.tokens_per_second:.0f} tokens/s{memory}"
-        )
+        figures = [
+            f"loss {last.loss:4.2f}",
+            f"mean {self.smoothed()[-1][1]:4.2f}",
+            *([f"held out ◆ {self.held_out()[-1][1]:4.2f}"] if self.evaluations else []),
+            f"lr {last.learning_rate:.1e}",
+            f"grad {last.grad_norm:4.2f}",
+            f"{last.tokens_per_second:.0f} tokens/s",
+            *([f"peak {gigabytes(last.peak_memory)}"] if last.peak_memory else []),
+        ]
+        lines = [figures[0]]
+        for figure in figures[1:]:
+            if len(lines[-1]) + 2 + len(figure) <= width:
+                lines[-1] += f"  {figure}"
+            else:
+                lines.append(figure)
+        return "\n".join(lines)

@@ -13,6 +13,7 @@ from playground.report.words import duration, gigabytes, setting
 from playground.text import clean, count, one_line
 
 BAR = 24  # cells of the longest bar
+SHORT, BEFORE = 100, 40  # tokens of a row that is shown whole, and before the first trained one of a longer row
 Pieces = list[tuple[str, str]]
 
 
@@ -20,29 +21,54 @@ def masked(rows: Sequence[MaskedRow], total: int) -> Content:
     """Return rows as their tokens: trained ones lit and underlined, the others dim; the end token is seen."""
     pieces: Pieces = []
     for row in rows:
-        trained = sum(row.trained)
-        how = f"{trained:,} trained{', cut' if row.truncated else ''}"
-        if row.held_out:
-            how = "held out: never trained, its answer is only measured"
-        pieces.append((f"line {row.line} · {count(len(row.texts), 'token')}, {how}\n", "bold"))
-        for text, learned in zip(row.texts, row.trained, strict=True):
-            shown = clean(text)
-            # A line break that is learned is a token like any other, so it shows.
-            style = "underline" if row.held_out else "bold underline $accent"
-            pieces.append((shown.replace("\n", "↵\n"), style) if learned else (shown, "dim"))
-        pieces.append(("\n\n", ""))
+        pieces += [*_row_title(row), *_tokens(row, 0, len(row.texts)), ("\n\n", "")]
     if total > len(rows):
         pieces.append((f"and {total - len(rows):,} more rows", "dim"))
     return Content.assemble(*pieces)
 
 
-def look_words(found: DataCheck) -> Content:
-    """Return what is in a data set, a histogram of its lengths, and what is wrong or odd in it."""
+def begins_to_learn(row: MaskedRow) -> Content:
+    """Return a row as `masked` does, but of a long one only the tokens around the first that is trained."""
+    first = row.trained.index(True) if True in row.trained else 0
+    start = max(0, first - BEFORE) if len(row.texts) > SHORT else 0
+    end = start + SHORT
+    pieces = [*_row_title(row), ("… " if start else "", "dim"), *_tokens(row, start, end)]
+    return Content.assemble(*pieces, (" …" if end < len(row.texts) else "", "dim"))
+
+
+def _row_title(row: MaskedRow) -> Pieces:
+    how = f"{sum(row.trained):,} trained{', cut' if row.truncated else ''}"
+    if row.held_out:
+        how = "held out: never trained, its answer is only measured"
+    return [(f"line {row.line} · {count(len(row.texts), 'token')}, {how}\n", "bold")]
+
+
+def _tokens(row: MaskedRow, start: int, end: int) -> Pieces:
+    pieces: Pieces = []
+    for text, learned in zip(row.texts[start:end], row.trained[start:end], strict=True):
+        shown = clean(text)
+        # A line break that is learned is a token like any other, so it shows.
+        style = "underline" if row.held_out else "bold underline $accent"
+        pieces.append((shown.replace("\n", "↵\n"), style) if learned else (shown, "dim"))
+    return pieces
+
+
+def look_title(found: DataCheck) -> Content:
+    """Return in two lines what a data set is and whether all of it can be trained."""
     pieces: Pieces = [
         (clean(found.name), "bold"),
         (f"  {found.container}, read as {one_line(found.shape, 60)}\n", "dim"),
-        (f"{count(found.num_rows, 'row')}, {found.num_sound:,} can be trained\n", ""),
+        (f"{count(found.num_rows, 'row')}, {found.num_sound:,} can be trained", ""),
     ]
+    for level, style in (("error", "$error"), ("warning", "$warning")):
+        number = sum(finding.level == level for finding in found.findings)
+        pieces += [(", ", ""), (count(number, level), style)] if number else []
+    return Content.assemble(*pieces)
+
+
+def look_words(found: DataCheck) -> Content:
+    """Return a histogram of a data set's lengths, and what is wrong or odd in it."""
+    pieces: Pieces = []
     used = [at for at, number in enumerate(found.lengths) if number]
     most = max(*found.lengths, 1)
     for at in range(used[0], used[-1] + 1) if used else ():
@@ -59,14 +85,19 @@ def look_words(found: DataCheck) -> Content:
     return Content.assemble(*pieces)
 
 
+def plan_short(plan: Plan) -> Content:
+    """Return in two lines what a training will do and need."""
+    verdict = (f"needs {gigabytes(plan.needed)}; {gigabytes(plan.free)} are free", _verdict_style(plan))
+    learned = f"; {100 * plan.num_trained_tokens / plan.num_tokens:.0f} % of tokens learned" if plan.num_tokens else ""
+    return Content.assemble((f"{_steps(plan)}\n", ""), verdict, (learned, ""))
+
+
 def plan_words(plan: Plan) -> Content:
     """Return what a training will do and need, and what was decided why."""
     share = 100 * plan.trainable_parameters / plan.parameters
-    time = f"about {duration(plan.seconds)}" if plan.seconds else "known after two steps"
-    update = plan.per_device_train_batch_size * plan.gradient_accumulation_steps
     pieces: Pieces = [
         ("plan\n", "bold"),
-        (f"{plan.num_steps:,} steps of {count(update, 'row')}, {time}\n", ""),
+        (f"{_steps(plan)}\n", ""),
         (f"{plan.trainable_parameters:,} parameters trained ({share:.1f} %)\n", ""),
     ]
     if plan.num_eval:
@@ -79,8 +110,18 @@ def plan_words(plan: Plan) -> Content:
         bar = "▪" * max(1, round(8 * number / max(most, 1)))
         pieces += [(f"{one_line(name, 18):<18} ", "dim"), (f"{gigabytes(number):>8} ", ""), (f"{bar}\n", "$primary")]
     verdict = f"needs {gigabytes(plan.needed)}; {gigabytes(plan.free)} are free\n"
-    pieces.append((verdict, "$success" if plan.fits else "$error"))
+    pieces.append((verdict, _verdict_style(plan)))
     for choice in plan.choices:
         pieces.append((f"{choice.name} {setting(choice.value)}: {one_line(choice.reason, 60)}\n", "dim"))
     pieces += [(f"note: {clean(warning)}\n", "$warning") for warning in plan.warnings]
     return Content.assemble(*pieces)
+
+
+def _steps(plan: Plan) -> str:
+    time = f"about {duration(plan.seconds)}" if plan.seconds else "time known after two steps"
+    update = plan.per_device_train_batch_size * plan.gradient_accumulation_steps
+    return f"{plan.num_steps:,} steps of {count(update, 'row')}, {time}"
+
+
+def _verdict_style(plan: Plan) -> str:
+    return "$success" if plan.fits else "$error"

@@ -122,7 +122,7 @@ class Screen:
         return self.panes[names.index(lane)]
 
     def of(self, lane, where):
-        return str(self.pane(lane).query_one(where, Static).content)
+        return str(self.pane(lane).query_one(where).content)
 
     async def __aenter__(self):
         self._running = self.app.run_test(size=self._size)

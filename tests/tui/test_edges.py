@@ -1,6 +1,7 @@
 """What random actions found: keys that come too fast, engines that end at bad moments."""
 
 import asyncio
+import random
 
 import pytest
 from harness import BARE, CHOICES, READY, screen_test
@@ -110,3 +111,22 @@ async def test_what_is_typed_before_the_prompt_has_the_focus_is_typed_into_it(sc
     screen.app._compare.set_focus(None)
     await screen.press("h", "i", "space", "1")
     assert screen.prompt.text == "hi 1"
+
+
+@screen_test((60, 40))
+async def test_what_is_painted_of_a_growing_text_is_all_of_it(screen):
+    """Only the lines that may be new are painted: a word that grows, or folds, must not leave an old one behind."""
+    chance = random.Random(0)
+    await screen.say(READY)
+    await screen.press("h", "i", "enter")
+    pane, text = screen.pane("base"), ""
+    for number in range(120):
+        text = "" if number % 20 == 0 else text  # so that it mostly fits
+        text += chance.choice(("a", "wordy", " ", "\n", "ein-", "verylongword" * 4, "漢字", ". "))
+        pane.say(text, number, 0.0)
+        pane._paint()
+        await screen.pilot.pause()
+        seen = screen.app.export_screenshot()
+        pane.query_one(".text").refresh(layout=True)
+        await screen.pilot.pause()
+        assert seen == screen.app.export_screenshot(), repr(text[-80:])

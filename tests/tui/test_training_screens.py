@@ -110,12 +110,19 @@ async def open_training(screen):
 @training_test((80, 24))
 async def test_the_mask_the_findings_and_the_plan_are_shown(screen):
     await open_training(screen)
-    rows = screen.app.screen.query_one("#rows", Static).content
+    rows = screen.app.screen.query_one("#first", Static).content
     lit = "".join(str(rows)[span.start : span.end] for span in rows.spans if "underline" in str(span.style))
     assert lit == " Hello.<eos>", "trained tokens, and only they, are lit"
-    assert "5 tokens, 2 trained" in str(rows) and "112 more rows" in str(rows)
-    assert "error: bad row, 1 row" in screen.shown("#about") and "line 7: no answer" in screen.shown("#about")
-    plan = screen.shown("#plan")
+    assert "5 tokens, 2 trained" in str(rows) and "112 more rows" in screen.shown("#rows")
+    assert "113 can be trained, 1 error, 1 warning" in screen.shown("#about")
+    assert "error: bad row, 1 row" in screen.shown("#findings") and "line 7: no answer" in screen.shown("#findings")
+    look = screen.app.screen.query_one("#look")
+    assert screen.app.screen.query_one("#first").region.bottom <= look.region.bottom, "seen without scrolling"
+    await screen.press("pagedown")
+    assert look.scroll_offset.y > 0, "although the list of data sets has the focus"
+    await screen.press("pageup")
+    assert look.scroll_offset.y == 0
+    plan = screen.shown("#whole-plan")
     assert "45 steps of 8 rows, about 63 s" in plan and "nf4: QLoRA" in plan and "69 % carry loss" in plan
 
 
@@ -400,7 +407,7 @@ async def test_data_is_looked_at_while_a_run_is_on_but_no_second_one_is_started(
         await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
         await screen.press("d")
         await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen) and "F5" in screen.shown("#hint"))
-        assert "line 1" in screen.shown("#rows")
+        assert "line 1" in screen.shown("#first")
         await screen.press("f5")
         assert "busy is in training" in screen.shown("#hint")
         await screen.press("escape")
@@ -456,6 +463,34 @@ async def test_no_second_model_is_loaded_while_a_run_is_on(screen, home):
     assert len(screen.engines) == started
     await screen.press("f6")
     await screen.settle(lambda: len(screen.engines) == started + 1)
+
+
+def test_of_a_long_row_the_place_is_shown_where_it_begins_to_be_learned():
+    from playground.tui.showing import SHORT, begins_to_learn
+
+    texts = [f"p{n} " for n in range(400)] + [f"a{n} " for n in range(300)]
+    long = replace(ROW, texts=tuple(texts), trained=(False,) * 400 + (True,) * 300)
+    shown = begins_to_learn(long)
+    lit = "".join(str(shown)[span.start : span.end] for span in shown.spans if "underline" in str(span.style))
+    assert "700 tokens, 300 trained" in str(shown) and "p359" not in str(shown) and "p360" in str(shown)
+    assert lit.startswith("a0 ") and len(lit.split()) == SHORT - 40 and str(shown).endswith(" …")
+    unlearned = begins_to_learn(replace(long, trained=(False,) * 700))
+    assert "p0 " in str(unlearned) and "a299" not in str(unlearned)
+
+
+def test_no_figure_of_a_run_is_broken_between_two_lines(tmp_path):
+    from recorded import events
+
+    from playground.tui.history import RunHistory
+
+    history = RunHistory()
+    for event in events(tmp_path):
+        history.add(event)
+    whole = history.numbers(200)
+    assert "held out ◆ 1.41" in whole and "grad 0.90" in whole and "peak 2.40 GB" in whole and "\n" not in whole
+    for width in (20, 38, 58, 78):
+        lines = history.numbers(width).splitlines()
+        assert max(map(len, lines)) <= width and "  ".join(lines) == whole
 
 
 def test_a_row_that_is_held_out_says_so():

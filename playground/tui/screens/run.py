@@ -153,7 +153,8 @@ class RunScreen(Leavable[None]):
         started = history.started
         about = f" · {started.plan.data.split(' (')[0]} · {started.model}" if started else ""
         self.query_one("#top", Static).update(Content(clean(f"{history.state()} · run {self.folder.name}{about}")))
-        self.query_one("#numbers", Static).update(Content(history.numbers()))
+        numbers = self.query_one("#numbers", Static)
+        numbers.update(Content(history.numbers(numbers.size.width or self.size.width)))
         steps = sorted(history.samplings)
         shown = self._at if self._at in history.samplings else (steps[-1] if steps else None)
         cursor = shown if self._at is not None else None

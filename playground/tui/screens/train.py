@@ -26,10 +26,11 @@ from playground.text import clean, one_line
 from playground.tui.screens.closing import Leavable
 from playground.tui.screens.files import FilesDialog, PathSuggester
 from playground.tui.screens.form import FormDialog
-from playground.tui.showing import look_words, masked, plan_words
+from playground.tui.showing import SHORT, begins_to_learn, look_title, look_words, masked, plan_short, plan_words
 from playground.tui.widgets.panes import NARROW
 
 MOST_SHOWN = 40  # rows whose masks are on screen
+LOOK = ("about", "first", "findings", "whole-plan", "rows")  # what is seen of a data set, from top to bottom
 
 
 class TrainScreen(Leavable[None]):
@@ -46,6 +47,8 @@ class TrainScreen(Leavable[None]):
         Binding("f3", "files", "files", priority=True),
         Binding("f6", "runs", "runs", priority=True),
         Binding("ctrl+y", "copy", "copy the command", priority=True),
+        Binding("pagedown", "page(1)", show=False, priority=True),
+        Binding("pageup", "page(-1)", show=False, priority=True),
     ]
 
     class Started(Message):
@@ -84,9 +87,10 @@ class TrainScreen(Leavable[None]):
                 yield OptionList(id="sets", compact=True)
                 yield Input(placeholder="a file, or hf:org/name", id="path", compact=True, suggester=PathSuggester())
                 yield Static(id="plan", markup=False)
+                yield Static(id="short-plan", markup=False)
             with VerticalScroll(id="look"):
-                yield Static(id="about", markup=False)
-                yield Static(id="rows", markup=False)
+                for part in LOOK:
+                    yield Static(id=part, markup=False)
         yield Static("↑ ↓ Enter looks at a data set; F5 starts training on it.", id="hint", markup=False)
         yield Footer(compact=True, show_command_palette=False)
 
@@ -127,8 +131,8 @@ class TrainScreen(Leavable[None]):
         self._plan = self._looked = None
         self._request = self._desk.look(config.to_dict())
         self.query_one("#top", Static).update(Content(clean(f"train · {config.data} · model {config.model}")))
-        for where in ("#plan", "#about", "#rows"):
-            self.query_one(where, Static).update("")
+        for where in ("plan", "short-plan", *LOOK):
+            self.query_one(f"#{where}", Static).update("")
 
     @on(Heard)
     def _heard(self, message: Heard) -> None:
@@ -144,14 +148,20 @@ class TrainScreen(Leavable[None]):
                 self.hint(f"{event.stage}{share} …")
             case Looked() as event:
                 self._looked = event
-                self.query_one("#about", Static).update(look_words(event.check))
+                self.query_one("#about", Static).update(look_title(event.check))
+                self.query_one("#findings", Static).update(look_words(event.check))
             case RowsShown() as event:
-                shown = event.rows[:MOST_SHOWN]
-                self.query_one("#rows", Static).update(masked(shown, event.total))
+                shown, whole = event.rows[:MOST_SHOWN], 0
+                if shown:
+                    self.query_one("#first", Static).update(begins_to_learn(shown[0]))
+                    whole = int(len(shown[0].texts) <= SHORT)  # and need not be shown again
+                self.query_one("#rows", Static).update(masked(shown[whole:], event.total - whole))
             case PlanMade() as event:
                 self._plan = event
-                self.query_one("#plan", Static).update(plan_words(event.plan))
-                self.hint("F5 starts training. Lit tokens carry loss; dim ones are only read.")
+                for where in ("#plan", "#whole-plan"):
+                    self.query_one(where, Static).update(plan_words(event.plan))
+                self.query_one("#short-plan", Static).update(plan_short(event.plan))
+                self.hint("F5 starts training. Lit tokens carry loss, dim ones do not. PageDown: more.")
 
     def _list(self, event: DataSets) -> None:
         self._sets = event.sets
@@ -228,6 +238,11 @@ class TrainScreen(Leavable[None]):
         if self._plan is not None:
             self.app.copy_to_clipboard(clean(self._plan.command))
             self.hint(f"Copied: {self._plan.command}")
+
+    def action_page(self, by: int) -> None:
+        """Read on in the data set, or back, wherever the focus is."""
+        look = self.query_one("#look")
+        look.scroll_relative(y=by * max(1, look.size.height - 1), animate=False)
 
     def action_leave(self) -> None:
         """Go back to the compare screen."""
