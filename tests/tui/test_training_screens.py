@@ -217,11 +217,13 @@ async def test_scrubbing_moves_through_the_recorded_answers_and_the_cursor(scree
 
 
 @training_test()
-async def test_cancelling_asks_first_and_an_ended_run_says_so(screen, home):
+async def test_of_an_ended_run_only_what_can_be_done_is_offered(screen, home):
     await watch(screen, record(home / "adapters" / "gone", last=6, ended=""))
     await screen.settle(lambda: "is gone" in screen.shown("#top"))
     await screen.press("x", "space")
-    assert "has ended" in screen.shown("#hint")
+    offered = set(screen.app.screen.active_bindings)
+    assert not offered & {"space", "s", "x", "ctrl+s"} and {"a", "d", "f6", "left", "right"} <= offered
+    assert "F6 compares it" in screen.shown("#hint"), "and pressing them does nothing"
     await screen.press("a")
     assert isinstance(screen.app.screen, RunScreen), "it kept no step that could be asked"
 

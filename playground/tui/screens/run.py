@@ -15,17 +15,16 @@ from textual.widgets import Footer, Static
 
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineEvent, LaneRequest, Spoken
-from playground.events.runs import Event, RunEnded, Sample
+from playground.events.runs import Event, RunEnded, RunStage, RunStarted
 from playground.jobs.runs import RunLink
-from playground.report.words import how_it_ended
-from playground.text import clean, one_line
+from playground.text import clean
 from playground.tui.history import RunHistory
+from playground.tui.samples import answers_at, timeline
 from playground.tui.screens.closing import Leavable
 from playground.tui.widgets.chart import Chart
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
 
-BASE_SHOWN = 120  # characters of what the base says, which does not change and repeats itself
 BEAT = 0.5  # seconds between two redraws while nobody presses a key
 TOLD = {
     "pause": "The run pauses behind this step; the model stays in memory.",
@@ -47,7 +46,7 @@ class RunScreen(Leavable[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", priority=True),
         Binding("space", "pause", "pause"),
-        Binding("a", "ask", "ask now"),
+        Binding("a", "ask", "ask"),
         Binding("s", "tell('sample_now')", "sample now"),
         Binding("left", "scrub(-1)", "earlier"),
         Binding("right", "scrub(1)", "later"),
@@ -139,6 +138,8 @@ class RunScreen(Leavable[None]):
     def _happened(self, message: Happened) -> None:
         self.history.add(message.event)
         self._stale = True
+        if isinstance(message.event, RunStage | RunStarted | RunEnded):
+            self.refresh_bindings()  # what can be done is another
         if isinstance(message.event, RunEnded):
             self._beat()
 
@@ -159,8 +160,8 @@ class RunScreen(Leavable[None]):
         shown = self._at if self._at in history.samplings else (steps[-1] if steps else None)
         cursor = shown if self._at is not None else None
         self.query_one(Chart).show(history.losses(), history.smoothed(), history.num_steps, cursor, history.held_out())
-        self.query_one("#timeline", Static).update(self._timeline(steps, shown))
-        self.query_one("#answers", Static).update(self._answers(shown))
+        self.query_one("#timeline", Static).update(timeline(history, shown, looking_back=self._at is not None))
+        self.query_one("#answers", Static).update(answers_at(history, shown))
         if history.note or history.ended:
             ended = (
                 "F6 compares it with its base; A asks it as it was at several steps."
@@ -169,32 +170,9 @@ class RunScreen(Leavable[None]):
             )
             self.hint(f"{history.note} {ended}".strip())
 
-    def _timeline(self, steps: list[int], shown: int | None) -> Content:
-        marks = [(f" {'●' if step == shown else '○'} {step}", "bold" if step == shown else "dim") for step in steps]
-        live = "" if self._at is None else "   looking back; → follows the run again"
-        return Content.assemble(("samples at step", "bold"), *marks, (live, "dim"), "\n")
-
-    def _answers(self, shown: int | None) -> Content:
-        if shown is None:
-            return Content.styled("The fixed prompts are answered before the first step, and on the way.", "dim")
-        sampling = self.history.samplings[shown]
-        first = self.history.samplings.get(0)
-        pieces: list[tuple[str, str]] = []
-        for number, sample in enumerate(sampling.samples):
-            pieces.append((f"{clean(sample.prompt)}\n", "bold"))
-            if first and number < len(first.base):
-                pieces += _said("base", first.base[number], "dim", BASE_SHOWN)
-            pieces += _said("sft ", sample, "")
-            pieces.append(("\n", ""))
-        for reply in self.history.replies:
-            if reply.step == shown:
-                pieces.append((f"{clean(reply.prompt)}\n", "bold"))
-                for lane, answer in reply.answers.items():
-                    pieces.append((f" {lane:<4} ", "dim"))
-                    pieces.append((f"{clean(answer.text).strip()}  ", "dim" if lane == "base" else ""))
-                    pieces.append((f"{how_it_ended(answer, repeats=False)}\n", "dim"))
-                pieces.append(("\n", ""))
-        return Content.assemble(*pieces)
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer of an ended run only what can be done with it."""
+        return self.history.live or action not in ("pause", "tell", "cancel")
 
     def action_scrub(self, by: int) -> None:
         """Look at the sampling before or after; behind the last one the run is followed again."""
@@ -211,9 +189,6 @@ class RunScreen(Leavable[None]):
 
     def action_tell(self, do: str) -> None:
         """Tell the run to do something."""
-        if not self.history.live:
-            self.hint("The run has ended.")
-            return
         self._tell(do)
 
     @work(thread=True)
@@ -293,13 +268,3 @@ class RunScreen(Leavable[None]):
     def hint(self, text: str) -> None:
         """Say something below the chart."""
         self.query_one("#hint", Static).update(Content(clean(text[:2000])))
-
-
-def _said(side: str, sample: Sample, style: str, most: int = 0) -> list[tuple[str, str]]:
-    mark = " ✓" if sample.answered else ""
-    text = sample.answer.text.strip()
-    return [
-        (f" {side} ", "dim"),
-        (one_line(text, most) if most else clean(text), style),
-        (f"  {how_it_ended(sample.answer, repeats=False)}{mark}\n", "dim"),
-    ]

@@ -23,7 +23,7 @@ from playground.jobs.runs import start_training
 from playground.text import clean, one_line
 from playground.tui.screens.closing import Dialog
 
-COLUMNS = ("run", "state", "steps", "loss", "held out", "data set", "begun")
+COLUMNS = ("run", "state", "steps", "loss", "eval", "data set", "begun")
 WIDEST = 24
 NEWEST = 4  # runs whose curves are shown when none is marked
 KEYS = "Enter opens · Space marks, C shows curves · Esc back"
@@ -187,7 +187,7 @@ class RunsDialog(Dialog[Chosen | None]):
 def _cells(folder: Path, record: RunRecord) -> tuple[str, ...]:
     loss = f"{record.loss:.2f}" if isinstance(record.loss, float) else ""
     held_out = f"{record.eval_loss:.2f}" if isinstance(record.eval_loss, float) else ""
-    when = str(record.created_at)[:10]
+    when = str(record.created_at)[5:16].replace("T", " ")
     steps = f"{record.step}/{record.num_steps}"
     return (folder.name, folders.state_of(folder, record), steps, loss, held_out, str(record.data_name), when)
 
