@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from playground.environ import BEFORE_TORCH
+
 ROWS, BATCH, RATE, RANK, ALPHA = 64, 4, 2e-4, 16, 32
 
 
@@ -107,7 +109,7 @@ def mean(values: list[float]) -> float:
 
 
 def child(who: str, data: Path, quantize: str) -> dict[str, Any]:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "THP_MEM_ALLOC_ENABLE": "1"}
+    environment = {**os.environ, **BEFORE_TORCH, "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, __file__, "--child", who, str(data), quantize]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]

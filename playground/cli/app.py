@@ -14,6 +14,7 @@ import click
 from click.utils import PacifyFlushWrapper
 
 from playground import __version__
+from playground.environ import before_torch
 from playground.errors import PlaygroundError
 from playground.log import write_log
 from playground.text import clean
@@ -113,11 +114,7 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> int:
 
 def run(args: Sequence[str]) -> int:
     """Run the command line `args`; return the exit code."""
-    # Read when torch is imported: huge pages for large tensors, 6 % of a training step on a CPU.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    # Read when transformers is imported: neither belongs between a user's own lines.
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    before_torch()
     # At import, on CPUs with AVX512-BF16, bitsandbytes warns that a kernel from the hub could not be
     # fetched. Nothing here would use it: on a CPU the weights are dequantised once.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

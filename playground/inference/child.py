@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any, TextIO
 
+from playground.environ import before_torch
 from playground.errors import PlaygroundError
 from playground.events.engine import EngineError, EngineEvent, EngineStage
 from playground.log import write_log
@@ -28,9 +29,7 @@ def main() -> None:
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     os.nice(NICE)
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    before_torch()
     requests, code, begun = _Requests(sys.stdin), 0, time.monotonic()
     try:
         _send(stream, EngineStage("starting PyTorch", 0.0))

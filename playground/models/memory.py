@@ -30,6 +30,15 @@ def free_memory(device: torch.device) -> int:
         return available
 
 
+def program_memory(device: torch.device) -> int:
+    """Return the bytes that the program itself holds on a CPU; a GPU holds none of it."""
+    if device.type == "cuda":
+        return 0
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
 def peak_memory(device: torch.device) -> int:
     """Return the most bytes that this process has held on `device` so far, its code and caches included."""
     if device.type == "cuda":

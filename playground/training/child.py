@@ -8,7 +8,6 @@ SIGTERM finishes the step, saves and ends.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import shutil
 import signal
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground import paths
+from playground.environ import before_torch
 from playground.errors import PlaygroundError
 from playground.events.engine import Ask, EngineEvent
 from playground.events.runs import Event, RunEnded, RunStage
@@ -40,9 +40,7 @@ def main() -> None:
     """Train until the end, or until told otherwise."""
     options = json.loads(sys.argv[1])
     folder = Path(options["folder"])
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    before_torch()
     inbox = Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.end("stop"))

@@ -16,6 +16,7 @@ from typing import Any
 
 from playground import paths
 from playground.config import TrainConfig
+from playground.environ import before_torch
 from playground.errors import InputError, PlaygroundError
 from playground.events.desk import (
     DataSetInfo,
@@ -38,8 +39,7 @@ def main() -> None:
     """Serve requests until standard input ends."""
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    before_torch()
 
     def send(event: DeskEvent) -> None:
         stream.write(event.to_json() + "\n")

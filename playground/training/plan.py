@@ -39,6 +39,7 @@ SMALL = 1_000_000_000
 # NF4: half a byte, and double quantisation's constants: 8 bits a block of 64, 32 bits for 256 of them.
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 ADAPTER_BYTES = 16  # float32 weight, gradient and AdamW's two moments
+PROGRAM = "PyTorch itself"
 SLACK = 0.05  # of everything: what allocators keep between their blocks
 
 
@@ -64,6 +65,7 @@ def make_plan(
     end_token_id: int,
     device: torch.device,
     free: int,
+    program: int = 0,
     world: int = 1,
 ) -> Planned:
     """Decide what `config` leaves open and work out steps, memory and time.
@@ -76,6 +78,7 @@ def make_plan(
         end_token_id: The token that ends its texts.
         device: Where it will be trained.
         free: Bytes that are free there.
+        program: Bytes that this program has taken already; they are a part of what is needed, and were free.
         world: Number of processes that share a step.
 
     Raises:
@@ -122,9 +125,11 @@ def make_plan(
 
     def memory(rows_at_once: int, checkpointing: bool) -> dict[str, int]:
         return memory_by_part(
-            size, quantize, device,
+            size, quantize, device, program=program,
             rows_at_once=rows_at_once, longest=longest, lengths=lengths, checkpointing=checkpointing,
         )  # fmt: skip
+
+    free += program
 
     def fits(rows_at_once: int, checkpointing: bool) -> bool:
         return sum(memory(rows_at_once, checkpointing).values()) <= free
@@ -205,6 +210,7 @@ def memory_by_part(
     quantize: str,
     device: torch.device,
     *,
+    program: int = 0,
     rows_at_once: int,
     longest: int,
     lengths: Sequence[int],
@@ -241,7 +247,7 @@ def memory_by_part(
         # Freed activations of many sizes leave gaps that the C library keeps: measured, about as much again.
         parts["overhead"] += activations
     parts["overhead"] += int(SLACK * sum(parts.values()))
-    return parts
+    return parts | ({PROGRAM: program} if program else {})
 
 
 def _largest_piece(lengths: Sequence[int], rows_at_once: int) -> int:
@@ -262,7 +268,7 @@ def _nearest(size: Footprint, plan: Plan, device: torch.device, known: Sequence[
             for checkpointing in (plan.gradient_checkpointing, True):
                 for micro in sizes:
                     parts = memory_by_part(
-                        size, quantize, device,
+                        size, quantize, device, program=plan.memory.get(PROGRAM, 0),
                         rows_at_once=micro, longest=longest, lengths=cut, checkpointing=checkpointing,
                     )  # fmt: skip
                     if sum(parts.values()) <= plan.free:

@@ -29,7 +29,7 @@ from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
 from playground.models.lanes import Row
 from playground.models.load import Base, load_base, pick_device
-from playground.models.memory import free_memory
+from playground.models.memory import free_memory, program_memory
 from playground.models.tokenizer import open_tokenizer
 from playground.training.checkpoint import TrainState, optimizer_bytes, restore_optimizer
 from playground.training.loss import SupervisedLoss
@@ -191,7 +191,7 @@ def plan_training(config: TrainConfig, progress: Progress, ranks: Ranks | None =
         free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return make_plan(
         config, dataset, where, tokenizer=tokenizer, end_token_id=end, device=device, free=ranks.least(free),
-        world=ranks.world,
+        program=program_memory(device), world=ranks.world,
     )  # fmt: skip
 
 

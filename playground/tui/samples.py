@@ -30,9 +30,9 @@ def answers_at(history: RunHistory, shown: int | None) -> Content:
         return Content.styled("The fixed prompts are answered before the first step, and on the way.", "dim")
     first = history.samplings.get(0)
     pieces: Pieces = []
-    for reply in reversed(history.replies):
-        if reply.step == shown:
-            pieces.append((f"{clean(reply.prompt)}\n", "bold"))
+    for reply in reversed(history.replies):  # between two samplings they stand with the one before
+        if shown == max((step for step in history.samplings if step <= reply.step), default=None):
+            pieces += [(clean(reply.prompt), "bold"), (f"  asked at step {reply.step}\n", "dim")]
             for lane, answer in reply.answers.items():
                 pieces.append((f" {lane:<4} ", "dim"))
                 pieces.append((f"{clean(answer.text).strip()}  ", "dim" if lane == "base" else ""))

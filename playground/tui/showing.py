@@ -108,7 +108,7 @@ def plan_words(plan: Plan) -> Content:
     most = max(plan.memory.values(), default=1)
     for name, number in plan.memory.items():
         bar = "▪" * max(1, round(8 * number / max(most, 1)))
-        pieces += [(f"{one_line(name, 18):<18} ", "dim"), (f"{gigabytes(number):>8} ", ""), (f"{bar}\n", "$primary")]
+        pieces += [(f"{one_line(name, 21):<21} ", "dim"), (f"{gigabytes(number):>8} ", ""), (f"{bar}\n", "$primary")]
     verdict = f"needs {gigabytes(plan.needed)}; {gigabytes(plan.free)} are free\n"
     pieces.append((verdict, _verdict_style(plan)))
     for choice in plan.choices:

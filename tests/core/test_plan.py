@@ -76,6 +76,7 @@ def test_what_is_said_stays_as_said(tiny_folder, rows_file):
 
 def room(monkeypatch, share, folder, data, **options):
     """Leave `share` of what the training would like to have."""
+    monkeypatch.setattr(session, "program_memory", lambda device: 0)
     needed = planned(folder, data, **options).plan.needed
     monkeypatch.setattr(session, "free_memory", lambda device: int(share * needed))
 
