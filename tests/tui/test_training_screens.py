@@ -480,6 +480,23 @@ def test_of_a_long_row_the_place_is_shown_where_it_begins_to_be_learned():
     assert "p0 " in str(unlearned) and "a299" not in str(unlearned)
 
 
+def test_what_was_asked_between_two_samplings_stands_with_the_one_before(tmp_path):
+    from recorded import events
+
+    from playground.events.answers import Answer
+    from playground.events.runs import Replied
+    from playground.tui.history import RunHistory
+    from playground.tui.samples import answers_at
+
+    history = RunHistory()
+    said = {"base": Answer("and on", "length", None, 9), "sft": Answer("Blue.", "stop", None, 3)}
+    for event in (*events(tmp_path), Replied(8, "A colour?", said)):
+        history.add(event)
+    shown = {step: str(answers_at(history, step)) for step in (0, 6, 12)}
+    assert shown[6].startswith("A colour?  asked at step 8\n") and "Blue." in shown[6]
+    assert "A colour?" not in shown[0] + shown[12]
+
+
 def test_no_figure_of_a_run_is_broken_between_two_lines(tmp_path):
     from recorded import events
 
