@@ -27,7 +27,9 @@ def demo(adapters_dir: str | None) -> int:
     from playground.cli.options import interruptible
     from playground.cli.train import run_training
     from playground.data.prompts import read_prompts
+    from playground.models.adapters import read_record
     from playground.report.words import duration
+    from playground.text import count
 
     begun = time.monotonic()
     home = paths.adapters_dir(adapters_dir)
@@ -51,4 +53,7 @@ def demo(adapters_dir: str | None) -> int:
     click.secho(f"3. That took {duration(time.monotonic() - begun)}. Next:", bold=True, err=True)
     click.echo(f"   sft-playground --compare YOUR_PROMPTS.txt --adapter {folder.name}", err=True)
     click.echo("   sft-playground train --data YOUR_DATA.jsonl", err=True)
+    if (record := read_record(folder)) and record.state == "stopped":
+        rest = f"   # the other {count(record.num_steps - record.step, 'step')}: it answers more then"
+        click.echo(f"   sft-playground train --resume {folder.name}{rest}", err=True)
     return interrupt.exit_code
