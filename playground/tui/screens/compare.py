@@ -9,25 +9,22 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.content import Content
 from textual.widgets import Footer, Static
 
 from playground.events.answers import Sampling
 from playground.events.engine import EngineError, EngineEvent, EngineReady, Fed, Spoken
-from playground.events.exchanges import Mode
-from playground.report.exchanges import sampling_words
 from playground.tui.link import Start
-from playground.tui.screens.keeping import KeepingScreen
+from playground.tui.screens.adjusting import AdjustingScreen
 from playground.tui.session import Session
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-from playground.tui.words import EXAMPLES, MODES, WELCOME, WELCOME_BARE, WELCOME_SINGLE
+from playground.tui.words import EXAMPLES, WELCOME, WELCOME_BARE, WELCOME_SINGLE
 
 
-class CompareScreen(KeepingScreen):
+class CompareScreen(AdjustingScreen):
     """Base and fine-tuned model, side by side.
 
     Args:
@@ -185,11 +182,6 @@ class CompareScreen(KeepingScreen):
         self.hint(f"› {prompt}")
         now.request = self._engine.ask(ask)
 
-    @property
-    def streaming(self) -> bool:
-        """Whether an answer is still to come."""
-        return self.session.round is not None and self.session.round.going
-
     def _settings(self) -> tuple[object, ...]:
         """Return everything that makes an answer what it is, beside the prompt."""
         session = self.session
@@ -227,16 +219,6 @@ class CompareScreen(KeepingScreen):
         elif self.session.round is None:
             self.query_one(Panes).dress()
 
-    def action_judge(self) -> None:
-        """Take the next way of judging: none, blind, duel."""
-        modes: list[Mode] = ["open", "blind", "duel"]
-        at = (modes.index(self.session.mode) + 1) % len(modes)
-        self.session.mode = modes[at] if self.session.has_sft else "open"
-        self.hint(MODES[self.session.mode] if self.session.has_sft else "Judging needs an adapter: F6.")
-        if self.session.round is None:
-            self.query_one(Panes).dress()
-        self._show_how()
-
     def action_fed(self) -> None:
         """Open or close what each side was fed."""
         for pane in self.query(Pane):
@@ -271,65 +253,3 @@ class CompareScreen(KeepingScreen):
         self._offered = False
         self.session.take_back()
         self._ask(self._last_prompt, sampling)
-
-    def action_turns(self) -> None:
-        """Let prompts build on each other, or stand alone."""
-        self.action_forget()
-        self.session.several_turns = not self.session.several_turns
-        ready = self.session.ready
-        words = "Each prompt is a conversation of its own."
-        if self.session.several_turns:
-            words = "Prompts build on each other now; each side keeps its own conversation. Ctrl+N begins anew."
-            if ready is not None and ready.single_turn and ready.adapter:
-                words += " (The adapter was trained on single questions only.)"
-        self.hint(words)
-        self._show_how()
-
-    def action_forget(self) -> None:
-        """Begin new conversations."""
-        if self.streaming and self.session.round is not None:
-            self._engine.cancel(self.session.round.request)
-        self.session.forget()
-        self.query_one(JudgeBar).display = False
-        self.query_one(Panes).dress()
-        self.hint("A new conversation begins.")
-
-    def action_strength(self) -> None:
-        """Go to the slider, and back."""
-        slider = self.query_one(Slider)
-        if self.focused is slider:
-            self.query_one(PromptBar).focus()
-        else:
-            slider.focus()
-            self.hint("← → change how much the adapter counts; F5 asks again, Esc goes back to the prompt.")
-
-    @on(Slider.Changed)
-    def strengthen(self, event: Slider.Changed) -> None:
-        """Count the adapter so much from the next answer on."""
-        self.session.strength = event.value
-
-    def action_settings(self) -> None:
-        """Change how the next answers are made."""
-        from playground.tui.screens.settings import Settings, SettingsDialog
-
-        def keep(new: Settings | None) -> None:
-            if new is None:
-                return
-            self.session.sampling, self.session.duel_lanes = new.sampling, new.duel_lanes
-            if new.style != self._style:
-                self._style = new.style
-                self._engine.use(None, new.style or None)
-            self._show_how()
-
-        self.app.push_screen(
-            SettingsDialog(Settings(self.session.sampling, self.session.duel_lanes, self._style)), keep
-        )
-
-    def _show_how(self) -> None:
-        session = self.session
-        words = [
-            sampling_words(session.sampling),
-            "several turns" if session.several_turns else "one turn",
-            *([session.mode] if session.mode != "open" else []),
-        ]
-        self.query_one("#how", Static).update(Content(" · ".join(words)))
