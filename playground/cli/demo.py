@@ -54,6 +54,6 @@ def demo(adapters_dir: str | None) -> int:
     click.echo(f"   sft-playground --compare YOUR_PROMPTS.txt --adapter {folder.name}", err=True)
     click.echo("   sft-playground train --data YOUR_DATA.jsonl", err=True)
     if (record := read_record(folder)) and record.state == "stopped":
-        rest = f"   # the other {count(record.num_steps - record.step, 'step')}: it answers more then"
+        rest = f"   # the other {count(record.num_steps - record.step, 'step')}"
         click.echo(f"   sft-playground train --resume {folder.name}{rest}", err=True)
     return interrupt.exit_code

@@ -24,12 +24,28 @@ ADAPTERS = (
 CHOICES = Choices(ADAPTERS, ("demo", "hf:org/big", "hf:org/bare"))
 
 
-class FakeEngine:
-    """Says what a test puts into it, and remembers what it was asked."""
+class FakeChild:
+    """A child that says what a test puts into `said`."""
+
+    def __init__(self):
+        self.said, self.closed = queue.Queue(), False
+
+    def events(self):
+        while (event := self.said.get()) is not None:
+            yield event
+
+    def close(self, grace=0.3):
+        self.closed = True
+        self.said.put(None)
+
+
+class FakeEngine(FakeChild):
+    """Remembers what it was asked."""
 
     def __init__(self, adapter=None, model=None, *, bare=False):
+        super().__init__()
         self.options = (adapter, model, bare)
-        self.said, self.asked, self.cancelled, self.used, self.closed = queue.Queue(), [], [], [], False
+        self.asked, self.cancelled, self.used = [], [], []
 
     def ask(self, ask):
         self.asked.append(ask)
@@ -43,14 +59,6 @@ class FakeEngine:
 
     def cancel(self, number):
         self.cancelled.append(number)
-
-    def events(self):
-        while (event := self.said.get()) is not None:
-            yield event
-
-    def close(self, grace=0.3):
-        self.closed = True
-        self.said.put(None)
 
 
 class Screen:

@@ -1,12 +1,11 @@
 """The training screens: data sets and plans from a fake desk, runs from recorded events. No model, no child."""
 
 import asyncio
-import queue
 import time
 from dataclasses import replace
 
 import pytest
-from harness import HOSTILE, READY, FakeEngine, Screen, screen_test
+from harness import HOSTILE, READY, FakeChild, FakeEngine, Screen, screen_test
 from recorded import PLAN, events, record, run_record, sampled, step_done
 from textual.widgets import Input, OptionList, Static
 
@@ -37,12 +36,12 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-class FakeDesk:
+class FakeDesk(FakeChild):
     """Answers every look at once, unless a test speaks for it."""
 
     def __init__(self):
-        self.said, self.looked, self.closed = queue.Queue(), [], False
-        self.plan = PLAN
+        super().__init__()
+        self.looked, self.plan = [], PLAN
 
     def list(self):
         sets = (
@@ -61,14 +60,6 @@ class FakeDesk:
         ):  # fmt: skip
             self.said.put(event)
         return number
-
-    def events(self):
-        while (event := self.said.get()) is not None:
-            yield event
-
-    def close(self, grace=0.3):
-        self.closed = True
-        self.said.put(None)
 
 
 class Training(Screen):

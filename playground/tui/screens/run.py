@@ -187,12 +187,9 @@ class RunScreen(Leavable[None]):
         """Pause, or go on."""
         self.action_tell("continue" if self.history.paused else "pause")
 
+    @work(thread=True)
     def action_tell(self, do: str) -> None:
         """Tell the run to do something."""
-        self._tell(do)
-
-    @work(thread=True)
-    def _tell(self, do: str) -> None:
         words = (
             TOLD[do] if self._link.tell(do) else "The run cannot be told: it ends by itself, or was started elsewhere."
         )
@@ -200,7 +197,7 @@ class RunScreen(Leavable[None]):
 
     def action_cancel(self) -> None:
         """Discard the run, when asked twice."""
-        if self.history.live and not self._sure:
+        if not self._sure:
             self._sure = True
             self.hint("X again discards this run and everything in its folder; Ctrl+S stops it and keeps everything.")
             return

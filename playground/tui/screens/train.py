@@ -76,7 +76,6 @@ class TrainScreen(Leavable[None]):
         self._sets: tuple[Any, ...] = ()
         self._request = 0
         self._plan: PlanMade | None = None
-        self._looked: Looked | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -128,7 +127,7 @@ class TrainScreen(Leavable[None]):
     def _look(self) -> None:
         if (config := self.config()) is None:
             return
-        self._plan = self._looked = None
+        self._plan = None
         self._request = self._desk.look(config.to_dict())
         self.query_one("#top", Static).update(Content(clean(f"train · {config.data} · model {config.model}")))
         for where in ("plan", "short-plan", *LOOK):
@@ -147,7 +146,6 @@ class TrainScreen(Leavable[None]):
                 share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
                 self.hint(f"{event.stage}{share} …")
             case Looked() as event:
-                self._looked = event
                 self.query_one("#about", Static).update(look_title(event.check))
                 self.query_one("#findings", Static).update(look_words(event.check))
             case RowsShown() as event:
