@@ -137,6 +137,8 @@ async def test_what_is_wrong_with_a_data_set_is_said_and_late_words_of_another_a
     number = len(screen.desk.looked)
     screen.desk.said.put(DeskError(number, "There is no file.", "Check its name."))
     await screen.settle(lambda: "There is no file." in screen.shown("#hint"))
+    screen.desk.said.put(DeskError(number, "a:1: bad\na:2: worse\na:3: worst", "--skip-bad leaves them out."))
+    await screen.settle(lambda: screen.shown("#hint") == "a:1: bad (and 2 more). --skip-bad leaves them out.")
     screen.desk.said.put(DeskError(number - 1, "late", "late"))
     screen.desk.said.put(Looked(number - 1, replace(CHECK, name="late")))
     await screen.settle()
@@ -417,6 +419,21 @@ async def test_an_app_that_opens_during_a_training_leaves_the_device_to_it(scree
         screen.app.on_ready()
         await screen.settle(lambda: screen.engine.closed)
         assert "in training" in screen.text("#top")
+
+
+@training_test()
+async def test_f5_without_a_plan_says_again_why_there_is_none(screen, monkeypatch):
+    await open_training(screen)
+    monkeypatch.setattr(screen.desk, "look", lambda config: 77)
+    screen.app.screen.query_one("#path", Input).focus()
+    await screen.press("x", "enter", "f5")
+    assert screen.shown("#hint") == "The plan is not made yet."
+    screen.desk.said.put(DeskError(77, "There is no file 'x'.", "Check the name."))
+    await screen.settle(lambda: "no file" in screen.shown("#hint"))
+    screen.app.screen.hint("")
+    await screen.press("f5")
+    assert screen.shown("#hint") == "There is no file 'x'. Check the name."
+    assert isinstance(screen.app.screen, TrainScreen)
 
 
 @training_test()

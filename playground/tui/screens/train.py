@@ -29,6 +29,7 @@ from playground.tui.screens.form import FormDialog
 from playground.tui.showing import SHORT, begins_to_learn, look_title, look_words, masked, plan_short, plan_words
 from playground.tui.widgets.panes import NARROW
 
+WAIT = "The plan is not made yet."
 MOST_SHOWN = 40  # rows whose masks are on screen
 LOOK = ("about", "first", "findings", "whole-plan", "rows")  # what is seen of a data set, from top to bottom
 
@@ -76,6 +77,7 @@ class TrainScreen(Leavable[None]):
         self._sets: tuple[Any, ...] = ()
         self._request = 0
         self._plan: PlanMade | None = None
+        self._why_no_plan = WAIT
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -127,7 +129,7 @@ class TrainScreen(Leavable[None]):
     def _look(self) -> None:
         if (config := self.config()) is None:
             return
-        self._plan = None
+        self._plan, self._why_no_plan = None, WAIT
         self._request = self._desk.look(config.to_dict())
         self.query_one("#top", Static).update(Content(clean(f"train · {config.data} · model {config.model}")))
         for where in ("plan", "short-plan", *LOOK):
@@ -139,7 +141,10 @@ class TrainScreen(Leavable[None]):
             case DataSets() as event:
                 self._list(event)
             case DeskError(request=number) as error if number in (self._request, -1):
-                self.hint(f"{error.message} {error.hint}")
+                first, *more = error.message.splitlines() or [""]
+                others = f" (and {len(more)} more)" if more else ""
+                self._why_no_plan = f"{first.rstrip('.')}{others}. {error.hint}"
+                self.hint(self._why_no_plan)
             case event if event.request != self._request:
                 pass  # of a data set that was left meanwhile
             case DeskStage() as event:
@@ -209,7 +214,7 @@ class TrainScreen(Leavable[None]):
     def action_start(self) -> None:
         """Start, unless the plan says that it would not fit."""
         if self._plan is None:
-            self.hint("The plan is not made yet.")
+            self.hint(self._why_no_plan)
             return
         plan = self._plan.plan
         if not plan.fits:
