@@ -50,6 +50,10 @@ class Head:
             z = z * self.scale
         return z if self.softcap is None else self.softcap * torch.tanh(z / self.softcap)
 
+    def slope(self, logits: torch.Tensor) -> torch.Tensor | None:
+        """Return the derivative of the soft cap where it gave `logits`, or None without a cap."""
+        return None if self.softcap is None else 1 - (logits / self.softcap).square()
+
 
 def backbone(model: PreTrainedModel) -> torch.nn.Module:
     """Return the part of a causal language model below its head."""

@@ -1,13 +1,13 @@
 """Forward, compare, loss: one module from a batch to the sum of its token losses.
 
-Only the trained positions reach the head, in chunks, and each chunk's gradient is computed while its
-logits are still there. Full logits never exist: for 1,000 tokens of the demo model they would take
-1 GB, four times over.
+Only the trained positions reach the head, and they meet the vocabulary a tile at a time, as attention
+meets its keys: the gradient of each tile is added up while its logits are still in the cache. Full
+logits never exist: for 1,000 tokens of the demo model they would take 1 GB, four times over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,8 +17,14 @@ from playground.data.batches import Batch
 from playground.models.head import Head
 from playground.models.linear import frozen_matmul
 
-# Room for one chunk of float32 logits. Larger chunks were not faster (docs/decisions.md).
-CHUNK_BYTES = 128 << 20
+CPU_TILE = 4096  # entries of the vocabulary: 10 MB of the demo model's head, which the cache keeps for both products
+TILE_BYTES = 128 << 20  # elsewhere: room for the float32 logits of one tile
+
+
+def tile_width(rows: int, vocabulary: int, device: torch.device) -> int:
+    """Return the number of entries of the vocabulary that `rows` trained positions meet at once."""
+    width = CPU_TILE if device.type == "cpu" else max(CPU_TILE, TILE_BYTES // (4 * max(rows, 1)))
+    return min(width, vocabulary)
 
 
 class SupervisedLoss(nn.Module):
@@ -40,58 +46,52 @@ class SupervisedLoss(nn.Module):
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state  # (rows, seq, hidden)
         trained = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.positions)
-        return _ChunkedCrossEntropy.apply(trained, self.head, batch.targets)  # type: ignore[no-any-return, no-untyped-call]
+        return _TiledCrossEntropy.apply(trained, self.head, batch.targets)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _ChunkedCrossEntropy(torch.autograd.Function):
+class _TiledCrossEntropy(torch.autograd.Function):
     """Cross-entropy of ``head(hidden)`` against targets, summed; the head is frozen.
 
-    The gradient with respect to `hidden`, ``(softmax - onehot) @ weight``, is formed in the forward
-    pass, so that each chunk of logits is made once: two products with the head instead of three.
+    The gradient with respect to `hidden`, ``(softmax - onehot) @ weight``, is formed in the forward pass:
+    two products with the head instead of three. A tile's share of the softmax is weighed against the
+    highest logit so far, and what was added up before is scaled down when a higher one comes (online
+    softmax: Milakov & Gimelshein, arXiv 1805.02867; the same sum as in FlashAttention, arXiv 2205.14135).
     """
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
         wanted = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(hidden) if wanted else None
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        rows = max(1, CHUNK_BYTES // (4 * head.weight.shape[0]))
-        for at in range(0, len(hidden), rows):
-            logits = head.logits(hidden[at : at + rows])
-            for part, target in _blocks(logits, targets[at : at + rows]):
-                total += _to_slope(part, target, head)
-            if gradient is not None:
-                gradient[at : at + rows] = frozen_matmul(logits.to(head.weight.dtype), head.weight.t())
-        if gradient is not None:
-            ctx.save_for_backward(gradient)
-        return total
+        vocabulary, target = len(head.weight), targets[:, None]
+        width = tile_width(len(hidden), vocabulary, hidden.device)
+        top = torch.full(target.shape, -torch.inf, device=hidden.device)  # (rows, 1), as are the next two
+        total, right = torch.zeros_like(top), torch.zeros_like(top)
+        pull = torch.zeros_like(hidden, dtype=torch.float32)  # sum of exp(logit - top) * slope * weight
+        for at in range(0, vocabulary, width):
+            tile = replace(
+                head,
+                weight=head.weight[at : at + width],
+                bias=None if head.bias is None else head.bias[at : at + width],
+            )
+            logits = tile.logits(hidden)  # (rows, width)
+            inside = (target >= at) & (target < at + width)
+            right = torch.where(inside, logits.gather(1, (target - at).clamp(0, logits.shape[1] - 1)), right)
+            slope = head.slope(logits) if wanted else None
+            highest = torch.maximum(top, logits.amax(1, keepdim=True))
+            shrink = (top - highest).exp_()
+            weighed = logits.sub_(highest).exp_()
+            total = total.mul_(shrink).add_(weighed.sum(1, keepdim=True))
+            if wanted:
+                weighed = weighed if slope is None else weighed.mul_(slope)
+                pull.mul_(shrink).add_(frozen_matmul(weighed.to(tile.weight.dtype), tile.weight.t()))
+            top = highest
+        if wanted:
+            towards = head.weight.index_select(0, targets).float()  # (rows, hidden)
+            slope = head.slope(right)
+            towards = towards if slope is None else towards.mul_(slope)
+            ctx.save_for_backward(pull.div_(total).sub_(towards).mul_(head.scale).to(hidden.dtype))
+        return (top + total.log() - right).sum()
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * grads[0].to(gradient.dtype), None, None
-
-
-def _blocks(logits: torch.Tensor, targets: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield the rows of a chunk, on a CPU a few at a time, so that the five passes below stay in its cache."""
-    rows = 8 if logits.device.type == "cpu" else max(1, len(logits))
-    return zip(logits.split(rows), targets.split(rows), strict=True)
-
-
-def _to_slope(logits: torch.Tensor, targets: torch.Tensor, head: Head) -> torch.Tensor:
-    """Return the loss sum of `logits` ``(rows, vocab)`` and turn them, in place, into its derivative.
-
-    The derivative is with respect to ``hidden @ weight.T``: through the cap and the scale as well.
-    """
-    target = targets[:, None]
-    slope = None if head.softcap is None else 1 - (logits / head.softcap).square()
-    wanted = logits.gather(1, target)
-    top = logits.amax(1, keepdim=True)
-    total = logits.sub_(top).exp_().sum(1, keepdim=True)
-    logits.div_(total)  # probabilities
-    logits.scatter_add_(1, target, torch.full_like(wanted, -1.0))
-    if slope is not None:
-        logits.mul_(slope)
-    if head.scale != 1.0:
-        logits.mul_(head.scale)
-    return (top + total.log() - wanted).sum()

@@ -29,7 +29,7 @@ from playground.models.source import Source
 from playground.report.words import gigabytes
 from playground.text import count
 from playground.training import speed
-from playground.training.loss import CHUNK_BYTES
+from playground.training.loss import tile_width
 
 T = TypeVar("T")
 CPU_TOKENS_AT_ONCE = 160
@@ -233,13 +233,13 @@ def memory_by_part(
     if checkpointing:  # one layer at a time is computed again
         activations += tokens * size.saved_bytes // size.layers
     activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
-    chunk = min(max(1, CHUNK_BYTES // (4 * size.vocabulary)), tokens) * size.vocabulary * 4
+    tile = tokens * tile_width(tokens, size.vocabulary, device) * 4
     parts = {
         "weights": int(size.linear_parameters * linear + size.other_parameters * wide),
         "adapter and optimizer": size.adapter_parameters * ADAPTER_BYTES,
         "activations": activations,
-        # A chunk of logits and, on a GPU, its copy in the dtype of the head and the passes over it.
-        "logits": chunk if cpu else 3 * chunk,
+        # A tile of logits and, on a GPU, its copy in the dtype of the head and the passes over it.
+        "logits": tile if cpu else 3 * tile,
         # On a CPU the int8 copy of the head that sampling uses; on a GPU the layer being dequantised.
         "overhead": size.vocabulary * size.hidden if cpu else 2 * size.largest_linear,
     }

@@ -57,7 +57,7 @@ def model(request, tiny_folder):
 @pytest.mark.parametrize("cut", [(8, 10_000), (2, 10_000), (8, 40), (1, 1)])
 def test_step_equals_the_float64_reference_however_it_is_cut(model, cut, monkeypatch):
     base, adapter = model
-    monkeypatch.setattr(module, "CHUNK_BYTES", 4 * 512 * 7)  # seven rows a chunk: chunks end mid-row
+    monkeypatch.setattr(module, "CPU_TILE", 77)  # seven tiles, the last one narrower
     examples = rows([4, 30, 9, 17, 23, 5, 12])
     loss_of = SupervisedLoss(backbone(base.model), base.head)
     count = sum(row.num_trained for row in examples)
@@ -84,12 +84,14 @@ def test_mean_of_micro_batch_means_would_be_something_else(model):
 
 
 @pytest.mark.parametrize("head_options", [{}, {"softcap": 5.0}, {"scale": 0.25}, {"scale": 2.0, "softcap": 3.0}])
-def test_chunked_cross_entropy_passes_gradcheck_against_autograd(head_options):
+@pytest.mark.parametrize("tile", [7, 50, 4096])
+def test_tiled_cross_entropy_equals_autograd_in_float64(head_options, tile, monkeypatch):
+    monkeypatch.setattr(module, "CPU_TILE", tile)
     torch.manual_seed(0)
     weight = torch.randn(50, 8)
     head = Head(weight, torch.randn(50), head_options.get("scale", 1.0), head_options.get("softcap"))
     hidden, targets = torch.randn(13, 8, requires_grad=True), torch.randint(0, 50, (13,))
-    ours = module._ChunkedCrossEntropy.apply(hidden, head, targets)
+    ours = module._TiledCrossEntropy.apply(hidden, head, targets)
     ours.backward()
     wanted = hidden.detach().double().requires_grad_()
     z = (wanted @ weight.double().T + head.bias.double()) * head.scale
@@ -100,10 +102,12 @@ def test_chunked_cross_entropy_passes_gradcheck_against_autograd(head_options):
     assert torch.allclose(hidden.grad.double(), wanted.grad, atol=1e-5)
 
 
-def test_a_certain_and_an_impossible_token_stay_finite():
+@pytest.mark.parametrize("tile", [1, 4096])
+def test_a_certain_and_an_impossible_token_stay_finite(tile, monkeypatch):
+    monkeypatch.setattr(module, "CPU_TILE", tile)
     head = Head(torch.tensor([[200.0], [-200.0], [0.0]]), None, 1.0, None)
     hidden = torch.ones(2, 1, requires_grad=True)
-    loss = module._ChunkedCrossEntropy.apply(hidden, head, torch.tensor([0, 1]))
+    loss = module._TiledCrossEntropy.apply(hidden, head, torch.tensor([0, 1]))
     assert loss.item() == pytest.approx(400.0)
     loss.backward()
     assert torch.isfinite(hidden.grad).all()
