@@ -43,9 +43,14 @@ class Lanes:
         self.apply()
 
     def apply(self) -> None:
-        """Give every LoRA layer the scaling tensors of the current rows; equal ones are shared."""
+        """Give every LoRA layer the scaling tensors of the current rows; equal ones are shared.
+
+        An adapter that no row is left for is not computed: what is added to the base is 0 either way.
+        """
         made: dict[tuple[str, float], torch.Tensor] = {}
+        in_use = [name for name in self._names if any(row.adapter == name for row in self._rows)]
         for layer, factors in zip(self._layers, self._factors, strict=True):
+            layer._active_adapter = in_use
             for name, factor in factors.items():
                 if (name, factor) not in made:
                     values = [row.strength * factor if row.adapter == name else 0.0 for row in self._rows]
@@ -95,8 +100,6 @@ def lanes(model: torch.nn.Module, rows: Sequence[Row]) -> Iterator[Lanes]:
     try:
         for module in training:
             module.training = False
-        for layer in layers:
-            layer._active_adapter = names
         current.apply()
         if layers and not getattr(model, "_lanes_checked", False):
             hooks = [layer.register_forward_pre_hook(current.check_shape) for layer in layers]

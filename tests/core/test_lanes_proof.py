@@ -3,6 +3,7 @@
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 
 from playground.events.answers import Sampling
 from playground.inference.engine import Engine, Lane
@@ -109,6 +110,27 @@ def test_dropping_rows_keeps_the_adapters_with_their_rows(base):
         plain = model(**some).logits
     assert torch.equal(kept[0], plain[0])
     assert not torch.equal(kept[1], plain[1])
+
+
+def test_rows_of_the_base_that_are_left_alone_are_the_base_and_compute_no_adapter(base):
+    inputs = batch()
+    model = adapted(base)
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    computed = []
+    hooks = [layer.lora_A["default"].register_forward_hook(lambda *call: computed.append(call)) for layer in layers]
+    with lanes(model, [Row(), SFT, Row(), SFT]) as current, torch.no_grad():
+        base.model(**inputs)
+        assert len(computed) == len(layers)
+        current.keep([0, 2])
+        some = {key: value[[0, 2]] for key, value in inputs.items()}
+        kept = base.model(**some).logits
+    assert len(computed) == len(layers)
+    for hook in hooks:
+        hook.remove()
+    with model.disable_adapter(), torch.no_grad():
+        assert torch.equal(kept, model(**some).logits)
+    with torch.no_grad():
+        assert not torch.equal(kept, model(**some).logits)  # and the adapter is active again
 
 
 def test_everything_is_restored_after_a_block_that_raised(base):
