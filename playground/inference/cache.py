@@ -85,6 +85,12 @@ class LaneCache(Cache):
             )
         super().__init__(layers=[_Layer(capacity) for _ in range(config.num_hidden_layers)])
 
+    def rewind(self, length: int) -> None:
+        """Forget all positions from `length` on."""
+        for layer in self.layers:
+            assert isinstance(layer, _Layer)
+            layer.length = length
+
     def keep(self, indices: Sequence[int]) -> None:
         """Go on with the rows at `indices` only."""
         for layer in self.layers:

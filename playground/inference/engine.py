@@ -16,6 +16,7 @@ from playground.data.shapes import Turn
 from playground.errors import InputError
 from playground.events.answers import Answer, Chunk, FinishReason, Sampling
 from playground.inference.cache import LaneCache
+from playground.inference.guess import guess
 from playground.inference.shortlist import MAX_ROWS, Shortlist
 from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
@@ -100,13 +101,16 @@ class Engine:
         live = [_Live(n, lane, self._generator(lane, sampling)) for n, lane in enumerate(wanted)]
         with lanes(self.model, rows) as current:
             cache = LaneCache(self.base.model.config, longest + budget)
-            ids, mask, positions = self._left_padded(wanted, longest + budget)
-            hidden = self._forward(ids, mask[:, :longest], positions, cache)
+            ids, mask = self._left_padded(wanted, longest + budget)
+            lengths = mask[:, :longest].sum(1, keepdim=True)
+            positions = (mask[:, :longest].cumsum(1) - 1).clamp_min(0)
+            hidden = self._forward(ids, mask[:, :longest], positions, cache)[:, -1:]
+            chosen = self._choose(hidden, live, sampling)
+            guesses: list[int] = []
             for step in range(1, budget + 1):
-                tokens = self._choose(hidden, live, sampling)
                 stop_now = cancelled()
                 going: list[int] = []
-                for at, (lane, token) in enumerate(zip(live, tokens, strict=True)):
+                for at, (lane, token) in enumerate(zip(live, chosen[: len(live)], strict=True)):
                     lane.ids.append(token)
                     chunk = self._chunk(lane, token, "cancelled" if stop_now else "length" if step == budget else None)
                     if chunk.answer is None:
@@ -114,14 +118,20 @@ class Engine:
                     yield chunk
                 if not going:
                     return
+                if guesses and guesses[0] == chosen[0]:  # the pass that chose it has chosen the next one too
+                    guesses, chosen = guesses[1:], chosen[1:]
+                    continue
+                cache.rewind(longest + step - 1)  # what was guessed wrongly is forgotten
                 if len(going) < len(live):
                     live = [live[at] for at in going]
                     current.keep(going)
                     cache.keep(going)
-                    mask, positions = mask[going], positions[going]
-                positions = positions[:, -1:] + 1
-                last = torch.tensor([[lane.ids[-1]] for lane in live], device=self.base.device)
-                hidden = self._forward(last, mask[:, : longest + step], positions, cache)
+                    mask, lengths = mask[going], lengths[going]
+                guesses = self._guesses(live, sampling, budget - step)
+                ids = torch.tensor([[lane.ids[-1], *guesses] for lane in live], device=self.base.device)
+                positions = lengths + step - 1 + torch.arange(ids.shape[1], device=ids.device)
+                hidden = self._forward(ids, mask[:, : longest + step + len(guesses)], positions, cache)
+                chosen = self._choose(hidden, live, sampling)
 
     def answers(
         self, wanted: Sequence[Lane], sampling: Sampling, cancelled: Callable[[], bool] = lambda: False
@@ -133,7 +143,7 @@ class Engine:
                 found[chunk.lane] = chunk.answer
         return [found[number] for number in range(len(wanted))]
 
-    def _left_padded(self, wanted: Sequence[Lane], width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _left_padded(self, wanted: Sequence[Lane], width: int) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(lane.prompt_ids) for lane in wanted)
         ids = torch.full((len(wanted), longest), self.base.pad_token_id)
         mask = torch.ones((len(wanted), width), dtype=torch.long)
@@ -141,25 +151,30 @@ class Engine:
             pad = longest - len(lane.prompt_ids)
             ids[at, pad:] = torch.tensor(lane.prompt_ids)
             mask[at, :pad] = 0
-        positions = (mask[:, :longest].cumsum(1) - 1).clamp_min(0)
-        device = self.base.device
-        return ids.to(device), mask.to(device), positions.to(device)
+        return ids.to(self.base.device), mask.to(self.base.device)
+
+    def _guesses(self, live: Sequence[_Live], sampling: Sampling, room: int) -> list[int]:
+        """Return the tokens to verify beside the next one: of a greedy lane alone, on a CPU."""
+        if len(live) > 1 or sampling.temperature > 0 or self.base.device.type != "cpu":
+            return []
+        return guess([*live[0].lane.prompt_ids, *live[0].ids], min(room, MAX_ROWS - 1))
 
     @torch.inference_mode()
     def _forward(
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: LaneCache
     ) -> torch.Tensor:
-        """Return the last position's hidden states ``(rows, hidden)``."""
+        """Return the hidden states ``(rows, positions, hidden)``."""
         output = self._backbone(
             input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         )
-        return output.last_hidden_state[:, -1]  # type: ignore[no-any-return]
+        return output.last_hidden_state  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def _choose(self, hidden: torch.Tensor, live: Sequence[_Live], sampling: Sampling) -> list[int]:
-        head = self.base.head
+        """Return a token for each position of `hidden`; several positions are those of one lane and its guesses."""
+        head, hidden = self.base.head, hidden.flatten(0, 1)
         if sampling.temperature <= 0:
-            if len(live) <= MAX_ROWS and Shortlist.serves(head):
+            if len(hidden) <= MAX_ROWS and Shortlist.serves(head):
                 self._shortlist = self._shortlist or Shortlist(head)
                 return self._shortlist.argmax(hidden).tolist()
             return head.logits(hidden).argmax(1).tolist()

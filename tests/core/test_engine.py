@@ -6,6 +6,7 @@ from test_lanes_proof import SFT, adapted
 
 from playground.events.answers import Answer, Sampling
 from playground.inference.engine import Engine, Lane
+from playground.models.head import backbone
 from playground.models.lanes import Row
 from playground.models.load import load_base
 
@@ -42,6 +43,54 @@ def collect(engine, lanes, sampling, **options):
 def test_greedy_lanes_of_different_lengths_equal_generate_one_by_one(engine):
     lanes = [Lane(prompt, row) for prompt in PROMPTS for row in (Row(), SFT)]
     assert collect(engine, lanes, Sampling(24)) == [reference(engine, lane.prompt_ids, lane.row, 24) for lane in lanes]
+
+
+@pytest.mark.parametrize("row", [Row(), SFT])
+@pytest.mark.parametrize("tokens", [1, 2, 61])
+def test_a_lane_alone_that_guesses_equals_generate(engine, row, tokens):
+    prompt = (2, *(40, 41, 42, 43) * 3)
+    assert collect(engine, [Lane(prompt, row)], Sampling(tokens))[0] == reference(engine, prompt, row, tokens)
+
+
+def test_what_is_guessed_rightly_costs_one_pass_for_eight_tokens(engine, monkeypatch):
+    expected = reference(engine, PROMPTS[0], SFT, 33)
+    monkeypatch.setattr(
+        "playground.inference.engine.guess", lambda ids, most: expected[len(ids) - len(PROMPTS[0]) :][:most]
+    )
+    passes = []
+    hook = backbone(engine.base.model).register_forward_hook(lambda *call: passes.append(call))
+    assert collect(engine, [Lane(PROMPTS[0], SFT)], Sampling(33))[0] == expected
+    hook.remove()
+    assert len(passes) == 1 + 32 // 8  # the prompt's, then a token and seven guesses at a time
+
+
+def test_what_is_guessed_wrongly_changes_nothing(engine, monkeypatch):
+    """The positive control guesses at random; sometimes the first of several guesses is right."""
+    expected = reference(engine, PROMPTS[0], SFT, 40)
+    generator = torch.Generator().manual_seed(0)
+
+    def wild(ids, most):
+        at = len(ids) - len(PROMPTS[0])
+        nonsense = torch.randint(3, 500, (7,), generator=generator).tolist()
+        return (expected[at : at + 1 + at % 3] + nonsense)[:most]
+
+    monkeypatch.setattr("playground.inference.engine.guess", wild)
+    assert collect(engine, [Lane(PROMPTS[0], SFT)], Sampling(40))[0] == expected
+
+
+def test_a_guessed_stretch_ends_at_the_end_token_and_at_a_stop_string(engine, monkeypatch):
+    expected = reference(engine, PROMPTS[0], Row(), 30)
+    monkeypatch.setattr(
+        "playground.inference.engine.guess", lambda ids, most: expected[len(ids) - len(PROMPTS[0]) :][: min(most, 7)]
+    )
+    whole = engine.base.tokenizer.decode(expected[:8])
+    stopped = engine.answers([Lane(PROMPTS[0], stop_strings=(whole[-2:],))], Sampling(30))[0]
+    assert stopped.stop_reason == whole[-2:]
+    assert whole.startswith(stopped.text)
+    object.__setattr__(engine.base, "end_token_id", expected[4])
+    ended = engine.answers([Lane(PROMPTS[0])], Sampling(30))[0]
+    assert ended.stopped_by_itself
+    assert ended.num_tokens == expected.index(expected[4]) + 1
 
 
 def test_lanes_that_end_early_leave_the_others_as_they_were(engine):
