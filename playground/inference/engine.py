@@ -1,5 +1,7 @@
 """The engine: all lanes in lock-step, one token each a step, on the model's own forward pass.
 
+A greedy lane that is left alone may get several tokens from one pass, where it repeats itself (`guess`).
+
 The loop is our own, not ``generate``: it streams, ends lanes one by one, takes sampling from its own
 settings alone (a repository's ``generation_config.json`` is never read), and sees every distribution.
 """
