@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -36,7 +34,7 @@ if TYPE_CHECKING:  # imported when they are opened: the first paint does not wai
 
 IN_TRAINING = "the model is in training · Ctrl+R shows it"
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
-END_SECONDS = 3.0
+END_SECONDS = 3
 
 
 def _desk() -> Any:
@@ -46,10 +44,18 @@ def _desk() -> Any:
 
 
 def _end_anyway(number: int, frame: object) -> None:
-    """Let the app end; if its terminal is gone and Textual waits for it for ever, end the process."""
-    last = threading.Timer(END_SECONDS, os._exit, [128 + number])  # children end with their input
-    last.daemon = True
-    last.start()
+    """Let the app end; if its terminal is gone and Textual waits for it for ever, the system ends the process.
+
+    An alarm, since it needs no thread and no lock: a signal may come while the main thread holds one. Children end
+    with their input.
+    """
+    signal.alarm(END_SECONDS)
+    # A terminal that hangs up sends it as well, and Textual would begin to read from and draw on what is gone.
+    signal.signal(signal.SIGCONT, _stay)
+
+
+def _stay(number: int, frame: object) -> None:
+    """Heed no signal; one that is ignored by the system while Python has it in hand would print a complaint."""
 
 
 class PlaygroundApp(App[None]):
