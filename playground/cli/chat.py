@@ -9,6 +9,7 @@ import click
 
 from playground import paths
 from playground.cli.options import interruptible
+from playground.config import STYLES
 from playground.errors import InputError
 from playground.text import clean
 
@@ -17,6 +18,7 @@ from playground.text import clean
 @click.option("--adapter", metavar="NAME", help="A run, RUN@STEP, a folder or hf:org/name. [default: your newest]")
 @click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
 @click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
+@click.option("--style", type=click.Choice(STYLES), help="Prompt style of sft and control. [default: as in training]")
 @click.option("--control", is_flag=True, help="Show the base in the adapter's prompt style too.")
 @click.option(
     "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Multiplies what the adapter adds."
@@ -30,6 +32,7 @@ def chat(
     adapter: str | None,
     adapters_dir: str | None,
     model: str | None,
+    style: str | None,
     control: bool,
     strength: float,
     max_new_tokens: int,
@@ -53,7 +56,7 @@ def chat(
         from playground.inference.lineup import lanes_for, load_lineup
         from playground.report.words import how_it_ended
 
-        lineup = load_lineup([folder], narrator.progress, model=model, strength=strength)
+        lineup = load_lineup([folder], narrator.progress, model=model, style=style, strength=strength)
         narrator.line(f"{lineup.engine.base.identity.description}, adapter {lineup.adapters[0]}")
     sampling = Sampling(max_new_tokens, temperature, top_p, seed)
     wanted = [at for at, side in enumerate(lineup.sides) if control or side.name != "control"]

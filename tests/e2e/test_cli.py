@@ -100,6 +100,21 @@ def test_compare_the_command_is_the_flag(trained, playground, tmp_path):
     assert done.returncode == 0 and "1 prompt " in done.stdout
 
 
+def test_chat_answers_each_line_and_shows_the_style_to_the_control(trained, playground):
+    said = {}
+    for style in ("raw", "alpaca"):
+        lines = "Say hi.\nSay \x1b]52;c;aGk=\x07 [/foo]\n\nnever reached\n"
+        done = playground("chat", "--control", "--style", style, "--max-new-tokens", "6", input=lines)
+        assert done.returncode == 0 and "adapter mine" in done.stderr and "\x1b" not in done.stdout, done.stderr
+        said[style] = done.stdout.split("base: ")[1:]
+        assert len(said[style]) == 2  # an empty line ends it
+        for answer in said[style]:
+            assert answer.index("control: ") < answer.index("sft: ")
+    base, control = said["raw"][0].partition("sft: ")[0].split("control: ")
+    assert base == control  # fed the same tokens
+    assert said["alpaca"][0].split("control: ")[0] == base and said["alpaca"][0] != said["raw"][0]
+
+
 def test_gates_set_the_exit_code(trained, playground, tmp_path):
     (tmp_path / "p.txt").write_text("Say hi.\n")
     passed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "base.mean_tokens=1")
