@@ -97,10 +97,18 @@ def _show(name: str, adapters_dir: str | None, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(about, ensure_ascii=False))
         return 0
-    for key, value in about.items():
-        text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
-        click.echo(f"{key}: {one_line(text, 2000)}")
+    _tell(about)
     return 0
+
+
+def _tell(about: dict[str, Any], indent: str = "") -> None:
+    for key, value in about.items():
+        if isinstance(value, dict) and value:
+            click.echo(f"{indent}{one_line(key, 100)}:")
+            _tell(value, indent + "  ")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            click.echo(f"{indent}{one_line(key, 100)}: {one_line(text, 2000)}")
 
 
 def _remove(name: str, adapters_dir: str | None, *, yes: bool) -> int:

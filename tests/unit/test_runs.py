@@ -46,6 +46,7 @@ def test_adapters_are_yours_and_the_shipped_ones(home):
     lines = call(adapters, "list").stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:3]] == [["new", "yours"], ["old", "yours"]]
     assert any(line.startswith("demo-mini") and "shipped" in line for line in lines)
+    assert "config:\n  data: mini.jsonl\n" in call(adapters, "show", "demo-mini").stdout
     shown = json.loads(call(adapters, "show", "demo-mini", "--json").stdout)
     assert shown["style"] == "chat" and shown["bytes"] < 4.5e6
 
