@@ -7,6 +7,7 @@ whatever the architecture. It takes half a second.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,5 +144,5 @@ def _attend(
     groups = query.shape[1] // key.shape[1]
     if groups > 1:  # padded batches take a mask, and with a mask keys and values are repeated
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    output: torch.Tensor = _Attention.apply(query, key, value)  # type: ignore[no-untyped-call]
-    return output.transpose(1, 2).contiguous(), None
+    apply: Callable[..., torch.Tensor] = _Attention.apply  # it has no types in some releases of torch
+    return apply(query, key, value).transpose(1, 2).contiguous(), None

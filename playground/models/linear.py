@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def frozen_matmul(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | No
     if not (_ONEDNN and x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32):
         return functional.linear(x, weight, bias)
     if torch.is_grad_enabled() and x.requires_grad:
-        return _FrozenMatmul.apply(x, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+        return _differentiable(x, weight, bias)
     return _onednn(x, weight, bias)
 
 
@@ -51,6 +52,10 @@ class _FrozenMatmul(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (weight,) = ctx.saved_tensors
         return _onednn(grads[0].contiguous(), weight.t(), None), None, None
+
+
+# `apply` has no types in some releases of torch.
+_differentiable: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor] = _FrozenMatmul.apply
 
 
 class FrozenLinear(nn.Linear):

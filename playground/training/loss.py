@@ -7,6 +7,7 @@ logits never exist: for 1,000 tokens of the demo model they would take 1 GB, fou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -46,7 +47,7 @@ class SupervisedLoss(nn.Module):
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state  # (rows, seq, hidden)
         trained = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.positions)
-        return _TiledCrossEntropy.apply(trained, self.head, batch.targets)  # type: ignore[no-any-return, no-untyped-call]
+        return _tiled_cross_entropy(trained, self.head, batch.targets)
 
 
 class _TiledCrossEntropy(torch.autograd.Function):
@@ -95,3 +96,7 @@ class _TiledCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return gradient * grads[0].to(gradient.dtype), None, None
+
+
+# `apply` has no types in some releases of torch.
+_tiled_cross_entropy: Callable[[torch.Tensor, Head, torch.Tensor], torch.Tensor] = _TiledCrossEntropy.apply
