@@ -37,12 +37,11 @@ class Batch:
     """A right-padded micro-batch and the positions that are learned.
 
     `positions` index the flattened ``(rows * seq)`` hidden states whose next token is trained and
-    `targets` are those tokens, both of shape ``(num_trained,)``. `attention_mask` is None when
-    nothing is padded.
+    `targets` are those tokens, both of shape ``(num_trained,)``. There is no attention mask: a token of a
+    causal model sees what stands before it, and padding stands behind all of them.
     """
 
     input_ids: torch.Tensor  # (rows, seq)
-    attention_mask: torch.Tensor | None  # (rows, seq)
     positions: torch.Tensor
     targets: torch.Tensor
     num_tokens: int  # without padding
@@ -54,20 +53,16 @@ def collate(rows: Sequence[Encoded], pad_token_id: int, device: torch.device | s
 
     width = max(len(row.input_ids) for row in rows)
     input_ids = torch.full((len(rows), width), pad_token_id)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
     positions: list[int] = []
     targets: list[int] = []
     for at, row in enumerate(rows):
         input_ids[at, : len(row.input_ids)] = torch.tensor(row.input_ids)
-        mask[at, : len(row.input_ids)] = 1
         for t, label in enumerate(row.labels[1:]):  # hidden state t predicts token t + 1
             if label != IGNORE_INDEX:
                 positions.append(at * width + t)
                 targets.append(label)
-    padded = any(len(row.input_ids) < width for row in rows)
     return Batch(
         input_ids=input_ids.to(device),
-        attention_mask=mask.to(device) if padded else None,
         positions=torch.tensor(positions, dtype=torch.long, device=device),
         targets=torch.tensor(targets, dtype=torch.long, device=device),
         num_tokens=sum(len(row.input_ids) for row in rows),

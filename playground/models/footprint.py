@@ -142,7 +142,8 @@ def _attend(
     module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
 ) -> tuple[torch.Tensor, None]:
     groups = query.shape[1] // key.shape[1]
-    if groups > 1:  # padded batches take a mask, and with a mask keys and values are repeated
+    # Where rows are longer than a window there is a mask, and with a mask keys and values are repeated.
+    if groups > 1 and (options.get("sliding_window") or key.shape[-1] > 256):
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     apply: Callable[..., torch.Tensor] = _Attention.apply  # it has no types in some releases of torch
     return apply(query, key, value).transpose(1, 2).contiguous(), None

@@ -43,9 +43,7 @@ class SupervisedLoss(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the loss sum as a float32 scalar; divide it by the step's number of trained tokens."""
-        hidden = self.decoder(
-            input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
-        ).last_hidden_state  # (rows, seq, hidden)
+        hidden = self.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state  # (rows, seq, hidden)
         trained = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.positions)
         return _tiled_cross_entropy(trained, self.head, batch.targets)
 

@@ -68,21 +68,15 @@ def test_positions_are_where_the_token_before_a_learned_one_stands(rows):
 
 
 @given(rows=rows_strategy)
-def test_rows_are_padded_on_the_right_and_the_mask_says_where(rows):
+def test_rows_are_padded_on_the_right(rows):
     batch = collate(rows, pad_token_id=0)
     width = max(len(row.input_ids) for row in rows)
     assert batch.input_ids.tolist() == [[*row.input_ids, *[0] * (width - len(row.input_ids))] for row in rows]
     assert batch.num_tokens == sum(len(row.input_ids) for row in rows)
-    mask = [[1] * len(row.input_ids) + [0] * (width - len(row.input_ids)) for row in rows]
-    if all(map(all, mask)):
-        assert batch.attention_mask is None
-    else:
-        assert batch.attention_mask.tolist() == mask
 
 
-def test_a_batch_without_padding_needs_no_mask_even_if_a_token_is_the_padding_token():
+def test_a_token_that_equals_the_padding_token_is_learned():
     batch = collate([encoded(None, 0, 4), encoded(None, None, 0)], pad_token_id=0)
-    assert batch.attention_mask is None
     assert batch.positions.tolist() == [0, 1, 4]
     assert batch.targets.tolist() == [0, 4, 0]
 
@@ -91,5 +85,5 @@ def test_tensors_have_the_types_a_model_and_a_loss_take():
     import torch
 
     batch = collate([encoded(None, None), encoded(None)], pad_token_id=0)
-    assert {t.dtype for t in (batch.input_ids, batch.attention_mask, batch.positions, batch.targets)} == {torch.int64}
+    assert {t.dtype for t in (batch.input_ids, batch.positions, batch.targets)} == {torch.int64}
     assert batch.positions.shape == batch.targets.shape == (0,)
