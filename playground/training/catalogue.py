@@ -45,9 +45,7 @@ def size_of(shape: dict[str, Any], device: torch.device) -> Footprint:
 
 def needs(size: Footprint, device: torch.device, *, checkpointing: bool) -> int:
     """Return the bytes that QLoRA takes with one row of `LONGEST` tokens at a time."""
-    parts = memory_by_part(
-        size, "nf4", device, rows_at_once=1, longest=LONGEST, lengths=(), checkpointing=checkpointing
-    )  # fmt: skip
+    parts = memory_by_part(size, "nf4", device, rows_at_once=1, longest=LONGEST, checkpointing=checkpointing)
     return sum(parts.values())
 
 

@@ -15,7 +15,6 @@ import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from playground.config import TrainConfig
-from playground.data.batches import micro_batches
 from playground.data.encode import Encoded, Encoder, encode_all
 from playground.data.examples import Dataset
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
@@ -32,7 +31,7 @@ from playground.training import speed
 from playground.training.loss import tile_width
 
 T = TypeVar("T")
-CPU_TOKENS_AT_ONCE = 160
+CPU_TOKENS_AT_ONCE = 256
 EFFECTIVE_BATCH = 8
 LONGEST_AUTO = 2048
 SMALL = 1_000_000_000
@@ -126,7 +125,7 @@ def make_plan(
     def memory(rows_at_once: int, checkpointing: bool) -> dict[str, int]:
         return memory_by_part(
             size, quantize, device, program=program,
-            rows_at_once=rows_at_once, longest=longest, lengths=lengths, checkpointing=checkpointing,
+            rows_at_once=rows_at_once, longest=longest, checkpointing=checkpointing,
         )  # fmt: skip
 
     free += program
@@ -184,7 +183,7 @@ def make_plan(
         num_eval=len(held_out),
     )
     if not plan.fits:
-        plan = replace(plan, nearest=_nearest(size, plan, device, lengths))
+        plan = replace(plan, nearest=_nearest(size, plan, device))
     return Planned(plan, dataset, encoder, everything, rows, held_out, order)
 
 
@@ -213,22 +212,17 @@ def memory_by_part(
     program: int = 0,
     rows_at_once: int,
     longest: int,
-    lengths: Sequence[int],
     checkpointing: bool,
 ) -> dict[str, int]:
     """Return the bytes of each part of a training at its peak.
 
-    On a CPU the base is dense float32 and a step is cut into pieces of `CPU_TOKENS_AT_ONCE`; on a GPU
+    On a CPU the base is dense float32 and a step is cut into pieces of `tokens_at_once`; on a GPU
     the base stays packed and a micro-batch goes through whole.
     """
     cpu = device.type == "cpu"
     wide = 4 if cpu else 2
     linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
-    tokens = rows_at_once * longest
-    if cpu:
-        # Where rows are not known beforehand, one may be as long as any: a long row is a piece of its own.
-        piece = _largest_piece(lengths, rows_at_once) if lengths else max(CPU_TOKENS_AT_ONCE, longest)
-        tokens = min(tokens, max(piece, min(CPU_TOKENS_AT_ONCE, tokens)))
+    tokens = min(rows_at_once * longest, tokens_at_once(longest, device))
     activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)
     if checkpointing:  # one layer at a time is computed again
         activations += tokens * size.saved_bytes // size.layers
@@ -250,26 +244,28 @@ def memory_by_part(
     return parts | ({PROGRAM: program} if program else {})
 
 
-def _largest_piece(lengths: Sequence[int], rows_at_once: int) -> int:
-    """Return the tokens of the largest piece that a step can be cut into: that of its longest rows."""
-    longest = sorted(lengths, reverse=True)[:rows_at_once]
-    pieces = micro_batches(longest, rows_at_once, CPU_TOKENS_AT_ONCE)
-    return max((len(piece) * longest[piece[0]] for piece in pieces), default=0)
+def tokens_at_once(longest: int, device: torch.device) -> int:
+    """Return the most tokens, padding included, that go through the model at once.
+
+    On a CPU the activations of a piece are the peak of the memory (1.6 MB a token with the demo model), and
+    larger pieces are a tenth faster (docs/decisions.md). The row of `longest` tokens goes through whole
+    and sets the peak; other pieces may as well have its size. A GPU takes the whole micro-batch.
+    """
+    return max(CPU_TOKENS_AT_ONCE, longest) if device.type == "cpu" else 1 << 30
 
 
-def _nearest(size: Footprint, plan: Plan, device: torch.device, known: Sequence[int]) -> str:
+def _nearest(size: Footprint, plan: Plan, device: torch.device) -> str:
     """Return the options of the smallest change to `plan` that fits, or nothing."""
     quantizations = dict.fromkeys((plan.quantize, "nf4"))
     lengths = [plan.longest, *(n for n in (2048, 1024, 512, 256, 128) if n < plan.longest)]
     sizes = [n for n in (plan.per_device_train_batch_size, 8, 4, 2, 1) if n <= plan.per_device_train_batch_size]
     for longest in lengths:
-        cut = [min(length, longest) for length in known]
         for quantize in quantizations:
             for checkpointing in (plan.gradient_checkpointing, True):
                 for micro in sizes:
                     parts = memory_by_part(
                         size, quantize, device, program=plan.memory.get(PROGRAM, 0),
-                        rows_at_once=micro, longest=longest, lengths=cut, checkpointing=checkpointing,
+                        rows_at_once=micro, longest=longest, checkpointing=checkpointing,
                     )  # fmt: skip
                     if sum(parts.values()) <= plan.free:
                         return " ".join(

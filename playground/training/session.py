@@ -26,6 +26,7 @@ from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora, source
 from playground.models.demo import Progress
 from playground.models.fingerprint import Fingerprint
+from playground.models.fused import fuse_lora
 from playground.models.head import backbone
 from playground.models.lanes import Row
 from playground.models.load import Base, load_base, pick_device
@@ -33,7 +34,7 @@ from playground.models.memory import free_memory, program_memory
 from playground.models.tokenizer import open_tokenizer
 from playground.training.checkpoint import TrainState, optimizer_bytes, restore_optimizer
 from playground.training.loss import SupervisedLoss
-from playground.training.plan import CPU_TOKENS_AT_ONCE, Planned, make_plan
+from playground.training.plan import Planned, make_plan, tokens_at_once
 from playground.training.ranks import Ranks
 from playground.training.record import now, versions
 
@@ -72,12 +73,8 @@ class Session:
 
     @property
     def max_tokens(self) -> int:
-        """The most tokens, padding included, that go through the model at once.
-
-        On a CPU larger pieces are hardly faster, but their activations are the peak of the memory:
-        1.6 MB a token with the demo model (docs/decisions.md). A GPU takes the whole micro-batch.
-        """
-        return CPU_TOKENS_AT_ONCE if self.base.device.type == "cpu" else 1 << 30
+        """The most tokens, padding included, that go through the model at once."""
+        return tokens_at_once(self.plan.longest, self.base.device)
 
     @property
     def num_steps(self) -> int:
@@ -216,6 +213,7 @@ def prepare(
     model = lora.attach_new(base, config.lora_r, config.lora_alpha, config.seed)
     model.train()
     _without_dropout(model)
+    fuse_lora(model)
     if plan.gradient_checkpointing:
         base.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -9,6 +9,7 @@ from test_lanes_proof import adapted
 
 from playground.data.batches import collate, micro_batches
 from playground.data.encode import IGNORE_INDEX, Encoded
+from playground.models.fused import fuse_lora
 from playground.models.head import Head, backbone
 from playground.models.load import load_base
 from playground.training import loss as module
@@ -30,6 +31,7 @@ def full_logits_reference(model, examples):
     """Token-mean loss and gradients in float64, each row alone, every position scored."""
     double = copy.deepcopy(model).double()
     for module_ in double.modules():
+        vars(module_).pop("forward", None)  # plain PEFT: nothing is fused
         if type(module_).__name__ == "FrozenLinear":
             module_.forward = lambda x, m=module_: F.linear(x, m.weight, m.bias)
     for name, parameter in double.named_parameters():
@@ -51,6 +53,7 @@ def model(request, tiny_folder):
     adapter = adapted(base)
     for name, parameter in adapter.named_parameters():
         parameter.requires_grad_("lora_" in name)
+    fuse_lora(adapter)
     return base, adapter
 
 

@@ -8,6 +8,7 @@ from playground.data.encode import Encoder
 from playground.data.examples import Example, Turn
 from playground.data.styles import get_style
 from playground.models import lora
+from playground.models.fused import fuse_lora
 from playground.models.head import backbone
 from playground.models.load import load_base
 from playground.training.loss import SupervisedLoss
@@ -39,6 +40,7 @@ def test_loss_and_gradients_of_a_step_equal_trls(tiny_folder, byte_tokenizer, tm
     lora.put_state(model, weights)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
+    fuse_lora(model)
     count = sum(row.num_trained for row in rows)
     loss = SupervisedLoss(backbone(base.model), base.head)(collate(rows, 0)) / count
     loss.backward()

@@ -1,0 +1,75 @@
+"""The fused LoRA layer against plain PEFT on plain linear layers in float64."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from playground.models import fused
+from playground.models.linear import FrozenLinear
+
+
+class Two(nn.Module):
+    """Two layers; no gradient is wanted at the input of the first one."""
+
+    def __init__(self, bias):
+        super().__init__()
+        self.first, self.second = nn.Linear(24, 40, bias=bias), nn.Linear(40, 16, bias=bias)
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x)))
+
+
+def pair(bias):
+    """The same adapted model twice: frozen float32 layers with the adapter fused, and plain PEFT in float64."""
+    models = []
+    for frozen in (True, False):
+        torch.manual_seed(0)
+        model = Two(bias)
+        if frozen:
+            for name, linear in list(model.named_children()):
+                setattr(model, name, FrozenLinear.take(linear, linear.weight.detach().clone()))
+        model = get_peft_model(model, LoraConfig(r=4, lora_alpha=10, target_modules=["first", "second"]))
+        torch.manual_seed(1)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                nn.init.normal_(parameter)
+        models.append(model if frozen else model.double())
+    fused.fuse_lora(models[0])
+    return models
+
+
+def learned(model):
+    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(3, 7, 24), (1, 1, 24), (5, 24)])
+@pytest.mark.parametrize("onednn", [True, False])
+def test_output_and_gradients_equal_plain_peft_in_float64(bias, shape, onednn, monkeypatch):
+    if not onednn:
+        monkeypatch.setattr("playground.models.linear._ONEDNN", False)
+    ours, reference = pair(bias)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    outputs = []
+    for model, given in ((ours, x), (reference, x.double())):
+        outputs.append(model(given))
+        outputs[-1].square().sum().backward()
+    assert torch.allclose(outputs[0].double(), outputs[1], rtol=1e-5, atol=1e-5)
+    mine, wanted = learned(ours), learned(reference)
+    assert len(mine) == 4 and mine.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        assert (mine[name].double() - gradient).norm() < 1e-5 * gradient.norm(), name
+
+
+def test_every_adapted_layer_is_fused_while_learning_and_none_otherwise(monkeypatch):
+    ours, _ = pair(bias=False)
+    calls = []
+    function = fused._lora_matmul
+    monkeypatch.setattr(fused, "_lora_matmul", lambda *given: calls.append(1) or function(*given))
+    x = torch.randn(2, 3, 24)
+    ours(x)
+    assert len(calls) == 2
+    with torch.no_grad():
+        ours(x)
+    assert len(calls) == 2
