@@ -31,7 +31,7 @@ from playground.training import speed
 from playground.training.loss import tile_width
 
 T = TypeVar("T")
-CPU_TOKENS_AT_ONCE = 256
+CPU_TOKENS_AT_ONCE = 160
 EFFECTIVE_BATCH = 8
 LONGEST_AUTO = 2048
 SMALL = 1_000_000_000
