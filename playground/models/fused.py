@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from peft.tuners.lora import Linear
 
-from playground.models.linear import FrozenLinear, frozen_matmul
+from playground.models.linear import FrozenLinear, as_shape, frozen_matmul
 
 
 def fuse_lora(model: PeftModel) -> None:
@@ -48,7 +48,7 @@ class _LoraMatmul(torch.autograd.Function):
         y = frozen_matmul(rows, weight, bias).addmm_(low, b.t(), alpha=scaling)
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scaling = scaling
-        return y.view(*x.shape[:-1], -1)
+        return as_shape(y, (*x.shape[:-1], weight.shape[0]))
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -59,7 +59,8 @@ class _LoraMatmul(torch.autograd.Function):
         towards_b = (low.t() @ gradient).t().mul(ctx.scaling)
         towards_x = None
         if ctx.needs_input_grad[0]:
-            towards_x = frozen_matmul(gradient, weight.t()).addmm_(towards_low, a).view(*grads[0].shape[:-1], -1)
+            towards_x = frozen_matmul(gradient, weight.t()).addmm_(towards_low, a)
+            towards_x = as_shape(towards_x, (*grads[0].shape[:-1], weight.shape[1]))
         return towards_x, None, None, towards_a, towards_b, None
 
 

@@ -35,7 +35,10 @@ class Lanes:
         self._names = names
         self._rows = list(rows)
         self._device = device
-        self._factors = [{name: float(layer.scaling[name]) for name in names} for layer in layers]
+        # Adapters may be on different layers: one on all of them, another on the query and value projections only.
+        self._factors = [
+            {name: float(layer.scaling[name]) for name in names if name in layer.scaling} for layer in layers
+        ]
 
     def keep(self, indices: Sequence[int]) -> None:
         """Go on with the rows at `indices` only, in that order."""

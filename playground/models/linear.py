@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -37,7 +37,19 @@ def frozen_matmul(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | No
 
 
 def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]
+    rows = x.reshape(-1, x.shape[-1])
+    y = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    return as_shape(y, (*x.shape[:-1], weight.shape[0]))
+
+
+def as_shape(y: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return a fresh `y` in another shape, as a tensor of its own rather than a view.
+
+    What an autograd function of ours returns must be no view: some models change a layer's output in place (OLMo
+    clips it, Gemma 3n scales it), and autograd refuses that for a view. PyTorch's own ``matmul`` uses the same operator
+    for the same reason; it is safe because nothing else holds `y`.
+    """
+    return torch.ops.aten._unsafe_view(y, list(shape))  # type: ignore[no-any-return]
 
 
 class _FrozenMatmul(torch.autograd.Function):

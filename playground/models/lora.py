@@ -8,7 +8,6 @@ values: a NaN would reach the base lanes too, because 0 * NaN is NaN.
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,28 +18,45 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from playground.data.jsonl import shown
 from playground.errors import InputError
 from playground.models.load import Base
+from playground.text import one_line
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_MODULE = re.compile(r"[A-Za-z0-9_.]{1,128}")
-# Fields that say nothing about the arithmetic of the adapter.
-_IGNORED = {
+_MATRIX = re.compile(r"base_model\.model\.([A-Za-z0-9_.]{1,256})\.lora_[AB]\.weight")
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+# The fields of PEFT's LoraConfig, by what they mean for an adapter that is already trained. A field that is in none of
+# these tables, as one of a future PEFT may be, has to be off.
+_READ = {"peft_type", "r", "lora_alpha", "use_rslora", "init_lora_weights"}
+# Where it came from and how it was trained; which layers it is on, because the names of its tensors say that; and the
+# settings of what has to be off itself.
+_NEUTRAL = {
     "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type",
-    "init_lora_weights", "lora_dropout", "exclude_modules", "ensure_weight_tying", "runtime_config",
-    "qalora_group_size", "megatron_core", "loftq_config", "eva_config", "corda_config", "velora_config",
-    "lora_ga_config", "layers_pattern", "use_bdlora", "bdlora_config",
+    "lora_dropout", "runtime_config", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
+    "eva_config", "corda_config", "loftq_config", "lora_ga_config", "qalora_group_size", "megatron_core",
 }  # fmt: skip
+# How A and B began. These leave the base as it is, so the trained tensors say everything.
+_PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+# These take a part of each weight out of the base and into A and B. The base in memory is then not the one that the
+# adapter was trained on: added to it, the same tensors mean something else.
+_CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
+_PLAIN_NEEDED = "A lane needs a plain LoRA adapter on linear layers; merge other kinds into a model of their own."
 
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """An adapter read from `folder` and found sound; `tensors` carry PEFT's names."""
+    """An adapter read from `folder` and found sound; `tensors` carry PEFT's names.
+
+    `modules` are the layers it is on, as its tensors name them: a config may say so by a pattern, with exceptions, or
+    wrongly.
+    """
 
     folder: Path
     r: int
     lora_alpha: float
-    target_modules: tuple[str, ...]
+    modules: tuple[str, ...]
     use_rslora: bool
     base_name: str
     tensors: dict[str, torch.Tensor]
@@ -71,15 +87,25 @@ def read_adapter(folder: Path) -> AdapterFile:
         tensors = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{folder / WEIGHTS} is damaged: {error}.", "Copy or train the adapter again.") from None
+    matches = {name: _MATRIX.fullmatch(name) for name in tensors}
+    if other := next((name for name, match in matches.items() if match is None), "" if tensors else "nothing"):
+        raise InputError(
+            f"{folder} cannot be shown beside its base: it holds {one_line(other, 120)}, which is no LoRA matrix of a "
+            "linear layer under PEFT's names.",
+            _PLAIN_NEEDED,
+        )
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not torch.isfinite(tensor).all():
+        if tensor.dtype not in _DTYPES:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(f"{folder / WEIGHTS}: {name} is stored as {kind}.", "Save it in float32 or bfloat16.")
+        if not torch.isfinite(tensor.float()).all():  # as it is used: float64 can hold more
             raise InputError(f"{folder / WEIGHTS}: {name} holds values that are not finite.", "Train it again.")
     return AdapterFile(
         folder=folder,
         r=config["r"],
         lora_alpha=config["lora_alpha"],
-        target_modules=tuple(config["target_modules"]),
-        use_rslora=bool(config.get("use_rslora")),
+        modules=tuple(sorted({match[1] for match in matches.values() if match})),
+        use_rslora=config.get("use_rslora") is True,
         base_name=str(config.get("base_model_name_or_path") or ""),
         tensors=tensors,
     )
@@ -90,34 +116,50 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / CONFIG).read_text("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{folder} holds no {CONFIG}.", "Name the folder of a LoRA adapter.") from None
+    except RecursionError:
+        raise InputError(f"{folder / CONFIG} is nested too deep.", "Copy or train the adapter again.") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / CONFIG} cannot be read: {error}.", "Copy or train the adapter again.") from None
-
-    def refuse(what: str) -> InputError:
-        return InputError(
-            f"{folder} cannot be shown beside its base: {what}.",
-            "A lane needs a plain LoRA adapter on linear layers; merge other kinds into a model of their own.",
-        )
-
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        kind = config.get("peft_type") if isinstance(config, dict) else None
-        raise refuse(f"its type is {kind!r}, not LORA")
-    r, alpha, targets = config.get("r"), config.get("lora_alpha"), config.get("target_modules")
-    if not isinstance(r, int) or isinstance(r, bool) or not 1 <= r <= 512:
-        raise refuse(f"r is {r!r}")
-    if not isinstance(alpha, int | float) or not math.isfinite(alpha) or not 0 < alpha <= 10_000:
-        raise refuse(f"lora_alpha is {alpha!r}")
-    if (
-        not isinstance(targets, list)
-        or not targets
-        or not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in targets)
-    ):
-        raise refuse("target_modules is not a list of module names")
-    known = {"peft_type", "r", "lora_alpha", "target_modules", "use_rslora"} | _IGNORED
-    for key, value in config.items():
-        if key not in known and value not in (None, False, "none", [], {}) and not (key == "megatron_config"):
-            raise refuse(f"it uses {key} = {value!r}")
+    if not isinstance(config, dict):
+        config = {}
+    if what := _not_plain(config):
+        raise InputError(f"{folder} cannot be shown beside its base: {what}.", _way_out(config))
     return config
+
+
+def _not_plain(config: dict[str, Any]) -> str:
+    """Return why an adapter is no plain LoRA on the base as it is, or nothing."""
+    if config.get("peft_type") != "LORA":
+        return f"its type is {shown(config.get('peft_type'))}, not LORA"
+    r, alpha = config.get("r"), config.get("lora_alpha")
+    if not isinstance(r, int) or isinstance(r, bool) or not 1 <= r <= 512:
+        return f"r is {shown(r)}"
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= 10_000:  # false for NaN too
+        return f"lora_alpha is {shown(alpha)}"
+    if not isinstance(config.get("use_rslora"), bool | None):
+        return f"use_rslora is {shown(config['use_rslora'])}"
+    if _changes_base(start := config.get("init_lora_weights")):
+        return f"it was begun by {shown(start)}, which changes the weights of the base as well"
+    if not any(start is plain or (isinstance(start, str) and start == plain) for plain in _PLAIN_STARTS):
+        return f"its init_lora_weights is {shown(start)}, which is not known here"
+    for key, value in config.items():
+        if key not in _READ | _NEUTRAL and value not in (None, False, "none", [], {}):
+            return f"it uses {one_line(key, 60)} = {shown(value)}"
+    return ""
+
+
+def _changes_base(start: object) -> bool:
+    return isinstance(start, str) and start.lower().startswith(_CHANGES_BASE)  # "pissa_niter_16" too
+
+
+def _way_out(config: dict[str, Any]) -> str:
+    start = config.get("init_lora_weights")
+    if _changes_base(start) and not str(start).lower().startswith("loftq"):
+        return (
+            "Where it was trained, save it as plain LoRA: model.save_pretrained(folder, "
+            "path_initial_model_for_weight_conversion=…), as PEFT's documentation describes."
+        )
+    return _PLAIN_NEEDED
 
 
 def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) -> PeftModel:
@@ -128,10 +170,13 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
             The base, or `model`, is then as it was.
     """
     alone = model is None
+    head = base.model.get_output_embeddings()
+    if any(module is head and name in file.modules for name, module in base.model.named_modules()):
+        raise _misfit(base, file, "it adapts the head as well, which is computed apart from the lanes here")
     config = LoraConfig(
         r=file.r,
         lora_alpha=file.lora_alpha,
-        target_modules=list(file.target_modules),
+        target_modules=list(file.modules),
         use_rslora=file.use_rslora,
         task_type="CAUSAL_LM",
     )

@@ -1,20 +1,25 @@
 """Adapters cross over to plain PEFT and back with the same logits; hostile ones are refused by name."""
 
+import dataclasses
 import json
 import math
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora.config import CordaConfig, LoraGAConfig
+from peft.tuners.lora.corda import preprocess_corda
+from peft.tuners.lora.loraga import preprocess_loraga
 from safetensors.torch import load_file, save_file
 from test_lanes_proof import SFT, adapted, batch
 from test_nf4 import exact
 from test_training import config
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 
 from playground.errors import InputError
 from playground.models import lora
-from playground.models.lanes import lanes
+from playground.models.fingerprint import Fingerprint
+from playground.models.lanes import Row, lanes
 from playground.models.load import load_base
 from playground.training.loop import train
 
@@ -62,6 +67,112 @@ def test_an_adapter_made_by_plain_peft_gives_here_what_it_gives_there(tiny_folde
     assert torch.allclose(ours[real], theirs[real], atol=2e-4)
 
 
+@pytest.fixture(scope="module")
+def quiet_folder(tmp_path_factory, byte_tokenizer):
+    """A tiny model whose logits are small, so that a difference of 1e-5 is a difference and not rounding."""
+    torch.manual_seed(5)
+    folder = tmp_path_factory.mktemp("quiet")
+    config = LlamaConfig(
+        vocab_size=512, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128, pad_token_id=0, eos_token_id=1, bos_token_id=2,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    byte_tokenizer.save_pretrained(folder)
+    return folder
+
+
+def bare(folder):
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def logits(model):
+    inputs = batch()
+    with torch.no_grad():
+        return model(**inputs).logits[inputs["attention_mask"].bool()]
+
+
+def as_if_trained(model):
+    """Move A and B from where they began."""
+    generator = torch.Generator().manual_seed(9)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.05)
+    return model.eval()
+
+
+def ours(folder, adapter):
+    base = load_base(str(folder), "none")
+    model = lora.attach(base, None, lora.read_adapter(adapter), "default")
+    with lanes(model, [SFT] * 4):
+        return logits(base.model)
+
+
+def assert_equal_to_plain_peft(folder, adapter):
+    theirs = logits(PeftModel.from_pretrained(bare(folder), adapter).eval())
+    assert (ours(folder, adapter) - theirs).abs().max() <= 1e-5
+    assert (theirs - logits(bare(folder))).abs().max() > 1e-3, "the adapter does nothing, so nothing was compared"
+
+
+ACCEPTED = {
+    "plain": {},
+    "random start": {"init_lora_weights": False},
+    "gaussian": {"init_lora_weights": "gaussian"},
+    "orthogonal": {"init_lora_weights": "orthogonal"},
+    "eva": {"init_lora_weights": "eva"},
+    "rsLoRA": {"use_rslora": True},
+    "dropout": {"lora_dropout": 0.5},
+    "query and value": {"target_modules": ["q_proj", "v_proj"]},
+    "excluded": {"exclude_modules": ["down_proj"]},
+    "a pattern": {"target_modules": r".*\.(q|up)_proj"},
+    "some layers": {"target_modules": ["q_proj"], "layers_to_transform": [1]},
+    "alpha below r": {"r": 6, "lora_alpha": 1},
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*eva.*")
+@pytest.mark.parametrize("options", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_every_accepted_kind_gives_what_plain_peft_gives(quiet_folder, tmp_path, options):
+    options = {"r": 4, "lora_alpha": 9, "target_modules": "all-linear", **options}
+    as_if_trained(get_peft_model(bare(quiet_folder), LoraConfig(**options))).save_pretrained(tmp_path / "a")
+    assert_equal_to_plain_peft(quiet_folder, tmp_path / "a")
+
+
+def begun_by(start, folder):
+    """A model of plain PEFT whose adapter begins by taking something out of the base's weights."""
+    model, options = bare(folder), {"r": 4, "lora_alpha": 9, "target_modules": ["q_proj", "down_proj"]}
+    calibrate = batch(lengths=(11,))
+    if start == "corda":
+        config = LoraConfig(**options, init_lora_weights="corda", corda_config=CordaConfig(corda_method="ipm"))
+        preprocess_corda(model, config, run_model=lambda: model(**calibrate))
+        return get_peft_model(model, config)
+    if start == "lora_ga":
+        config = LoraConfig(**options, init_lora_weights="lora_ga", lora_ga_config=LoraGAConfig())
+
+        def learn():
+            model(**calibrate, labels=calibrate["input_ids"]).loss.backward()
+
+        preprocess_loraga(model, config, learn)
+        return get_peft_model(model, config)
+    return get_peft_model(model, LoraConfig(**options, init_lora_weights=start))
+
+
+@pytest.mark.parametrize("start", ["pissa", "pissa_niter_4", "olora", "corda", "lora_ga"])
+def test_a_start_that_changes_the_base_is_refused_by_name_and_its_conversion_is_taken(quiet_folder, tmp_path, start):
+    model = begun_by(start, quiet_folder)
+    model.peft_config["default"].init_lora_weights = True  # as PEFT's documentation has it
+    model.save_pretrained(tmp_path / "begun")
+    model.peft_config["default"].init_lora_weights = start
+    wanted = logits(as_if_trained(model))
+    model.save_pretrained(tmp_path / "as it is")
+    model.save_pretrained(tmp_path / "converted", path_initial_model_for_weight_conversion=tmp_path / "begun")
+    with pytest.raises(InputError, match=f"begun by '{start}', which changes the weights of the base") as refused:
+        lora.read_adapter(tmp_path / "as it is")
+    assert "path_initial_model_for_weight_conversion" in refused.value.hint
+    assert_equal_to_plain_peft(quiet_folder, tmp_path / "converted")
+    assert (ours(quiet_folder, tmp_path / "converted") - wanted).abs().max() <= 1e-5
+
+
 @pytest.fixture
 def saved(tiny_folder, tmp_path):
     """A sound adapter folder, to be damaged."""
@@ -82,8 +193,6 @@ HOSTILE = {
     "rank true": ({"r": True}, "r is True"),
     "alpha nan": ({"lora_alpha": math.nan}, "lora_alpha"),
     "alpha huge": ({"lora_alpha": 1e30}, "lora_alpha"),
-    "regex modules": ({"target_modules": "(a+)+$"}, "target_modules"),
-    "odd module name": ({"target_modules": ["q_proj", "../x"]}, "target_modules"),
     "dora": ({"use_dora": True}, "use_dora"),
     "modules_to_save": ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
     "bias": ({"bias": "all"}, "bias"),
@@ -93,6 +202,17 @@ HOSTILE = {
     "unknown": ({"run_this": "rm -rf"}, "run_this"),
     "rank pattern": ({"rank_pattern": {"q_proj": 400}}, "rank_pattern"),
     "parameters": ({"target_parameters": ["x"]}, "target_parameters"),
+    "loftq": ({"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}}, "'loftq', which changes"),
+    "capitals": ({"init_lora_weights": "OLoRA"}, "'OLoRA', which changes"),
+    "a start of the future": ({"init_lora_weights": "mica"}, "init_lora_weights is 'mica'"),
+    "a number for a start": ({"init_lora_weights": 1}, "init_lora_weights is 1"),
+    "velora": ({"velora_config": {"num_groups": 4}}, "velora_config"),
+    "block-diagonal": ({"use_bdlora": {"nblocks": 2}}, "use_bdlora"),
+    "tying": ({"ensure_weight_tying": True}, "ensure_weight_tying"),
+    "megatron": ({"megatron_config": {"x": 1}}, "megatron_config"),
+    "rslora as text": ({"use_rslora": "false"}, "use_rslora is 'false'"),
+    "alpha true": ({"lora_alpha": True}, "lora_alpha is True"),
+    "alpha endless": ({"lora_alpha": 10**400}, "lora_alpha is 1000"),
 }
 
 
@@ -102,6 +222,97 @@ def test_hostile_configs_are_refused_by_name(saved, change, named):
     (saved / "adapter_config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(InputError, match=named.replace("(", r"\(")):
         lora.read_adapter(saved)
+
+
+@pytest.mark.parametrize("targets", ["(a+)+$", ["q_proj", "../x"], ["q_proj"] * 100_000, None])
+def test_what_a_config_says_of_its_layers_is_not_asked(saved, tiny_folder, targets):
+    config = json.loads((saved / "adapter_config.json").read_text())
+    (saved / "adapter_config.json").write_text(json.dumps({**config, "target_modules": targets}))
+    lora.attach(load_base(str(tiny_folder("llama")), "none"), None, lora.read_adapter(saved), "default")
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("base_model.model.lm_head.lora_%s.weight", "adapts the head"),
+        ("base_model.model.model.embed_tokens.lora_embedding_%s", "no LoRA matrix of a linear layer"),
+        ("base_model.model.model.embed_tokens.lora_%s.weight", "does not fit"),
+        ("model.layers.0.self_attn.q_proj.lora_%s.weight", "no LoRA matrix of a linear layer under PEFT's names"),
+        ("base_model.model.model.layers.0.self_attn.q_proj/../x.lora_%s.weight", "no LoRA matrix"),
+    ],
+)
+def test_tensors_of_anything_but_inner_linear_layers_are_refused(saved, tiny_folder, name, named):
+    tensors = load_file(saved / "adapter_model.safetensors")
+    tensors |= {name % "A": torch.ones(4, 64), name % "B": torch.ones(512, 4)}
+    save_file(tensors, saved / "adapter_model.safetensors")
+    base = load_base(str(tiny_folder("llama")), "none")
+    before = logits(base.model)
+    with pytest.raises(InputError, match=named):
+        lora.attach(base, None, lora.read_adapter(saved), "default")
+    assert torch.equal(logits(base.model), before)
+
+
+def test_a_field_of_peft_that_is_not_known_to_be_neutral_has_to_be_off(saved):
+    config = json.loads((saved / "adapter_config.json").read_text())
+    fields = {field.name for field in dataclasses.fields(LoraConfig)} | {"a_field_of_a_future_peft"}
+    for name in fields - lora._READ - lora._NEUTRAL:
+        (saved / "adapter_config.json").write_text(json.dumps({**config, name: {"on": 1}}))
+        with pytest.raises(InputError, match=name):
+            lora.read_adapter(saved)
+
+
+def test_a_config_that_is_nested_without_end_is_refused(saved):
+    (saved / "adapter_config.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="nested too deep|cannot be read"):
+        lora.read_adapter(saved)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "named"),
+    [
+        (torch.ones(2, 2).to(torch.float8_e4m3fn), "stored as float8_e4m3fn"),
+        (torch.full((2, 2), 1e300, dtype=torch.float64), "not finite"),
+        (torch.ones(2, 2, dtype=torch.int8), "stored as int8"),
+    ],
+)
+def test_weights_of_a_type_that_cannot_be_used_are_refused(saved, tensor, named):
+    tensors = load_file(saved / "adapter_model.safetensors")
+    tensors[next(iter(tensors))] = tensor
+    save_file(tensors, saved / "adapter_model.safetensors")
+    with pytest.raises(InputError, match=named):
+        lora.read_adapter(saved)
+
+
+WHERE = {"everywhere": "all-linear", "query and value": ["q_proj", "v_proj"]}
+
+
+@pytest.mark.parametrize("order", [list(WHERE), list(WHERE)[::-1]], ids=["large first", "small first"])
+def test_adapters_on_different_layers_share_a_batch_and_follow_each_other(quiet_folder, tmp_path, order):
+    for seed, (name, modules) in enumerate(WHERE.items()):
+        torch.manual_seed(seed)
+        plain = get_peft_model(bare(quiet_folder), LoraConfig(r=2, target_modules=modules, init_lora_weights=False))
+        plain.save_pretrained(tmp_path / name)
+    alone = {name: ours(quiet_folder, tmp_path / name) for name in WHERE}
+    one = {name: lora.read_adapter(tmp_path / name) for name in WHERE}
+    base = load_base(str(quiet_folder), "none")
+    fingerprint, without = Fingerprint(base), logits(base.model)
+    model = None
+    for name in order:
+        model = lora.attach(base, model, one[name], name.split()[0])
+    rows = [Row(), Row(order[0].split()[0]), Row(order[1].split()[0]), Row()]
+    assert fingerprint.holds(model, rows)
+    same = {key: value[:1].repeat(4, 1) for key, value in batch(lengths=(11,)).items()}
+    with torch.no_grad(), lanes(model, rows):
+        mixed = base.model(**same).logits
+    for row, name in ((1, order[0]), (2, order[1])):
+        with torch.no_grad():
+            plain = PeftModel.from_pretrained(bare(quiet_folder), tmp_path / name).eval()(**same).logits
+        assert (mixed[row] - plain[row]).abs().max() <= 1e-5
+    model.delete_adapter(order[0].split()[0])  # in the app one takes the other's place
+    with lanes(model, [Row(order[1].split()[0])] * 4):
+        assert (logits(base.model) - alone[order[1]]).abs().max() <= 1e-5
+    with lanes(model, [Row()] * 4):
+        assert torch.equal(logits(base.model), without)
 
 
 def test_pickled_weights_are_refused_without_being_read(saved):
@@ -144,7 +355,8 @@ def test_tensors_must_match_the_base_exactly(saved, tiny_folder, damage):
 
 def test_an_adapter_for_another_architecture_is_refused(saved, tiny_folder):
     base = load_base(str(tiny_folder("gemma3")), "none")
-    config = json.loads((saved / "adapter_config.json").read_text())
-    (saved / "adapter_config.json").write_text(json.dumps({**config, "target_modules": ["c_attn"]}))
+    tensors = load_file(saved / "adapter_model.safetensors")
+    renamed = {name.replace("q_proj", "c_attn"): tensor for name, tensor in tensors.items()}
+    save_file(renamed, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match="does not fit"):
         lora.attach(base, None, lora.read_adapter(saved), "default")

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, OlmoConfig
 
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, InputError, PlaygroundError, UsageError
@@ -169,6 +169,18 @@ def test_loss_falls_and_only_the_adapter_changes(tiny_folder, rows_file, tmp_pat
     losses = [e.loss for e in events if isinstance(e, StepDone)]
     assert losses[-1] < losses[0] / 2
     assert all(torch.equal(p, frozen[n]) for n, p in session.model.named_parameters() if n in frozen)
+
+
+def test_a_model_that_clips_its_layers_in_place_is_trained(rows_file, byte_tokenizer, tmp_path):
+    folder = tmp_path / "olmo"
+    model = OlmoConfig(
+        vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, clip_qkv=0.5,
+        max_position_embeddings=256, pad_token_id=0, eos_token_id=1, bos_token_id=2,
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(model, dtype=torch.float32).save_pretrained(folder)
+    byte_tokenizer.save_pretrained(folder)
+    losses = [e.loss for e in train(config(folder, rows_file(12)), tmp_path / "run") if isinstance(e, StepDone)]
+    assert losses[-1] < losses[0]
 
 
 def test_a_step_that_is_not_finite_leaves_the_weights_alone(tiny_folder, rows_file, tmp_path, monkeypatch):
