@@ -99,7 +99,7 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
         encoded = encoder.example(example)
         pieces = encoder.pieces(encoded)
         console.print(
-            report.preview(pieces, example.line, marks=not sys.stdout.isatty(), truncated=encoded.truncated),
+            report.preview(pieces, example.line, marks=not sys.stdout.isatty(), cut=encoded.cut),
             soft_wrap=not sys.stdout.isatty(),
         )
     return 0

@@ -13,11 +13,13 @@ from playground.data.examples import Dataset, Example, Turn
 from playground.data.jsonl import Problem, refuse
 from playground.data.styles import Segment, Style
 from playground.errors import InputError
+from playground.text import count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IGNORE_INDEX = -100
+BROKEN = "\ufffd"  # what a decoder writes for a part of a character
 HINT = "Raise --max-length, shorten these rows, or leave them out with --skip-bad."
 # How control tokens look. Some tokenizers do not flag theirs as special, and would read them in typed text.
 CONTROL = re.compile(r"<\|[^<>|]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
@@ -28,11 +30,23 @@ class Encoded:
     """One example as ids; `labels` equal the ids of trained tokens and are `IGNORE_INDEX` elsewhere.
 
     Labels are not shifted: the label of position t is learned from the hidden state of position t - 1.
+    What did not fit into `max_length` is said apart: oldest turns that went whole, a last user text that lost its
+    middle, an answer that lost its end, and with it the end token.
     """
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
-    truncated: bool
+    turns_dropped: int = 0
+    prompt_shortened: bool = False
+    answer_cut: bool = False
+
+    @property
+    def cut(self) -> str:
+        """What did not fit, in words; empty if everything did."""
+        words = [f"the oldest {count(self.turns_dropped, 'turn')} left out"] if self.turns_dropped else []
+        words += ["the prompt shortened"] if self.prompt_shortened else []
+        words += ["the end of the answer cut off"] if self.answer_cut else []
+        return ", ".join(words)
 
     @property
     def num_trained(self) -> int:
@@ -104,25 +118,40 @@ class Encoder:
     def example(self, example: Example) -> Encoded:
         """Encode a training example, truncated to `max_length` if need be.
 
-        Whole oldest turns go first, then the left of the last user text; an answer that is too long
-        keeps its head and gets no end token, because it does not end there.
+        Whole oldest turns go first. Then the last user text loses what it has over half of `max_length`, from its
+        middle: the task stands at its beginning or at its end. Then the answer loses its end; it gets no end token,
+        because it does not end there. So a question is never given up for an answer that does not fit anyway.
         """
         turns = example.turns
         ids, labels = self._join(turns)
         if len(ids) <= self.max_length:
-            return Encoded(ids, labels, truncated=False)
+            return Encoded(ids, labels)
         first = 1 if turns[0].role == "system" else 0
         while len(ids) > self.max_length and len(turns) - first > 2:
             turns = turns[:first] + turns[first + 2 :]
             ids, labels = self._join(turns)
         user = self.text(turns[first].content.strip())
-        cut = 0
+        spare, gone = max(0, len(user) - self.max_length // 2), 0
         # Text cut at a token boundary may encode to a token more or less, so the result is measured.
-        while (excess := len(ids) - self.max_length) > 0 and cut < len(user):
-            cut = min(cut + excess, len(user))
-            kept = str(self.tokenizer.decode(list(user[cut:]))).lstrip("\ufffd").strip() or "…"
-            ids, labels = self._join((*turns[:first], replace(turns[first], content=kept), *turns[first + 1 :]))
-        return Encoded(ids[: self.max_length], labels[: self.max_length], truncated=True)
+        while (excess := len(ids) - self.max_length) > 0 and gone < spare:
+            gone = min(gone + excess, spare)
+            shorter = replace(turns[first], content=self._without_middle(user, gone))
+            ids, labels = self._join((*turns[:first], shorter, *turns[first + 1 :]))
+        return Encoded(
+            ids[: self.max_length],
+            labels[: self.max_length],
+            turns_dropped=len(example.turns) - len(turns),
+            prompt_shortened=gone > 0,
+            answer_cut=len(ids) > self.max_length,
+        )
+
+    def _without_middle(self, ids: tuple[int, ...], gone: int) -> str:
+        """Return the text of `ids` with an ellipsis for the `gone` tokens in its middle."""
+        kept = len(ids) - gone
+        ends = (ids[: (kept + 1) // 2], ids[len(ids) - kept // 2 :])
+        # What is left of a character whose other tokens went is no text.
+        left, right = (str(self.tokenizer.decode(list(end), clean_up_tokenization_spaces=False)) for end in ends)
+        return f"{left.rstrip(BROKEN)}…{right.lstrip(BROKEN)}"
 
     def pieces(self, row: Encoded) -> list[tuple[str, bool]]:
         """Return the text of each token of `row` and whether it is trained, for people to look at.
@@ -135,7 +164,7 @@ class Encoder:
         for token, label in zip(row.input_ids, row.labels, strict=True):
             window.append(token)
             text = str(self.tokenizer.decode(window, clean_up_tokenization_spaces=False))
-            whole = not text.endswith("\ufffd")
+            whole = not text.endswith(BROKEN)
             pieces.append((text[len(shown) :] if whole else "", label != IGNORE_INDEX))
             if whole and len(window) > 4:  # a token alone may lose the space before it
                 window = window[-1:]
@@ -208,7 +237,7 @@ def encode_row(encoder: Encoder, example: Example) -> Encoded | Problem:
     # The first token is never predicted, so a label there trains nothing.
     if any(label != IGNORE_INDEX for label in row.labels[1:]):
         return row
-    if row.truncated:
+    if row.cut:
         return Problem(example.line, f"no token of an answer fits into max_length {encoder.max_length}")
     return Problem(example.line, "the answer that would be trained carries no loss")
 

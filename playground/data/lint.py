@@ -111,7 +111,7 @@ def _length(example: Example, encoder: Encoder | None) -> tuple[int, int, Findin
     if isinstance(row, Problem):
         return 0, 0, Finding(example.line, "error", "nothing to train", row.message)
     problem = None
-    if row.truncated:
-        limit = encoder.max_length
-        problem = Finding(example.line, "warning", "truncated", f"longer than max_length {limit}; it is cut")
+    if row.cut:
+        message = f"longer than max_length {encoder.max_length:,}: {row.cut}"
+        problem = Finding(example.line, "warning", "truncated", message)
     return len(row.input_ids), row.num_trained, problem

@@ -44,12 +44,15 @@ class DeskStage(DeskEvent):
 
 @dataclass(frozen=True, slots=True)
 class MaskedRow(Json):
-    """A row as training sees it: each token's text, and whether it carries loss. A held-out row is only measured."""
+    """A row as training sees it: each token's text, and whether it carries loss. A held-out row is only measured.
+
+    `cut` says what did not fit into `max_length`.
+    """
 
     line: int
     texts: tuple[str, ...]
     trained: tuple[bool, ...]
-    truncated: bool
+    cut: str
     held_out: bool = False
 
 

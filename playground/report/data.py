@@ -52,17 +52,18 @@ def histogram(lengths: Sequence[int], unit: str) -> RenderableType:
     return Group(Text(f"rows by {unit}", style="dim"), table)
 
 
-def preview(pieces: Sequence[tuple[str, bool]], line: int, *, marks: bool, truncated: bool) -> RenderableType:
+def preview(pieces: Sequence[tuple[str, bool]], line: int, *, marks: bool, cut: str) -> RenderableType:
     """Return a row as its tokens: trained ones lit, the others dim.
 
     Args:
         pieces: ``(text, trained)`` of each token, in order.
         line: The row's line.
         marks: Put ⟦ ⟧ around what is trained, where colours cannot be seen.
-        truncated: Whether the row was cut.
+        cut: What did not fit, in words.
     """
     trained = sum(learned for _, learned in pieces)
-    head = f"line {line}: {count(len(pieces), 'token')}, {trained:,} of them trained" + (", cut" if truncated else "")
+    head = f"line {line}: {count(len(pieces), 'token')}, {trained:,} of them trained"
+    head += f"; too long: {cut}" if cut else ""
     text = Text()
     before = False
     for piece, learned in pieces:

@@ -120,7 +120,7 @@ class Desk:
             pieces = self._encoder.pieces(self._rows[at])
             texts, trained = zip(*pieces, strict=True)
             line, held_out = self._lines[at].line, at in self._held_out
-            shown.append(MaskedRow(line, texts, trained, self._rows[at].truncated, held_out))
+            shown.append(MaskedRow(line, texts, trained, self._rows[at].cut, held_out))
         self._send(RowsShown(number, start, total, tuple(shown)))
 
 

@@ -112,7 +112,6 @@ def make_plan(
     counted = rows if dataset.is_whole else ()
     lengths = [len(row.input_ids) for row in counted]
     longest = max(lengths, default=max_length)
-    truncated = sum(row.truncated for row in counted)
     if config.max_length is None:
         known = f"the longest row has {longest:,} tokens" if counted else "rows are read as they are needed"
         decide("max_length", max_length, known)
@@ -161,7 +160,7 @@ def make_plan(
         device=str(device),
         num_examples=len(rows),
         num_skipped=len(dataset.skipped),
-        num_truncated=truncated,
+        num_truncated=sum(bool(row.cut) for row in counted),
         num_tokens=num_tokens,
         num_trained_tokens=sum(row.num_trained for row in counted),
         longest=longest,
@@ -178,7 +177,7 @@ def make_plan(
         memory=needed,
         free=free,
         seconds=num_tokens * config.num_train_epochs / (pace * world) if pace and num_tokens else None,
-        warnings=_warnings(encoder, end_token_id, truncated, len(rows)),
+        warnings=_warnings(encoder, end_token_id, counted),
         nearest="",
         num_eval=len(held_out),
     )
@@ -281,7 +280,7 @@ def _nearest(size: Footprint, plan: Plan, device: torch.device) -> str:
     return ""
 
 
-def _warnings(encoder: Encoder, end_token_id: int, truncated: int, num_rows: int) -> tuple[str, ...]:
+def _warnings(encoder: Encoder, end_token_id: int, rows: Sequence[Encoded]) -> tuple[str, ...]:
     found = []
     if encoder.end_token_id != end_token_id:
         token = encoder.tokenizer.convert_ids_to_tokens(encoder.end_token_id)
@@ -289,8 +288,13 @@ def _warnings(encoder: Encoder, end_token_id: int, truncated: int, num_rows: int
             f"the style {encoder.style.name} ends an answer with {token}, a token that a base model may never have seen"
             " and whose row LoRA does not train; --style chat ends in the model's own end token"
         )
-    if truncated:
-        found.append(
-            f"{truncated:,} of {num_rows:,} rows are longer than max_length {encoder.max_length:,} and are cut"
-        )
+    cuts = {
+        "lose their oldest turns": sum(row.turns_dropped > 0 for row in rows),
+        "have a prompt that is shortened in its middle": sum(row.prompt_shortened for row in rows),
+        "have an answer that is cut off, which does not teach to stop": sum(row.answer_cut for row in rows),
+    }
+    if any(cuts.values()):
+        too_long = sum(bool(row.cut) for row in rows)
+        what = "; ".join(f"{number:,} {words}" for words, number in cuts.items() if number)
+        found.append(f"{too_long:,} of {len(rows):,} rows are longer than max_length {encoder.max_length:,}: {what}")
     return tuple(found)

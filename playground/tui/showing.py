@@ -37,7 +37,7 @@ def begins_to_learn(row: MaskedRow) -> Content:
 
 
 def _row_title(row: MaskedRow) -> Pieces:
-    how = f"{sum(row.trained):,} trained{', cut' if row.truncated else ''}"
+    how = f"{sum(row.trained):,} trained{f'; too long: {row.cut}' if row.cut else ''}"
     if row.held_out:
         how = "held out: never trained, its answer is only measured"
     return [(f"line {row.line} · {count(len(row.texts), 'token')}, {how}\n", "bold")]

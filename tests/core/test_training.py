@@ -121,6 +121,17 @@ def test_held_out_rows_are_never_trained_and_measuring_them_changes_nothing(
     assert adapter_sha(tmp_path / "measured") == adapter_sha(tmp_path / "not")
 
 
+def test_the_plan_counts_cut_answers_and_shortened_prompts_apart(tiny_folder, tmp_path):
+    pairs = [("Why?", "a" * 200), ("q" * 200, "Yes."), ("q" * 200, "No."), ("Why?", "So.")]
+    data = tmp_path / "long.jsonl"
+    data.write_text("".join(json.dumps({"prompt": q, "completion": a}) + "\n" for q, a in pairs))
+    plan = plan_training(config(tiny_folder("llama"), data, max_length=80), lambda *a: None).plan
+    (warning,) = plan.warnings
+    assert plan.num_truncated == 3
+    assert warning.startswith("3 of 4 rows are longer than max_length 80: ")
+    assert "2 have a prompt that is shortened" in warning and "1 have an answer that is cut off" in warning
+
+
 def test_not_every_row_can_be_held_out(tiny_folder, rows_file, tmp_path):
     with pytest.raises(InputError) as caught:
         list(train(config(tiny_folder("llama"), rows_file(5), eval_rows=5), tmp_path / "run"))

@@ -26,7 +26,7 @@ CHECK = DataCheck(
     (Finding(7, "error", "bad row", "no answer"), Finding(9, "warning", "twin", "as line 3")), "words", 3000, 2000, 55,
     (0, 40, 75, *[0] * 7),
 )  # fmt: skip
-ROW = MaskedRow(1, ("<bos>", "User: Hi\n", "Assistant:", " Hello.", "<eos>"), (False, False, False, True, True), False)
+ROW = MaskedRow(1, ("<bos>", "User: Hi\n", "Assistant:", " Hello.", "<eos>"), (False, False, False, True, True), "")
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ def test_rows_of_like_length_share_a_micro_batch(lengths, max_rows, max_tokens, 
 def encoded(*labels):
     """Return a row whose ids are made up, distinct and nowhere the padding."""
     ids = tuple(1000 + n if label is None else label for n, label in enumerate(labels))
-    return Encoded(ids, tuple(IGNORE_INDEX if label is None else label for label in labels), truncated=False)
+    return Encoded(ids, tuple(IGNORE_INDEX if label is None else label for label in labels))
 
 
 rows_strategy = st.lists(

@@ -130,7 +130,7 @@ def test_mini_is_short_for_the_demo_model_yet_a_third_of_its_answers_are_not(min
     assert sum(len(row.input_ids) for row in rows) <= 5000
     long = [row for row in rows if row.num_trained - 1 >= 40]  # without the end token
     assert len(long) >= len(rows) / 3
-    assert not any(row.truncated for row in rows)
+    assert not any(row.cut for row in rows)
     # The mediocre twin differs in quality, not in quantity.
     twin = [encoder.example(e) for e in read_dataset(paths.bundled("datasets") / "mediocre.jsonl").examples]
     assert [row.num_trained for row in twin] == [row.num_trained for row in rows]

@@ -78,7 +78,7 @@ def test_exactly_the_answers_and_their_end_tokens_are_learned(encoder, example, 
     encoded = encoder().example(example)
     assert (encoded.input_ids, encoded.labels) == expected
     assert encoded.num_trained == sum(label != IGNORE_INDEX for label in expected[1])
-    assert not encoded.truncated
+    assert not encoded.cut
 
 
 @pytest.mark.parametrize(
@@ -176,23 +176,46 @@ def test_the_oldest_turns_go_first_and_whole(encoder):
         )
         for max_length in (len(rest.input_ids), len(longer.input_ids) - 1):
             encoded = encoder(max_length).example(example)
-            assert (encoded.input_ids, encoded.labels, encoded.truncated) == (rest.input_ids, rest.labels, True)
+            assert (encoded.input_ids, encoded.labels) == (rest.input_ids, rest.labels)
+            assert encoded.turns_dropped == 6 - 2 * kept and "turns left out" in encoded.cut
+            assert not encoded.prompt_shortened and not encoded.answer_cut
 
 
-def test_then_the_left_of_the_last_user_text_goes_and_the_answer_stays_whole(encoder):
+def test_a_long_user_text_loses_its_middle_and_the_answer_stays_whole(encoder):
     user = "".join(chr(ord("a") + n % 26) for n in range(200))
     encoded = encoder(100).example(talk("old?", "old", user, "The end.", system="s"))
-    frame = 1 + len("System: s\nUser: \nAssistant:") + len(" The end.") + 1
-    expected = golden(f"System: s\nUser: {user[-(100 - frame) :]}\nAssistant:", (*b(" The end."), EOS))
+    room = 100 - 1 - len("System: s\nUser: \nAssistant:") - len(b("…")) - len(" The end.") - 1
+    shorter = f"{user[: (room + 1) // 2]}…{user[-(room // 2) :]}"
+    expected = golden(f"System: s\nUser: {shorter}\nAssistant:", (*b(" The end."), EOS))
     assert (encoded.input_ids, encoded.labels) == expected
-    assert encoded.truncated
+    assert (encoded.turns_dropped, encoded.prompt_shortened, encoded.answer_cut) == (2, True, False)
+
+
+def test_a_question_is_not_given_up_for_an_answer_that_does_not_fit(encoder, byte_tokenizer):
+    question = "What is the capital of France?"
+    answer = "Paris. " + " ".join(f"word{n}" for n in range(39))
+    prompt = f"User: {question}\nAssistant:"
+    encoded = encoder(1 + len(prompt) + len(answer) // 2).example(talk(question, answer))
+    text = byte_tokenizer.decode(encoded.input_ids)
+    assert text == f"<bos>{prompt} {answer[: len(answer) // 2 - 1]}"
+    assert EOS not in encoded.input_ids and encoded.num_trained == len(answer) // 2
+    assert (encoded.prompt_shortened, encoded.answer_cut) == (False, True)
+    assert encoded.cut == "the end of the answer cut off"
+
+
+def test_a_user_text_keeps_at_least_half_of_the_room(encoder):
+    encoded = encoder(120).example(talk("q" * 400, "a" * 400))
+    assert encoded.input_ids.count(b("q")[0]) == 60
+    assert encoded.prompt_shortened and encoded.answer_cut and encoded.num_trained > 30
+    assert encoded.cut == "the prompt shortened, the end of the answer cut off"
 
 
 @pytest.mark.parametrize("user", ["é" * 60, "日本" * 30, "🙂" * 30], ids=["2 bytes", "3 bytes", "4 bytes"])
 def test_a_cut_leaves_no_broken_character(encoder, byte_tokenizer, user):
-    for max_length in range(60, 64):
+    for max_length in range(60, 70):
         encoded = encoder(max_length).example(talk(user, "yes"))
         assert encoded.input_ids[-1] == EOS
+        assert encoded.prompt_shortened
         assert "\ufffd" not in byte_tokenizer.decode(encoded.input_ids)
 
 
@@ -204,7 +227,7 @@ def test_an_answer_that_is_too_long_keeps_its_head_and_does_not_end(encoder):
     assert encoded.input_ids[start:] == encoded.labels[start:] == b(f" {answer}")[: 100 - start]
     assert encoded.input_ids[: len(b("User: ")) + 1] == (BOS, *b("User: "))
     assert encoded.input_ids[:start][-len(b("\nAssistant:")) :] == b("\nAssistant:")
-    assert encoded.truncated
+    assert encoded.answer_cut
 
 
 @given(example=conversations, max_length=st.integers(8, 120), train_on=st.sampled_from(["all", "last"]))
@@ -214,18 +237,20 @@ def test_whatever_is_truncated_fits_begins_and_is_labelled_right(encoder, exampl
     assert len(encoded.input_ids) == len(encoded.labels) <= max_length
     assert encoded.input_ids[0] == BOS
     assert all(label in (IGNORE_INDEX, token) for label, token in zip(encoded.labels, encoded.input_ids, strict=True))
-    assert encoded.truncated == (len(whole.input_ids) > max_length)
-    if not encoded.truncated:
+    assert bool(encoded.cut) == (len(whole.input_ids) > max_length)
+    if not encoded.cut:
         assert encoded == whole
-    # The answer keeps its end token if it fits beside its user text or "…", and only if it fits at all.
-    system, (user, answer) = example.turns[: len(example.turns) % 2], example.turns[-2:]
-    questions = (user.content, "…", user.content.strip()[-1])
-    alone = [Example((*system, Turn("user", question), answer), 1) for question in questions]
-    fits = [len(encoder().example(one).input_ids) <= max_length for one in alone]
-    if fits[0] or fits[1]:
-        assert encoded.input_ids[-1] == encoded.labels[-1] == EOS
-    elif not fits[2]:
-        assert EOS not in encoded.input_ids
+        return
+    # The last user text keeps its tokens, or half of the room, wherever what stands around it leaves that much.
+    system = len(example.turns) % 2
+    kept = Example((*example.turns[:system], *example.turns[system + encoded.turns_dropped :]), 1)
+    rest = encoder(train_on=train_on).example(kept)
+    if len(b(kept.turns[system].content.strip())) <= max_length // 2:
+        assert not encoded.prompt_shortened
+        assert encoded.input_ids == rest.input_ids[:max_length]
+    # The end token says that the answer is whole.
+    assert encoded.answer_cut == (encoded.input_ids[-1] != EOS)
+    assert not encoded.answer_cut or len(rest.input_ids) > max_length
 
 
 # A row that teaches nothing.
