@@ -86,7 +86,7 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
     """
     from rich.console import Console
 
-    from playground.data.examples import read_dataset
+    from playground.data.examples import read_dataset, unread_words
     from playground.report import data as report
 
     dataset = read_dataset(file, columns, skip_bad=True)
@@ -102,6 +102,8 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
             report.preview(pieces, example.line, marks=not sys.stdout.isatty(), cut=encoded.cut),
             soft_wrap=not sys.stdout.isatty(),
         )
+    for words in unread_words(dataset):
+        click.echo(f"note: {clean(words)}", err=True)
     return 0
 
 

@@ -122,7 +122,7 @@ class Narrator:
             self.line(f"{count(plan.num_eval, 'row')} held out: never trained, only measured")
         if plan.num_skipped:
             self.line(f"{count(plan.num_skipped, 'row')} left out because they cannot be trained", "yellow")
-        for warning in plan.warnings:
+        for warning in (*plan.unread, *plan.warnings):
             self.line(f"note: {warning}", "yellow")
         more = f", going on after step {event.step}" if event.step else ""
         self.line(f"{count(plan.num_steps, 'step')}, {count(plan.trainable_parameters, 'trainable parameter')}{more}")

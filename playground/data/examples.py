@@ -7,8 +7,9 @@ row when its turn comes, so that neither memory nor the first step depends on it
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from typing import Any
 from playground import paths
 from playground.data import shapes
 from playground.data.containers import Rows, open_rows
-from playground.data.jsonl import Problem, refuse
+from playground.data.jsonl import Problem, refuse, shown
 from playground.data.shapes import Shape, Turn
 from playground.errors import InputError, UsageError
+from playground.text import count
 
 __all__ = ["Dataset", "Example", "Turn", "read_dataset"]
 
@@ -46,6 +48,7 @@ class Dataset:
         shape: What its columns mean.
         examples: The rows. Of a large set they are read and checked when they are asked for.
         skipped: The rows that were left out, with the reason; empty unless that was asked for.
+        unread: What is in the rows and not read, as ``{column: number of rows}``; of a large set in those looked at.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Dataset:
     shape: Shape
     examples: Sequence[Example]
     skipped: tuple[Problem, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
@@ -108,7 +112,8 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
         raise UsageError(f"{path} has no column {unseen[0]!r}.", f"It has {', '.join(sorted(first[0]))[:300]}.")
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
     whole = len(rows) <= WHOLE_ROWS
-    examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed)
+    unread: Counter[str] = Counter()
+    examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed, unread)
     good: array[int] | None = None
     if shape is not None and not whole and skip_bad:
         good, problems = _good_rows(rows, shape, renamed)
@@ -117,7 +122,7 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     if not examples or shape is None:
         raise InputError(f"{path} holds no rows.", f"A row is {shapes.ACCEPTED}.")
     kept = tuple(examples) if whole else _Lazy(rows, str(path), shape, renamed, good)
-    return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems))
+    return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems), unread)
 
 
 def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array[int], list[Problem]]:
@@ -132,14 +137,23 @@ def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array
 
 
 def _check(
-    rows: Iterator[tuple[int, dict[str, Any] | Problem]], shape: Shape | None, renamed: dict[str, str]
+    rows: Iterator[tuple[int, dict[str, Any] | Problem]],
+    shape: Shape | None,
+    renamed: dict[str, str],
+    unread: Counter[str],
 ) -> tuple[list[Example], list[Problem]]:
-    """Return the sound rows and what is wrong with the others."""
+    """Return the sound rows and what is wrong with the others; count in `unread` what the sound ones hold besides."""
     examples: list[Example] = []
     problems: list[Problem] = []
     for line, row in rows:
         found = as_example(line, row, shape, renamed)
-        (problems if isinstance(found, Problem) else examples).append(found)  # type: ignore[arg-type]
+        if isinstance(found, Problem):
+            problems.append(found)
+            continue
+        examples.append(found)
+        assert shape is not None
+        assert not isinstance(row, Problem)
+        unread.update(shapes.unread(rename(row, renamed), shape).keys())
     return examples, problems
 
 
@@ -152,6 +166,14 @@ def as_example(
     row = rename(row, renamed)
     turns = shapes.unknown_columns(row) if shape is None else shapes.read_row(row, shape)
     return Problem(line, turns) if isinstance(turns, str) else Example(turns, line)
+
+
+def unread_words(dataset: Dataset) -> tuple[str, ...]:
+    """Return a sentence about each column that is not read."""
+    where = "" if dataset.is_whole else f" of the first {LOOKED_AT:,}"
+    return tuple(
+        f"{shown(name)} is not read ({count(number, 'row')}{where})" for name, number in sorted(dataset.unread.items())
+    )
 
 
 def renaming(columns: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 from playground.data import shapes
@@ -41,6 +42,7 @@ def check(
     first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
     findings: list[Finding] = []
+    unread: dict[str, Finding] = {}
     seen: dict[bytes, int] = {}
     counts = [0] * (len(BINS) + 1)
     sound = turns = units = trained = longest = 0
@@ -52,6 +54,11 @@ def check(
             kind = "tool turn" if "tools are not trained" in example.message else "bad row"
             findings.append(Finding(line, "error", kind, example.message))
             continue
+        assert shape is not None
+        assert not isinstance(row, Problem)
+        for name, value in shapes.unread(rename(row, renamed), shape).items():
+            told = unread.get(name) or Finding(line, "warning", f"{shown(name)} is not read", shown(value), 0)
+            unread[name] = replace(told, rows=told.rows + 1)
         findings += _looks(example, seen)
         length, learned, problem = _length(example, encoder)
         if problem is not None:
@@ -67,7 +74,7 @@ def check(
         num_rows=len(rows),
         num_sound=sound,
         num_turns=turns,
-        findings=tuple(findings),
+        findings=(*findings, *unread.values()),
         unit="tokens" if encoder else "words",
         num_units=units,
         num_trained=trained,

@@ -21,6 +21,31 @@ ROLES: dict[str, Role] = {
     "bing": "assistant", "bard": "assistant",
 }  # fmt: skip
 TOOL_ROLES = {"tool", "tools", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"}
+# Columns that would change what a row means. A shape that reads one of them says so; else a row that has it is refused.
+_TOOLS, _MEDIA = "tools are not trained here", "only text is trained here"
+_TURN, _TEXT = "write the row as 'messages' with a turn for it", "write it into the prompt"
+MEANINGFUL = {
+    "tools": _TOOLS, "functions": _TOOLS,
+    "image": _MEDIA, "images": _MEDIA, "audio": _MEDIA, "audios": _MEDIA, "video": _MEDIA, "videos": _MEDIA,
+    "system": _TURN, "system_prompt": _TURN, "history": _TURN, "context": _TEXT,
+}  # fmt: skip
+# Columns about a row, of which nobody expects that they are learned. Every other one that is not read is named.
+HARMLESS = {
+    "id", "_id", "ids", "idx", "index", "row_id", "uuid", "guid", "hash", "__index_level_0__", "unnamed: 0",
+    "conversation_id", "session_id", "prompt_id", "message_id", "parent_id", "task_id", "user_id", "annotator_id",
+    "source", "src", "dataset", "origin", "split", "license", "licence", "url", "author", "annotator", "file",
+    "filename", "category", "categories", "tag", "tags", "topic", "topics", "domain", "task", "task_type", "type",
+    "kind", "lang", "language", "locale", "model", "model_name", "generator", "version", "meta", "metadata",
+    "created", "created_at", "updated_at", "timestamp", "date",
+    "score", "rating", "quality", "difficulty", "num_tokens", "token_count", "length",
+}  # fmt: skip
+WEIGHTS = ("loss_weight", "train", "weight", "training")  # of a message: whether it carries loss
+_MESSAGE = {"role", "content", "from", "value", "tool_calls", *WEIGHTS}
+# Keys of a message that would change what is learned from it.
+_PER_MESSAGE = {
+    **{name: _MEDIA for name in MEANINGFUL if MEANINGFUL[name] == _MEDIA},
+    "train_detail": "an answer carries loss as a whole",
+}
 PAIRS = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))
 ACCEPTED = "{'prompt', 'completion'}, {'instruction', 'output'}, {'messages': [{'role', 'content'}, …]} or ShareGPT"
 
@@ -39,7 +64,7 @@ Turns = tuple[Turn, ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """A way to write examples: its name, the columns that make it, and its reader.
+    """A way to write examples: its name, the columns that make it, its reader, and columns that it reads if they exist.
 
     `read` returns the turns of a row, or a string that says what is wrong with it.
     """
@@ -47,6 +72,7 @@ class Shape:
     name: str
     columns: tuple[str, ...]
     read: Callable[[dict[str, Any]], Turns | str]
+    optional: tuple[str, ...] = ()
 
     def fits(self, row: dict[str, Any]) -> bool:
         """Return whether `row` has the columns of this shape."""
@@ -73,10 +99,48 @@ def detect(rows: Iterable[dict[str, Any]], named: Iterable[str] = ()) -> Shape |
 def read_row(row: dict[str, Any], shape: Shape) -> Turns | str:
     """Return the turns of `row`, or what is wrong with it."""
     if shape.fits(row):
-        return shape.read(row)
+        turns = shape.read(row)
+        # After the turns: a tool turn says more than the column of tools it comes with.
+        return turns if isinstance(turns, str) else _changed(row, shape) or turns
     if other := _shape_of(row):
         return f"this row is {other}, but the file is {shape}"
     return f"the columns {shown(sorted(row))} are not those of {shape}{_advice(row)}"
+
+
+def _changed(row: dict[str, Any], shape: Shape) -> str:
+    """Return why a row is refused whose other columns would change what it means, or nothing."""
+    for column, value in row.items():
+        name = column.casefold()
+        if column in shape.columns or column in shape.optional or _is_empty(value):
+            continue
+        if name in MEANINGFUL:
+            return f"it comes with {shown(column)}, which is not read here: {MEANINGFUL[name]}"
+        if name == "label" and (value is False or (isinstance(value, str) and value.strip().casefold() == "false")):
+            return "its 'label' is false: the answer was judged as bad, and would be taught"
+    return ""
+
+
+def unread(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """Return what a row holds beside what is read and what is known to be about it: ``{name: value}``, nothing empty.
+
+    What its messages hold so is named as ``messages[].key``.
+    """
+    known = {*shape.columns, *shape.optional}
+    found = {
+        name: value
+        for name, value in row.items()
+        if name not in known and name.casefold() not in HARMLESS and not _is_empty(value)
+    }
+    for column in shape.columns:
+        for message in row[column] if isinstance(row[column], list) else ():
+            for key, value in message.items() if isinstance(message, dict) else ():
+                if key not in _MESSAGE and key.casefold() not in HARMLESS and not _is_empty(value):
+                    found.setdefault(f"{column}[].{key}", value)
+    return found
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | dict) and (not value or value == "[]"))
 
 
 def unknown_columns(row: dict[str, Any]) -> str:
@@ -99,8 +163,6 @@ def _advice(row: dict[str, Any]) -> str:
 def _pair(names: tuple[str, str]) -> Callable[[dict[str, Any]], Turns | str]:
     def read(row: dict[str, Any]) -> Turns | str:
         prompt, completion = (row[name] for name in names)
-        if unread := _unread(row, ("system", "history", "tools")):
-            return unread
         if isinstance(prompt, list) or isinstance(completion, list):
             return _conversational_pair(prompt, completion)
         for name, value in zip(names, (prompt, completion), strict=True):
@@ -122,8 +184,6 @@ def _conversational_pair(prompt: Any, completion: Any) -> Turns | str:
 
 
 def _alpaca(row: dict[str, Any]) -> Turns | str:
-    if unread := _unread(row, ("tools",)):
-        return unread
     turns: list[Turn] = []
     for name in ("system", "instruction", "input", "output"):
         value = row.get(name)
@@ -160,10 +220,7 @@ def _messages(column: str, role: str, content: str) -> Callable[[dict[str, Any]]
             if turns[0].role == "system":
                 return "there is a system message and a column 'system'"
             turns = (Turn("system", system), *turns)
-        # After the turns: a tool turn says more than the column of tools it comes with.
-        return (
-            _unread(row, ("tools", "functions")) if not isinstance(turns, str) and _unread(row, ("tools",)) else turns
-        )
+        return turns
 
     return read
 
@@ -185,7 +242,10 @@ def _turns(talk: Sequence[Any], role_key: str, content_key: str) -> Turns | str:
         expected = ("system", "user") if not turns else ("assistant",) if turns[-1].role == "user" else ("user",)
         if role not in expected:
             return f"message {number} is from {role}; expected {' or '.join(expected)}"
-        weight = next((message[key] for key in ("loss_weight", "train", "weight") if key in message), 1)
+        for key, value in message.items():
+            if (why := _PER_MESSAGE.get(key.casefold())) and not _is_empty(value):
+                return f"message {number} has {shown(key)}, which is not read here: {why}"
+        weight = next((message[key] for key in WEIGHTS if key in message), 1)
         if weight not in (0, 1):
             return f"message {number} has the loss weight {shown(weight)}; only 0 and 1 are known"
         turns.append(Turn(role, cast(str, content), bool(weight)))
@@ -212,16 +272,6 @@ def _joined(content: Any) -> Any:
     return "".join(texts)
 
 
-def _unread(row: dict[str, Any], columns: Iterable[str]) -> str:
-    """Return why a row is refused whose extra column would change what is learned; empty lists may stand as text."""
-    for column in columns:
-        if row.get(column) and row[column] != "[]":
-            if column in ("tools", "functions"):
-                return f"it comes with {column!r}, and tools are not trained here"
-            return f"{column!r} is not read beside a prompt; write the row as 'messages'"
-    return ""
-
-
 def _bad_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"has a part of the type {shown(value.get('type'))}; only text is trained"
@@ -246,8 +296,8 @@ def _conversations(row: dict[str, Any]) -> Turns | str:
 
 # The order decides where a row has the columns of two shapes.
 SHAPES = (
-    Shape("messages", ("messages",), _messages("messages", "role", "content")),
-    Shape("ShareGPT", ("conversations",), _conversations),
-    Shape("Alpaca", ("instruction", "output"), _alpaca),
+    Shape("messages", ("messages",), _messages("messages", "role", "content"), ("system",)),
+    Shape("ShareGPT", ("conversations",), _conversations, ("system",)),
+    Shape("Alpaca", ("instruction", "output"), _alpaca, ("system", "input", "history")),
     *(Shape("prompt and completion", names, _pair(names)) for names in PAIRS),
 )

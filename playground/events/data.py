@@ -14,12 +14,13 @@ BINS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # upper ends of the classe
 
 @dataclass(frozen=True, slots=True)
 class Finding(Json):
-    """Something about the row on `line`."""
+    """Something about the row on `line`, or about that one as the first of so many `rows`."""
 
     line: int
     level: Literal["error", "warning"]
     kind: str
     message: str
+    rows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,10 @@ class DataCheck(Json):
 
 
 def by_kind(findings: Sequence[Finding]) -> list[tuple[str, str, int, list[Finding]]]:
-    """Return ``(level, kind, count, the first few)`` of each kind, errors first."""
-    tally = Counter((finding.level, finding.kind) for finding in findings)
+    """Return ``(level, kind, number of rows, the first few)`` of each kind, errors first."""
+    tally: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        tally[finding.level, finding.kind] += finding.rows
     return [
         (level, kind, count, [f for f in findings if (f.level, f.kind) == (level, kind)][:3])
         for (level, kind), count in sorted(tally.items(), key=lambda item: (item[0][0] != "error", -item[1]))

@@ -23,7 +23,8 @@ class Plan(Json):
 
     `memory` maps each part to bytes; `free` is what there is for all of them. `seconds` is None while
     this machine's speed with this model is unknown. `nearest` names the smallest change that would
-    fit, where this does not. `num_eval` rows are held out; no other number counts them.
+    fit, where this does not. `num_eval` rows are held out; no other number counts them. `unread` says which columns of
+    the data are not read.
     """
 
     model: str
@@ -51,6 +52,7 @@ class Plan(Json):
     warnings: tuple[str, ...]
     nearest: str
     num_eval: int = 0
+    unread: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, and what follows from them."""

@@ -39,7 +39,7 @@ def plan(made: Plan) -> RenderableType:
         f"needs about {gigabytes(made.needed)}; {gigabytes(made.free)} are free", "green" if made.fits else "red"
     )
     parts: list[RenderableType] = [grid, Text(), _choices(made), Text(), _memory(made), verdict]
-    parts += [Text(f"note: {clean(warning)}", style="yellow") for warning in made.warnings]
+    parts += [Text(f"note: {clean(warning)}", style="yellow") for warning in (*made.unread, *made.warnings)]
     if not made.fits:
         parts.append(
             Text(f"this would fit: {made.nearest}" if made.nearest else "no setting would fit here", style="red")

@@ -16,7 +16,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from playground.config import TrainConfig
 from playground.data.encode import Encoded, Encoder, encode_all
-from playground.data.examples import Dataset
+from playground.data.examples import Dataset, unread_words
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
 from playground.data.styles import get_style
@@ -180,6 +180,7 @@ def make_plan(
         warnings=_warnings(encoder, end_token_id, counted),
         nearest="",
         num_eval=len(held_out),
+        unread=unread_words(dataset),
     )
     if not plan.fits:
         plan = replace(plan, nearest=_nearest(size, plan, device))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.data.examples import Turn, read_dataset
+from playground.data import shapes
+from playground.data.examples import Turn, read_dataset, unread_words
 from playground.data.jsonl import MAX_SHOWN
 from playground.errors import InputError
 
@@ -145,7 +146,9 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param('{"prompt": 5, "completion": "b"}', ["'prompt'", "string"], id="prompt int"),
         pytest.param('{"prompt": "a", "completion": null}', ["'completion'", "missing"], id="completion null"),
         pytest.param('{"prompt": "a", "completion": " \\n"}', ["'completion'", "empty"], id="completion blank"),
-        pytest.param('{"prompt": "a", "completion": "b", "system": "s"}', ["'system'", "messages"], id="system beside"),
+        pytest.param(
+            '{"prompt": "a", "completion": "b", "system": "s"}', ["'system'", "as 'messages'"], id="system beside"
+        ),
         pytest.param('{"instruction": "a", "output": "b", "input": 5}', ["'input'", "string"], id="input int"),
         pytest.param('{"messages": "[]"}', ["'messages'", "list"], id="messages a string"),
         pytest.param('{"messages": []}', ["'messages'", "list"], id="no messages"),
@@ -170,6 +173,28 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         ),
         pytest.param('{"instruction": "a", "output": "b", "history": [["c"]]}', ["pair 1", "history"], id="half pair"),
         pytest.param('{"instruction": "a", "output": "b", "tools": "[{}]"}', ["tools"], id="tools"),
+        pytest.param(
+            '{"prompt": "a", "completion": "b", "context": "c"}', ["'context'", "into the prompt"], id="context"
+        ),
+        pytest.param('{"instruction": "a", "output": "b", "Context": "c"}', ["'Context'"], id="context beside Alpaca"),
+        pytest.param(
+            '{"prompt": "a", "completion": "b", "system_prompt": "c"}', ["'system_prompt'"], id="system prompt"
+        ),
+        pytest.param('{"prompt": "a", "completion": "b", "label": false}', ["'label' is false"], id="judged as bad"),
+        pytest.param('{"prompt": "a", "completion": "b", "label": "False"}', ["'label' is false"], id="bad in a table"),
+        pytest.param('{"prompt": "<image>a", "completion": "b", "images": ["c.png"]}', ["'images'"], id="pictures"),
+        pytest.param('{"prompt": "a", "completion": "b", "audio": {"path": "c"}}', ["'audio'"], id="sound"),
+        pytest.param(
+            '{"messages": [{"role": "user", "content": "a", "images": ["c.png"]}, {"role": "assistant", "content": "b"}]}',
+            ["message 1", "'images'"],
+            id="a picture of a message",
+        ),
+        pytest.param(
+            '{"messages": [{"role": "user", "content": "a"},'
+            ' {"role": "assistant", "content": "b", "train_detail": [{"begin_offset": 0}]}]}',
+            ["message 2", "'train_detail'"],
+            id="loss on a part",
+        ),
         pytest.param('{"messages": [{"role": ["user"], "content": "a"}]}', ["role", "user"], id="role a list"),
         pytest.param(
             '{"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}],'
@@ -328,3 +353,48 @@ def test_a_conversation_is_accepted_only_if_it_is_sound(scratch, talk):
     except InputError:
         return
     assert sound(example)
+
+
+def test_every_column_that_is_not_read_is_named_with_its_rows(tmp_path):
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "c", "id": 1}]
+    rows = [
+        {"messages": talk, "notes": "x", "id": 1, "Source": "web", "empty": "", "nothing": None, "none": []},
+        {"messages": talk, "label": True, "notes": "y"},
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = read_dataset(path)
+    assert dict(dataset.unread) == {"notes": 2, "label": 1, "messages[].reasoning_content": 2}
+    assert "'notes' is not read (2 rows)" in unread_words(dataset)
+
+
+@given(
+    name=st.text(min_size=1, max_size=12).filter(
+        lambda name: name.casefold() not in shapes.HARMLESS | shapes.MEANINGFUL.keys() | {"label"}
+    ),
+    value=st.text(min_size=1, max_size=5).filter(lambda value: value != "[]"),
+    shape=st.sampled_from(
+        [
+            {"prompt": "a", "completion": "b"},
+            {"question": "a", "answer": "b"},
+            {"instruction": "a", "output": "b"},
+            {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+            {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        ]
+    ),
+)
+def test_a_random_column_of_a_good_row_is_named(name, value, shape):
+    kind = shapes.detect([shape])
+    if name not in {*kind.columns, *kind.optional}:
+        assert shapes.unread({**shape, name: value}, kind) == {name: value}
+
+
+def test_an_answer_of_axolotl_without_training_carries_no_loss(tmp_path):
+    talk = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    messages = [{"role": role, "content": text, "training": text != "b"} for role, text in talk]
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"messages": messages}) + "\n")
+    dataset = read_dataset(path)
+    assert [turn.trained for turn in dataset.examples[0].turns if turn.role == "assistant"] == [False, True]
+    assert not dataset.unread

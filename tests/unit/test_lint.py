@@ -61,6 +61,13 @@ def test_lengths_are_words_or_with_a_tokenizer_tokens(look, byte_tokenizer):
     assert [(finding.level, finding.kind) for finding in tight.findings] == [("error", "nothing to train")]
 
 
+def test_a_column_that_is_not_read_is_one_finding_for_all_its_rows(look):
+    result = look({**GOOD, "notes": "first"}, GOOD, {**GOOD, "notes": "second", "id": 7})
+    (finding,) = (finding for finding in result.findings if "not read" in finding.kind)
+    assert (finding.kind, finding.line, finding.rows) == ("'notes' is not read", 1, 2)
+    assert ("warning", "'notes' is not read", 2, [finding]) in by_kind(result.findings)
+
+
 def test_errors_come_first_then_what_is_most_frequent(look):
     odd = [{"prompt": f"{n}", "completion": "TODO"} for n in range(4)]
     kinds = by_kind(look(GOOD, GOOD, *odd, "oops").findings)
