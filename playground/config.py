@@ -7,12 +7,14 @@ check cannot disagree. Names and meanings are those of ``transformers.TrainingAr
 from __future__ import annotations
 
 import difflib
+import reprlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from playground.errors import UsageError
+from playground.events.values import revive
 
 STYLES = ("chat", "raw", "alpaca", "chatml", "tokenizer")
 _TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
@@ -93,11 +95,21 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TrainConfig:
-        """Rebuild a config from a record; unknown keys are ignored."""
-        known = {f.name for f in fields(cls)}
-        values: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known
-        }
+        """Rebuild a config from a record, which may come from anyone; unknown keys are ignored.
+
+        Raises:
+            UsageError: If a value is not one that its option can have.
+        """
+        values: dict[str, Any] = {}
+        wrong: list[str] = []
+        hints = get_type_hints(cls)
+        for f in fields(cls):
+            try:
+                values |= {f.name: revive(hints[f.name], data[f.name])} if f.name in data else {}
+            except TypeError:
+                wrong.append(f"{f.name} cannot be {reprlib.repr(data[f.name])}")
+        if wrong:
+            raise UsageError("; ".join(wrong) + ".", "The record of this run is damaged or not one of ours.")
         return cls(**values)
 
 

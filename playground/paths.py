@@ -14,6 +14,7 @@ from playground.errors import UsageError
 
 APP = "sft-playground"
 DATA_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of the files of rows that are read
+SHIPPED = ("demo-mini",)  # the adapters that come with the program
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -87,6 +88,11 @@ def bundled(kind: str) -> Path:
     """
     packaged = Path(str(files("playground"))) / "_bundled" / kind
     return packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent / kind
+
+
+def is_shipped(adapter: Path) -> bool:
+    """Return whether an adapter's folder came with the program: in a checkout the user's own lie next to it."""
+    return adapter.name in SHIPPED and adapter.resolve().parent == bundled("adapters").resolve()
 
 
 def find_file(name: str) -> Path:

@@ -27,7 +27,7 @@ def demo(adapters_dir: str | None) -> int:
     from playground.cli.options import interruptible
     from playground.cli.train import run_training
     from playground.data.prompts import read_prompts
-    from playground.models.adapters import read_record
+    from playground.jobs.folders import read_record
     from playground.report.words import duration
     from playground.text import count
 

@@ -33,10 +33,10 @@ def adapters() -> None:
 @_JSON
 def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
     """List trainings, the newest first: state, data, steps, loss."""
-    from playground.models.adapters import kept_steps, read_record
+    from playground.models.adapters import kept_steps
 
     home = paths.adapters_dir(adapters_dir)
-    found = [(folder, record) for folder, _ in folders.list_runs(home) if (record := read_record(folder))]
+    found = folders.list_runs(home)
     if as_json:
         for folder, record in found:
             click.echo(json.dumps({"folder": str(folder), "kept_steps": kept_steps(folder), **record.to_dict()}))
@@ -67,15 +67,12 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
 @_JSON
 def list_adapters(*, adapters_dir: str | None, as_json: bool) -> int:
     """List adapters, your newest first, then the shipped ones."""
-    from playground.models.adapters import newest_first, read_record
+    from playground.models.adapters import library
 
     home = paths.adapters_dir(adapters_dir)
-    own = newest_first(home)
-    shipped = [folder for folder in newest_first(paths.bundled("adapters")) if folder not in own]
-    found = [(folder, "yours") for folder in own] + [(folder, "shipped") for folder in shipped]
     rows = []
-    for folder, whose in found:
-        record = read_record(folder)
+    for folder, whose in library(home):
+        record = folders.read_record(folder)
         if as_json:
             about = record.to_dict() if record else None
             click.echo(json.dumps({"name": folder.name, "folder": str(folder), "whose": whose, "record": about}))
@@ -87,10 +84,10 @@ def list_adapters(*, adapters_dir: str | None, as_json: bool) -> int:
 
 
 def _show(name: str, adapters_dir: str | None, *, as_json: bool) -> int:
-    from playground.models.adapters import kept_steps, read_record
+    from playground.models.adapters import kept_steps
 
     folder = folders.find(name, paths.adapters_dir(adapters_dir))
-    record = read_record(folder)
+    record = folders.read_record(folder)
     about: dict[str, Any] = {"folder": str(folder), "bytes": folders.size(folder), "kept_steps": kept_steps(folder)}
     if record is not None:
         about |= record.to_dict()
@@ -160,7 +157,7 @@ for _group in (runs, adapters):
 def _base_of(folder: Path) -> str:
     try:
         return str(json.loads((folder / "adapter_config.json").read_text("utf-8")).get("base_model_name_or_path") or "")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return ""
 
 

@@ -142,7 +142,7 @@ def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
 
 def _recorded(folder: Path, typed_options: dict[str, Any]) -> TrainConfig:
     """Return the config a run was begun with; refuse options that differ from it."""
-    from playground.models.adapters import read_record
+    from playground.jobs.folders import read_record
 
     record = read_record(folder)
     if record is None:

@@ -13,6 +13,7 @@ import hashlib
 import io
 import re
 import sys
+import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ def _unzipped(path: Path) -> bytes:
     try:
         with gzip.open(io.BytesIO(read_bytes(path))) as stream:
             raw = stream.read(MAX_WHOLE_BYTES + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} is not a whole gzip file: {error}.", "Download or pack it again.") from None
     if len(raw) > MAX_WHOLE_BYTES:
         raise InputError(f"{path} unpacks to more than {MAX_WHOLE_BYTES >> 20} MB.", "Unpack it first: gunzip FILE.gz")
@@ -245,9 +246,12 @@ def _arrow(name: str, container: str, sha256: str | None, load: Callable[[Any], 
     digest = sha256 or hashlib.sha256(f"{name} {table._fingerprint} {len(table)}".encode()).hexdigest()
 
     def read(index: int) -> tuple[int, Parsed]:
+        try:
+            cells = table[index]
+        except (OSError, ValueError) as error:  # a page that is damaged, or text that is not UTF-8
+            return index + 1, Problem(index + 1, f"the row cannot be read: {error}")
         # Arrow gives absent cells as None; a column that is absent in this row is simply not there.
-        row = {key: json_like(value) for key, value in table[index].items() if value is not None}
-        return index + 1, row
+        return index + 1, {key: json_like(value) for key, value in cells.items() if value is not None}
 
     return Rows(name, digest, container, len(table), read)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 import types
+from contextlib import suppress
 from dataclasses import asdict, fields
-from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 
 class Json:
@@ -27,9 +29,15 @@ class Json:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Rebuild the value from `data`; unknown keys are ignored, missing ones raise TypeError."""
+        """Rebuild the value from `data`, which may come from anyone; unknown keys are ignored.
+
+        Raises:
+            TypeError: If a key is missing, or a value is not of its field's type.
+        """
         hints = _hints(cls)  # type: ignore[arg-type]
-        return cls(**{name: _revive(hints[name], value) for name, value in data.items() if name in hints})
+        if not isinstance(data, dict):
+            raise TypeError(f"{cls.__name__} cannot be {type(data).__name__}")
+        return cls(**{name: revive(hints[name], value) for name, value in data.items() if name in hints})
 
 
 class Named(Json):
@@ -47,14 +55,35 @@ def _hints(cls: type[Json]) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in fields(cls)}  # type: ignore[arg-type]
 
 
-def _revive(hint: Any, value: Any) -> Any:
+def revive(hint: Any, value: Any) -> Any:
+    """Return `value` as JSON gave it, with nested values rebuilt; raise TypeError if it is not what `hint` says."""
+    if hint is Any:
+        return value
     if isinstance(hint, type) and issubclass(hint, Json):
         return hint.from_dict(value)
     origin, args = get_origin(hint), get_args(hint)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_revive(args[0], item) for item in value)
+    if origin in (Union, types.UnionType):
+        return None if value is None and types.NoneType in args else _revive_one(args, value)
+    if origin is Literal and value in args:
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(revive(args[0], item) for item in value)
     if origin is dict and isinstance(value, dict):
-        return {key: _revive(args[1], item) for key, item in value.items()}
-    if origin in (Union, types.UnionType) and value is not None:
-        return _revive(next(arg for arg in args if arg is not type(None)), value)
-    return value
+        return {key: revive(args[1], item) for key, item in value.items()}
+    if origin is None and _is_plain(hint, value):
+        return value
+    raise TypeError(f"{hint} cannot be {type(value).__name__}")
+
+
+def _revive_one(hints: tuple[Any, ...], value: Any) -> Any:
+    for hint in hints:
+        with suppress(TypeError):
+            return revive(hint, value)
+    raise TypeError(f"none of {hints} can be {type(value).__name__}")
+
+
+def _is_plain(hint: Any, value: Any) -> bool:
+    """Return whether `value` is of the plain type `hint`; a whole number will do for a float that can hold it."""
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= sys.float_info.max
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))

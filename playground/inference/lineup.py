@@ -16,8 +16,9 @@ from playground.errors import InputError
 from playground.events.engine import LaneRequest
 from playground.events.runs import RunRecord
 from playground.inference.engine import Engine, Lane, styled_lane
+from playground.jobs.folders import read_record
 from playground.models import lora
-from playground.models.adapters import label, read_record
+from playground.models.adapters import label
 from playground.models.demo import Progress
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Row

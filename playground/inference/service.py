@@ -24,8 +24,9 @@ from playground.events.engine import (
     Spoken,
 )
 from playground.inference.lineup import Lineup, change_adapter, conversation_lane, lanes_for, load_lineup
+from playground.jobs.folders import read_record
 from playground.models import demo
-from playground.models.adapters import find_adapter, newest_first, read_record
+from playground.models.adapters import find_adapter, library
 from playground.models.source import on_this_machine
 
 LINE_SECONDS = 0.1  # a text is sent at most so often, as the app paints only now and then; the end of an answer always
@@ -107,13 +108,7 @@ def _ready(lineup: Lineup, begun: float) -> EngineReady:
 
 
 def _choices(home: Path) -> Choices:
-    own = newest_first(home)
-    names = {folder.resolve() for folder in own}
-    shipped = [folder for folder in newest_first(paths.bundled("adapters")) if folder.resolve() not in names]
-    return Choices(
-        tuple(_info(folder, "yours" if folder in own else "shipped") for folder in [*own, *shipped]),
-        tuple(on_this_machine()),
-    )
+    return Choices(tuple(_info(folder, whose) for folder, whose in library(home)), tuple(on_this_machine()))
 
 
 def _info(folder: Path, whose: str) -> AdapterInfo:

@@ -11,7 +11,7 @@ from playground import paths
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import RunRecord
 
-RECORD, ADAPTER_CONFIG = "run.json", "adapter_config.json"
+RECORD, ADAPTER_CONFIG, STEPS = "run.json", "adapter_config.json", "steps"
 
 
 def is_busy(folder: Path) -> bool:
@@ -31,19 +31,24 @@ def is_busy(folder: Path) -> bool:
     return False
 
 
-def read_run(folder: Path) -> RunRecord | None:
-    """Return a run's record as it stands, or None; it may come from anyone, so nothing is said of its texts."""
+def read_record(folder: Path) -> RunRecord | None:
+    """Return the record of a run or adapter; None if there is none, or one that is not what a record is.
+
+    It may come from anyone, so its values have the right types and nothing is said of its texts. An adapter as it was
+    at a step has the record of its run.
+    """
+    home = folder.parent.parent if folder.parent.name == STEPS else folder
     try:
-        return RunRecord.from_dict(json.loads((folder / RECORD).read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return RunRecord.from_dict(json.loads((home / RECORD).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
 def list_runs(home: Path) -> list[tuple[Path, RunRecord]]:
     """Return the runs in a folder, the newest first; what is no record is left out."""
     folders = [path for path in home.glob("*") if path.is_dir()] if home.is_dir() else []
-    found = [(folder, record) for folder in folders if (record := read_run(folder))]
-    return sorted(found, key=lambda item: str(item[1].created_at), reverse=True)
+    found = [(folder, record) for folder in folders if (record := read_record(folder))]
+    return sorted(found, key=lambda item: item[1].created_at, reverse=True)
 
 
 def busy_run(home: Path) -> Path | None:
@@ -65,7 +70,7 @@ def require_idle(home: Path) -> None:
 
 def state_of(folder: Path, record: RunRecord) -> str:
     """Return the state of a run; a process that was killed could not write how it ended."""
-    return "interrupted" if record.state == "running" and not is_busy(folder) else str(record.state)
+    return "interrupted" if record.state == "running" and not is_busy(folder) else record.state
 
 
 def own(name: str, home: Path) -> Path:
@@ -79,6 +84,8 @@ def own(name: str, home: Path) -> Path:
     if not (folder / RECORD).is_file() and not (folder / ADAPTER_CONFIG).is_file():
         find(name, home)  # says what there is, if it is nothing at all
         raise UsageError(f"{name} is not one of yours in {home}.", "Only your own can be renamed or removed.")
+    if paths.is_shipped(folder):
+        raise UsageError(f"{name} came with the program.", "Only your own can be renamed or removed.")
     if is_busy(folder):
         raise EnvironmentFault(f"{name} is being trained.", "Stop the training first.")
     return folder
@@ -108,7 +115,7 @@ def rename(name: str, new_name: str, home: Path) -> Path:
     if target.exists():
         raise UsageError(f"There is a {new_name} already.", "Choose another name.")
     try:
-        if record := read_run(folder):
+        if record := read_record(folder):
             renamed = replace(record, name=new_name).to_dict()
             (folder / RECORD).write_text(json.dumps(renamed, indent=2, ensure_ascii=False), "utf-8")
         folder.rename(target)

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from playground import paths
 from playground.errors import InputError
-from playground.events.runs import BaseIdentity, RunRecord
+from playground.jobs.folders import STEPS, read_record
 
-RECORD, CONFIG, STEPS = "run.json", "adapter_config.json", "steps"
+CONFIG = "adapter_config.json"
 _AT_STEP = re.compile(r"(.+)@(\d{1,9})")
-
-
-def read_record(folder: Path) -> RunRecord | None:
-    """Return the record of an adapter, or None if there is none that can be read.
-
-    An adapter as it was at a step has the record of its run.
-    """
-    home = folder.parent.parent if folder.parent.name == STEPS else folder
-    try:
-        record = RunRecord.from_dict(json.loads((home / RECORD).read_text("utf-8")))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    return record if _is_sound(record) else None
-
-
-def _is_sound(record: RunRecord) -> bool:
-    """Return whether the fields that are used are what they should be: a record may come from anyone."""
-    texts = (record.name, record.created_at, record.state, record.style, record.data_name, record.data_sha256)
-    base = record.base
-    return (
-        isinstance(base, BaseIdentity)
-        and all(isinstance(text, str) for text in (*texts, base.name, base.revision, base.quantize, base.description))
-        and all(isinstance(number, int) for number in (record.step, record.num_steps))
-        and isinstance(record.loss, float | int | None)
-        and isinstance(record.config, dict)
-        and isinstance(record.versions, dict)
-    )
 
 
 def step_folder(run: Path, step: int) -> Path:
@@ -70,9 +43,8 @@ def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
         EnvironmentFault: If the hub cannot be reached.
     """
     if wanted is None:
-        for folder in (adapters_dir, paths.bundled("adapters")):
-            if found := newest_first(folder):
-                return found[0]
+        if found := library(adapters_dir):
+            return found[0][0]
         raise InputError(
             f"There is no adapter in {adapters_dir} yet.", "Train one: sft-playground train --data mini.jsonl."
         )
@@ -89,8 +61,9 @@ def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
     for path in candidates[:2]:
         if path.is_dir():
             raise InputError(f"{path} holds no {CONFIG}.", "Its training has not ended yet, or it is no adapter.")
-    own = [path.name for path in newest_first(adapters_dir)[:5]]
-    shipped = ", ".join(path.name for path in newest_first(paths.bundled("adapters")))
+    everything = library(adapters_dir)
+    own = [path.name for path, whose in everything if whose == "yours"][:5]
+    shipped = ", ".join(path.name for path, whose in everything if whose == "shipped")
     known = f"Your newest: {', '.join(own)}." if own else f"None is in {adapters_dir} yet; shipped: {shipped}."
     raise InputError(f"There is no adapter {wanted!r}.", f"Name a folder or a run. {known}")
 
@@ -98,6 +71,18 @@ def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
 def kept_steps(run: Path) -> list[int]:
     """Return the steps at which a run's adapter was kept, in order."""
     return sorted(int(path.parent.name) for path in (run / STEPS).glob(f"*/{CONFIG}") if path.parent.name.isdigit())
+
+
+def library(adapters_dir: Path) -> list[tuple[Path, Literal["yours", "shipped"]]]:
+    """Return all adapters, each once: the user's own, the newest first, then those that came with the program.
+
+    In a checkout both lie in one folder.
+    """
+    found = [*newest_first(adapters_dir), *newest_first(paths.bundled("adapters"))]
+    once = {folder.resolve(): folder for folder in reversed(found)}  # of two the user's folder, as the user names it
+    every = [folder for folder in found if once[folder.resolve()] is folder]
+    own = [folder for folder in every if not paths.is_shipped(folder)]
+    return [*((folder, "yours") for folder in own), *((folder, "shipped") for folder in every if folder not in own)]
 
 
 def newest_first(folder: Path) -> list[Path]:

@@ -155,7 +155,8 @@ def _info(path: Path, where: str) -> DataSetInfo | None:
 
 
 def _recent() -> list[str]:
-    from playground.models.adapters import newest_first, read_record
+    from playground.jobs.folders import read_record
+    from playground.models.adapters import newest_first
 
     records = [read_record(folder) for folder in newest_first(paths.adapters_dir())[:20]]
     return list(dict.fromkeys(str(record.config.get("data", "")) for record in records if record))

@@ -18,7 +18,7 @@ from playground.events.runs import (
     RunStarted,
     Sampled,
 )
-from playground.models.adapters import read_record
+from playground.jobs.folders import read_record
 from playground.models.demo import Progress
 from playground.models.load import pick_device
 from playground.training import speed

@@ -17,8 +17,9 @@ from safetensors.torch import save
 from playground import __version__
 from playground.errors import EnvironmentFault
 from playground.events.runs import Event, RunRecord, Sampled
+from playground.jobs.folders import RECORD
 from playground.models import demo, lora
-from playground.models.adapters import RECORD, step_folder
+from playground.models.adapters import step_folder
 from playground.training.checkpoint import replace_file
 
 EVENTS, CARD = "events.jsonl", "README.md"

@@ -25,7 +25,7 @@ from playground.events.runs import (
     StepSkipped,
     event_from_json,
 )
-from playground.models.adapters import read_record
+from playground.jobs.folders import read_record
 from playground.training import step
 from playground.training.loop import train
 from playground.training.session import Session, plan_training

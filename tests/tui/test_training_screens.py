@@ -1,6 +1,7 @@
 """The training screens: data sets and plans from a fake desk, runs from recorded events. No model, no child."""
 
 import asyncio
+import json
 import time
 from dataclasses import replace
 
@@ -291,6 +292,25 @@ async def test_a_run_is_renamed_removed_after_asking_and_resumed(screen, home, m
     await screen.press("r")
     await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
     assert started == [("three", True)] and screen.engine.closed
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"step": "x"}, ""), ({"loss": {}}, ""), ({"config": {"lora_r": {}}}, "lora_r cannot be {}")]
+)
+@training_test()
+async def test_a_foreign_record_with_wrong_types_ends_nothing(screen, home, change, said):
+    run_record(record(home / "adapters" / "good", ended=""), "2026-11-21T10:00:00+00:00", "stopped")
+    run_record(record(home / "adapters" / "foreign", ended=""), "2026-11-22T10:00:00+00:00", "stopped")
+    path = home / "adapters" / "foreign" / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    await open_training(screen)
+    await screen.press("f6")
+    names = [str(option.prompt).split()[0] for option in screen.app.screen.query_one(OptionList).options]
+    assert names == (["foreign", "good"] if said else ["good"])
+    if said:
+        await screen.press("r")
+        assert said in screen.shown("#problems")
+    assert screen.app._exception is None
 
 
 @training_test()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 
 import pytest
 
@@ -74,6 +75,7 @@ def test_parquet_rows_come_as_they_were_written(tmp_path, monkeypatch):
         ("a.csv", b"", ["no rows"]),
         ("a.jsonl.gz", b"plain", ["gzip"]),
         ("a.jsonl.gz", gzip.compress(b"a" * 100)[:-5], ["gzip"]),
+        ("a.jsonl.gz", b"\x1f\x8b\x08\x00\xba{*\x06k\x04\xff", ["gzip"]),
         ("a.parquet", b"PAR1", ["a.parquet", "cannot be read"]),
         ("a.xlsx", b"PK", ["a.xlsx", "not a kind of file"]),
         ("a.jsonl", b'{"text": "only"}\n', ["'text'", "SFT trains only answers"]),
@@ -162,3 +164,28 @@ def test_a_column_that_is_named_decides_the_shape_and_must_be_there(tmp_path):
     assert [turn.content for turn in example.turns] == ["p", "c"]
     with pytest.raises(UsageError, match="no column 'typo'"):
         read_dataset(tmp_path / "a.jsonl", ["prompt=typo"])
+
+
+def test_no_damage_to_a_gzip_file_is_anything_but_an_error_or_the_rows(tmp_path):
+    whole = gzip.compress(as_jsonl(ROWS))
+    path, chance, refused = tmp_path / "a.jsonl.gz", random.Random(0), 0
+    for _ in range(500):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged[: chance.randint(1, len(damaged))])
+        try:
+            read_dataset(path)
+        except InputError:
+            refused += 1
+    assert refused > 400
+
+
+def test_a_table_whose_text_is_not_utf_8_names_the_row(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    bad = pyarrow.array([b"fine", b"\xff\xfe", b"fine too"]).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"prompt": bad, "completion": bad}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="a.parquet:2: the row cannot be read"):
+        read_dataset(tmp_path / "a.parquet")

@@ -1,10 +1,14 @@
 """Listing, renaming and removing runs and adapters, without a model."""
 
 import json
+import shutil
+import tomllib
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from playground import paths
 from playground.cli.runs import adapters, runs
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import BaseIdentity, RunRecord
@@ -51,11 +55,42 @@ def test_adapters_are_yours_and_the_shipped_ones(home):
     assert shown["style"] == "chat" and shown["bytes"] < 4.5e6
 
 
-@pytest.mark.parametrize("text", ["[]", "[" * 10_000, '{"created_at": 5}', "\x00"])
+WRONG = [
+    ("step", "x"), ("step", True), ("step", 1.5), ("num_steps", None), ("loss", 10**400), ("loss", "0.5"), ("eval_loss", []),
+    ("created_at", 5), ("base", None), ("base", {"name": "b"}), ("state", "odd"), ("state", ["running"]), ("config", []),
+    ("versions", {"torch": 2}), ("name", {}), ("exact", "yes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "[" * 10_000, "\x00", *(json.dumps({**record("old").to_dict(), key: value}) for key, value in WRONG)]
+)
 def test_one_malformed_record_does_not_hide_the_others(home, text):
     (home / "old" / "run.json").write_text(text)
-    assert call(runs, "list").exit_code == 0
-    assert "new" in call(adapters, "list").stdout
+    (home / "old" / "adapter_config.json").write_text(text)
+    for group in (runs, adapters):
+        for arguments in (("list",), ("list", "--json")):
+            done = call(group, *arguments)
+            assert done.exit_code == 0 and done.exception is None
+            assert "new" in done.stdout
+    assert "old" not in call(runs, "list").stdout, "what is no record is no run"
+
+
+def test_a_checkout_lists_each_adapter_once_and_ones_own_as_ones_own(home, monkeypatch):
+    monkeypatch.delenv("SFT_PLAYGROUND_HOME")
+    monkeypatch.chdir(home.parent)  # ./adapters is the folder, and the shipped adapter lies in it
+    monkeypatch.setattr("playground.paths.bundled", lambda kind: home.parent / kind)
+    shutil.copytree(home / "old", home / "demo-mini")
+    lines = call(adapters, "list").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["new", "yours"], ["old", "yours"], ["demo-mini", "shipped"]]
+    assert isinstance(call(adapters, "remove", "demo-mini", "--yes").exception, UsageError)
+    assert (home / "demo-mini").is_dir()
+
+
+def test_the_shipped_adapters_are_those_in_the_wheel():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {Path(source).name for source in carried if source.startswith("adapters/")} == set(paths.SHIPPED)
 
 
 def test_a_run_is_renamed_with_its_record(home):

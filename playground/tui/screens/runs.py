@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from playground.config import TrainConfig
 from playground.errors import PlaygroundError
 from playground.events.runs import RunRecord
 from playground.jobs import folders
@@ -112,7 +113,7 @@ class RunsDialog(Dialog[Chosen | None]):
         else:
             try:
                 folders.require_idle(self._home)
-                start_training(record.config, folder, resume=True)
+                start_training(TrainConfig.from_dict(record.config).to_dict(), folder, resume=True)
             except PlaygroundError as error:
                 self._say(f"{error.message} {error.hint}")
                 return
