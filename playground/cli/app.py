@@ -14,6 +14,7 @@ import click
 from click.utils import PacifyFlushWrapper
 
 from playground import __version__
+from playground.cli.streams import silence
 from playground.environ import before_torch
 from playground.errors import PlaygroundError
 from playground.log import write_log
@@ -139,7 +140,7 @@ def run(args: Sequence[str]) -> int:
         return 141 if gone else int(ending.code or 0)
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout.fileno())
         return 141
     except Exception as error:  # noqa: BLE001 - the border: a user gets a line, the log gets the rest
         log = write_log(error)

@@ -69,7 +69,7 @@ def chat(
             click.echo(f"{lineup.sides[at].name}: {clean(answer.text.strip())}")
             click.echo(f"  ({how_it_ended(answer, repeats_itself(answer))})")
         sys.stdout.flush()
-        if interrupt.signal == signal.SIGTERM:
+        if interrupt.signal in (signal.SIGTERM, signal.SIGHUP):
             return interrupt.exit_code
     return 0
 

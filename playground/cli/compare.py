@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -192,11 +191,10 @@ def answer_all(
 
 def show(rows: Sequence[Compared], summary: Summary) -> None:
     """Print a comparison to standard output."""
-    from rich.console import Console
-
+    from playground.cli.streams import output
     from playground.report import terminal
 
-    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
+    console = output(120)
     for row in rows:
         console.print(terminal.comparison(row, console.width))
     console.print(terminal.summary(summary))

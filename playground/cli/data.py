@@ -49,9 +49,8 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
     trained; then the exit code is 1. With --model, lengths are counted in that model's tokens and rows
     longer than --max-length are found.
     """
-    from rich.console import Console
-
     from playground.cli.narrate import Narrator
+    from playground.cli.streams import output
     from playground.data.containers import open_rows
     from playground.data.examples import renaming
     from playground.data.lint import check as look
@@ -68,9 +67,7 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
     if as_json:
         click.echo(result.to_json())
     else:
-        Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120).print(
-            report.check(result)
-        )
+        output(120).print(report.check(result))
     return 1 if result.num_errors else 0
 
 
@@ -84,8 +81,7 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
     Made by the encoder that training uses. Trained tokens are bright on a terminal and stand in ⟦ ⟧
     elsewhere.
     """
-    from rich.console import Console
-
+    from playground.cli.streams import output
     from playground.data.examples import read_dataset, unread_words
     from playground.report import data as report
 
@@ -94,7 +90,7 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
         raise InputError(f"{dataset.name} has {len(dataset.examples):,} rows that can be trained.", "Lower --row.")
     encoding["model"] = encoding["model"] or "demo"
     encoder = _encoder(**encoding)
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = output()
     for example in islice(dataset.examples, 3) if row is None else (dataset.examples[row - 1],):
         encoded = encoder.example(example)
         pieces = encoder.pieces(encoded)

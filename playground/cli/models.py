@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import click
 
@@ -21,10 +20,10 @@ def list_(*, as_json: bool) -> int:
     Any causal language model with safetensors weights works: name it with --model hf:org/name, or a
     folder. "Fits" is for QLoRA in NF4 with rows of up to 1,024 tokens, one at a time.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from playground.cli.narrate import Narrator
+    from playground.cli.streams import output
     from playground.report.words import gigabytes
 
     found = []
@@ -53,7 +52,7 @@ def list_(*, as_json: bool) -> int:
         size = f"{model.parameters / 1e9:.2f} B" if model.parameters >= 1e9 else f"{model.parameters / 1e6:.0f} M"
         row = (model.id, size, licence, f"{model.download:g} GB", model.end_token, gigabytes(model.needed), model.fit)
         table.add_row(*row)
-    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 130)
+    console = output(130)
     console.print(table)
     console.print(f"{gigabytes(free)} are free on {device}. gated: accept the terms on its hub page, set HF_TOKEN.")
     return 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO, cast
 
 import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from playground.cli.streams import Lasting
 from playground.data.answered import repeats_itself
 from playground.events.runs import (
     BatchHalved,
@@ -41,7 +42,8 @@ class Narrator:
     def __init__(self) -> None:
         context = click.get_current_context(silent=True)
         self._quiet = bool(context and context.find_root().params.get("quiet"))
-        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        stream = cast(TextIO, Lasting(sys.stderr))  # a training does not end because nobody listens
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._tty else None
         self._status = Text()
         self._samples: list[RenderableType] = []

@@ -1,9 +1,9 @@
-"""Options drawn from the declarations in ``config.py``, and the signals every long command heeds."""
+"""Options drawn from the declarations in ``config.py``, and what makes a long command stop and keep what it has."""
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from playground.cli.streams import silence
 from playground.config import TrainConfig, flag_of
 
 
@@ -53,7 +54,10 @@ def typed(ctx: click.Context) -> dict[str, Any]:
 
 
 class Interrupt:
-    """Whether to stop, and because of which signal; call it to ask."""
+    """Whether to stop, and because of which signal; call it to ask.
+
+    A reader of standard output that went away counts as SIGPIPE: nobody is there to be told of more.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -70,17 +74,32 @@ class Interrupt:
 
 @contextmanager
 def interruptible(saying: str) -> Iterator[Interrupt]:
-    """Let SIGINT and SIGTERM finish the work in hand; a second one ends the process at once."""
+    """Let SIGINT, SIGTERM and SIGHUP finish the work in hand; a second SIGINT or SIGTERM ends the process at once.
+
+    SIGHUP comes when the terminal is gone, and comes more than once: from the system and from the shell. Where it is
+    ignored, as under nohup, it stays so.
+    """
     interrupt = Interrupt()
+    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def ask(number: int, frame: object) -> None:
         if interrupt.signal is not None:
+            if number == signal.SIGHUP:
+                return
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         interrupt.signal = number
-        print(f"\n{saying} (again to end at once)", file=sys.stderr, flush=True)
+        try:
+            # No `print`: the signal may have come while the main thread was in the middle of one.
+            os.write(2, f"\n{saying} (again to end at once)\n".encode())
+        except OSError:
+            for descriptor in terminals:
+                silence(descriptor)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.append(signal.SIGHUP)
+    before = {number: signal.signal(number, ask) for number in heeded}
     try:
         yield interrupt
     finally:

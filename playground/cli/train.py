@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
 from contextlib import suppress
 from datetime import datetime
@@ -12,6 +14,7 @@ import click
 
 from playground import paths, settings
 from playground.cli.options import config_options, interruptible, typed
+from playground.cli.streams import silence
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, UsageError
 from playground.events.runs import Event, RunEnded, RunStarted
@@ -81,10 +84,17 @@ def run_training(
     until_answered: bool = False,
     force: bool = False,
 ) -> int:
-    """Train with narration; return the exit code."""
+    """Train with narration; return the exit code.
+
+    A reader of the events that goes away stops the training as Ctrl-C does: what was learned is kept.
+
+    Raises:
+        EnvironmentFault: If standard output cannot be written, once everything is kept.
+    """
     from playground.cli.narrate import Narrator
 
     last: Event | None = None
+    unwritten: OSError | None = None
     with interruptible("finishing the step and saving") as interrupt, Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
         from playground.training.loop import train as events
@@ -98,13 +108,23 @@ def run_training(
             progress=narrator.progress,
         ):  # fmt: skip
             last = event
-            if as_json:
-                click.echo(event.to_json())
+            if as_json and unwritten is None:
+                try:
+                    click.echo(event.to_json())
+                except OSError as error:
+                    unwritten = error
+                    interrupt.signal = interrupt.signal or signal.SIGPIPE
+                    silence(sys.stdout.fileno())
+                    narrator.line("the events can no longer be written: finishing the step and saving", "yellow")
             if isinstance(event, RunStarted) and not until_answered:
                 narrator.line(f"the same by hand: {command(config, event.plan)}", "dim")
             narrator.event(event)
         if isinstance(last, RunEnded) and last.state != "failed" and not until_answered:
             narrator.line(f"look at it: sft-playground --compare prompts.txt --adapter {folder.name}")
+    if unwritten is not None and unwritten.errno != errno.EPIPE:
+        raise EnvironmentFault(
+            f"Standard output cannot be written: {unwritten.strerror}.", f"Go on with --resume {folder.name}."
+        )
     return interrupt.exit_code
 
 
@@ -122,9 +142,8 @@ def _look_at_data(config: TrainConfig) -> None:
 
 
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
-    from rich.console import Console
-
     from playground.cli.narrate import Narrator
+    from playground.cli.streams import output
     from playground.report.plan import plan as report
 
     with Narrator() as narrator:
@@ -135,8 +154,7 @@ def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
     if as_json:
         click.echo(plan.to_json())
     else:
-        width = None if sys.stdout.isatty() else 120
-        Console(highlight=False, markup=False, emoji=False, width=width).print(report(plan))
+        output(120).print(report(plan))
     return 0 if plan.fits else EnvironmentFault.exit_code
 
 
