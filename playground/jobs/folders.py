@@ -3,15 +3,70 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from playground import paths
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import RunRecord
 
-RECORD, ADAPTER_CONFIG, STEPS = "run.json", "adapter_config.json", "steps"
+RECORD, ADAPTER_CONFIG, STEPS, PID = "run.json", "adapter_config.json", "steps", ".pid"
+LOCK_SECONDS = 1.0  # whoever asks whether a run is busy holds its lock for a moment
+
+
+class RunLock:
+    """The right to train in a folder. One process has it, until it releases it or ends, however it ends.
+
+    It comes before everything else that a training does there: the socket and the events of a run belong to its holder.
+
+    Args:
+        folder: Of the run; made if it is not there.
+
+    Raises:
+        EnvironmentFault: If another process trains in it, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import filelock
+
+        self.folder = folder
+        self._lock = filelock.FileLock(folder / ".lock")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.02)
+            (folder / PID).write_text(str(os.getpid()), "utf-8")
+        except filelock.Timeout:
+            raise EnvironmentFault(
+                f"The run {folder.name} is being trained by process {self._holder()}.",
+                "Wait for it, or use another --name.",
+            ) from None
+        except OSError as error:
+            self._lock.release()
+            raise EnvironmentFault(
+                f"{folder} cannot be written: {error.strerror or error}.", "Check its permissions and the disk."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let others train in the folder."""
+        with suppress(OSError):
+            (self.folder / PID).unlink(missing_ok=True)
+        self._lock.release()
+
+    def _holder(self) -> str:
+        try:
+            return (self.folder / PID).read_text("utf-8").strip()
+        except OSError:
+            return "another process"
 
 
 def is_busy(folder: Path) -> bool:

@@ -13,14 +13,14 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load, save
 
-from playground.errors import EnvironmentFault
+from playground.errors import EnvironmentFault, PlaygroundError
 
 MANIFEST = "manifest.json"
 
@@ -41,6 +41,10 @@ class TrainState:
     epoch_loss_sum: float = 0.0
     epoch_trained: int = 0
     exact: bool = True
+
+    def copy(self) -> TrainState:
+        """Return the state as it is now; later steps do not change it."""
+        return replace(self, skipped_steps=list(self.skipped_steps))
 
     @property
     def loss(self) -> float | None:
@@ -123,6 +127,11 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
     return target
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether there is any checkpoint in `folder`, whole or damaged."""
+    return bool(_names(folder))
+
+
 def newest_checkpoint(folder: Path) -> tuple[TrainState, dict[str, bytes]] | None:
     """Return the state and the files of the newest checkpoint in `folder` that is whole, if any."""
     for path in reversed(_names(folder)):
@@ -154,18 +163,44 @@ def _discard(path: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def optimizer_bytes(optimizer: torch.optim.Optimizer, names: list[str]) -> bytes:
-    """Return AdamW's moments and step counts as safetensors, under the names of the parameters."""
+def tensor_bytes(tensors: dict[str, torch.Tensor]) -> bytes:
+    """Return tensors as safetensors. Every tensor that a training writes goes through here.
+
+    Raises:
+        PlaygroundError: See `require_finite`.
+    """
+    require_finite(tensors)
+    return save(tensors, metadata={"format": "pt"})
+
+
+def require_finite(tensors: dict[str, torch.Tensor]) -> None:
+    """Refuse tensors that hold NaN or infinity.
+
+    A file with them would replace a good one, and no training could ever go on from it.
+
+    Raises:
+        PlaygroundError: Naming the first tensor that is not finite.
+    """
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise PlaygroundError(
+                f"The weights are not finite any more ({name}), so nothing of this step is saved.",
+                "Resume from the last checkpoint; if it happens again, begin anew with a lower --learning-rate.",
+            )
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, torch.Tensor]:
+    """Return AdamW's moments and step counts, on the CPU, under the names of the parameters."""
     tensors: dict[str, torch.Tensor] = {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, parameter in zip(names, parameters, strict=True):
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{name}/{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
-    return save(tensors)
+    return tensors
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], data: bytes) -> None:
-    """Put back what `optimizer_bytes` wrote, bit for bit."""
+    """Put back what `optimizer_tensors` gave and a checkpoint kept, bit for bit."""
     tensors = load(data)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, parameter in zip(names, parameters, strict=True):

@@ -25,6 +25,7 @@ from playground.environ import before_torch
 from playground.errors import PlaygroundError
 from playground.events.engine import Ask, EngineEvent
 from playground.events.runs import Event, RunEnded, RunStage
+from playground.jobs.folders import RunLock
 from playground.log import write_log
 
 if TYPE_CHECKING:
@@ -40,16 +41,21 @@ def main() -> None:
     """Train until the end, or until told otherwise."""
     options = json.loads(sys.argv[1])
     folder = Path(options["folder"])
+    try:
+        lock = RunLock(folder)  # before anything else: another process's socket and events stay what they are
+    except PlaygroundError as error:
+        print(error.message, error.hint, file=sys.stderr)
+        sys.exit(error.exit_code)
     before_torch()
     inbox = Inbox()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: inbox.end("stop"))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log = _Log(folder)
-    with _listen(folder, inbox):
+    with lock, _listen(folder, inbox):
         try:
             log.stage("starting PyTorch", 0.0)
-            _train(options, folder, inbox, log)
+            _train(options, folder, lock, inbox, log)
         except PlaygroundError as error:
             log.failed(f"{error.message} {error.hint}")
             sys.exit(error.exit_code)
@@ -59,13 +65,13 @@ def main() -> None:
             sys.exit(1)
 
 
-def _train(options: dict[str, Any], folder: Path, inbox: Inbox, log: _Log) -> None:
+def _train(options: dict[str, Any], folder: Path, lock: RunLock, inbox: Inbox, log: _Log) -> None:
     from playground.config import TrainConfig
     from playground.training.loop import train
 
     config = TrainConfig.from_dict(options["config"])
     events = train(
-        config, folder, resume=options["resume"], stop=inbox.stopping, requests=inbox, progress=log.stage,
+        config, folder, resume=options["resume"], stop=inbox.stopping, requests=inbox, progress=log.stage, lock=lock,
     )  # fmt: skip
     for event in events:
         log.seen(event)
@@ -163,7 +169,7 @@ class _Handler(socketserver.StreamRequestHandler):
 def _listen(folder: Path, inbox: Inbox) -> _Server:
     path = paths.run_socket(folder)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # of a process that was killed; one that lives holds the run's lock
+    path.unlink(missing_ok=True)  # of a process that was killed: this one holds the run's lock
     server = _Server(str(path), _Handler)
     server.inbox = inbox
     threading.Thread(target=server.serve_forever, daemon=True).start()

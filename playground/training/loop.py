@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +18,16 @@ from playground.events.runs import (
     RunStarted,
     Sampled,
 )
-from playground.jobs.folders import read_record
+from playground.jobs.folders import RunLock, read_record
 from playground.models.demo import Progress
 from playground.models.load import pick_device
 from playground.training import speed
-from playground.training.checkpoint import disk_fault, newest_checkpoint, save_checkpoint
+from playground.training.checkpoint import disk_fault, has_checkpoint, newest_checkpoint, save_checkpoint
 from playground.training.clock import Clock
 from playground.training.control import NoRequests, Requests, serve
 from playground.training.plan import require_room
 from playground.training.ranks import Ranks
-from playground.training.record import RunFolder
+from playground.training.record import CHECKPOINTS, RunFolder
 from playground.training.session import Session, check_resumable, plan_training, prepare
 from playground.training.step import sampling_distance, take_step
 
@@ -45,6 +45,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     requests: Requests | None = None,
     progress: Progress = lambda stage, share: None,
+    lock: RunLock | None = None,
 ) -> Generator[Event, None, None]:
     """Train an adapter in `folder`, yielding what happens; the last event is a `RunEnded`.
 
@@ -55,12 +56,13 @@ def train(
     Args:
         config: What to train. On resuming it must be the run's own.
         folder: Made here, once data and model are found sound.
-        resume: Go on from the folder's newest checkpoint.
+        resume: Go on from the folder's newest checkpoint, or from the start if it never came to one.
         force: Begin even if the plan says that memory will not suffice.
         until_answered: Stop after the first sampling at which every fixed prompt is answered.
         stop: Asked at each step; the run then saves everything and ends as ``stopped``.
         requests: What is asked between two steps (one process only).
         progress: Called while the model loads.
+        lock: The folder's lock, where the caller has it already. Else it is taken here: at once if the run exists.
 
     Raises:
         PlaygroundError: For unusable input or a full disk. Nothing is left half-written.
@@ -69,26 +71,31 @@ def train(
     if resume and read_record(folder) is None:
         raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
     ranks = Ranks(pick_device())
-    planned = plan_training(config, progress, ranks)
-    if not force:
-        require_room(planned.plan)
-    session = prepare(config, progress, planned, ranks)
-    session.seconds_load = time.monotonic() - clock.started  # planning is a part of it
-    run = RunFolder(folder) if session.ranks.is_main else None
-    try:
-        for event in _run(
-            session, run, folder, clock, requests or NoRequests(),
-            resume=resume, until_answered=until_answered, stop=stop,
-        ):  # fmt: skip
-            if run is not None:
-                run.log(event)
-                yield event
-    except OSError as error:
-        raise disk_fault(error, folder) from error
-    finally:
-        if run is not None:
-            run.close()
-        session.ranks.close()
+    with ExitStack() as opened:
+        opened.callback(ranks.close)
+        if resume and ranks.is_main and lock is None:
+            lock = opened.enter_context(RunLock(folder))
+        planned = plan_training(config, progress, ranks)
+        if not force:
+            require_room(planned.plan)
+        session = prepare(config, progress, planned, ranks)
+        session.seconds_load = time.monotonic() - clock.started  # planning is a part of it
+        run: RunFolder | None = None
+        if ranks.is_main:
+            if lock is None:
+                opened.enter_context(RunLock(folder))
+            run = RunFolder(folder)
+            opened.callback(run.close)
+        try:
+            for event in _run(
+                session, run, folder, clock, requests or NoRequests(),
+                resume=resume, until_answered=until_answered, stop=stop,
+            ):  # fmt: skip
+                if run is not None:
+                    run.log(event)
+                    yield event
+        except OSError as error:
+            raise disk_fault(error, folder) from error
 
 
 def _run(
@@ -103,6 +110,7 @@ def _run(
     stop: Callable[[], bool],
 ) -> Iterator[Event]:
     record = _begin(session, folder, resume)
+    resume = session.state.step > 0  # a run that never came to a checkpoint begins again, with its first samples
     clock.loaded(session.seconds_load)
     yield _started(session, record, folder)
     if run is not None:
@@ -117,6 +125,7 @@ def _run(
     try:
         while True:
             if not resume and (state.step % every == 0 or state.step == num_steps):
+                session.require_finite()
                 with clock.sampling(share=1.0 if state.step else 0.5):  # at first the base answers too
                     sampled = session.sample(clock.started) if run is not None else None
                     evaluated = session.evaluate() if run is not None and session.eval_rows else None
@@ -165,7 +174,11 @@ def _begin(session: Session, folder: Path, resume: bool) -> RunRecord:
     record = read_record(folder)
     assert record is not None  # `train` has looked
     exact = check_resumable(record, session)
-    if (found := newest_checkpoint(folder / "checkpoints")) is None:
+    checkpoints = folder / CHECKPOINTS
+    if not has_checkpoint(checkpoints):
+        # It ended before its first checkpoint. Its start is a function of its config, so nothing is lost.
+        return replace(session.new_record(record.name), created_at=record.created_at)
+    if (found := newest_checkpoint(checkpoints)) is None:
         raise UsageError(f"The run {record.name} has no whole checkpoint to go on from.", "Start a new run.")
     session.restore(*found)
     session.state.exact = session.state.exact and exact
@@ -184,11 +197,13 @@ def _started(session: Session, record: RunRecord, folder: Path) -> RunStarted:
 
 
 def _save(session: Session, run: RunFolder | None, clock: Clock) -> Iterator[Event]:
+    """Write a checkpoint of the last step that changed the weights; what is not finite is never written."""
+    session.require_finite()
     if run is None:
         return
     with clock.saving():
-        path = save_checkpoint(run.checkpoints, session.state, session.checkpoint_files())
-    yield CheckpointSaved(session.state.step, str(path))
+        path = save_checkpoint(run.checkpoints, session.sound, session.checkpoint_files())
+    yield CheckpointSaved(session.sound.step, str(path))
 
 
 def _write_end(

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import filelock
 import torch
 from peft import PeftModel
-from safetensors.torch import save
 
 from playground import __version__
-from playground.errors import EnvironmentFault
 from playground.events.runs import Event, RunRecord, Sampled
 from playground.jobs.folders import RECORD
 from playground.models import demo, lora
 from playground.models.adapters import step_folder
-from playground.training.checkpoint import replace_file
+from playground.training.checkpoint import disk_fault, replace_file, tensor_bytes
 
-EVENTS, CARD = "events.jsonl", "README.md"
+EVENTS, CARD, CHECKPOINTS = "events.jsonl", "README.md", "checkpoints"
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
 
 
@@ -43,31 +40,19 @@ def now() -> str:
 
 
 class RunFolder:
-    """The open folder of one run, held by this process alone.
+    """The open folder of one run; whoever opens it holds its `RunLock`.
 
     Raises:
-        EnvironmentFault: If another process trains in it, or it cannot be written.
+        EnvironmentFault: If it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = path / CHECKPOINTS
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            self._events = (path / EVENTS).open("a", encoding="utf-8")
         except OSError as error:
-            raise EnvironmentFault(f"{path} cannot be made: {error.strerror}.", "Check the rights.") from error
-        self._lock = filelock.FileLock(path / ".lock", timeout=0)
-        try:
-            self._lock.acquire()
-        except filelock.Timeout:
-            holder = _read(path / ".pid") or "another process"
-            raise EnvironmentFault(
-                f"The run {path.name} is being trained by process {holder}.", "Wait for it, or use another --name."
-            ) from None
-        except OSError as error:
-            raise EnvironmentFault(f"{path} cannot be written: {error.strerror}.", "Check the rights.") from error
-        (path / ".pid").write_text(str(os.getpid()), "utf-8")
-        self._events = (path / EVENTS).open("a", encoding="utf-8")
+            raise disk_fault(error, path) from error
 
     def log(self, event: Event) -> None:
         """Append an event. Lines are whole or, after a crash, last and cut; readers skip such a line."""
@@ -82,7 +67,7 @@ class RunFolder:
         """Write the adapter as plain PEFT reads it, with its card and, for Gemma, the notice."""
         dtype = torch.bfloat16 if record.config["save_dtype"] == "bfloat16" else torch.float32
         tensors = {name: tensor.to(dtype) for name, tensor in lora.state(model).items()}
-        replace_file(self.path / lora.WEIGHTS, save(tensors, metadata={"format": "pt"}))
+        replace_file(self.path / lora.WEIGHTS, tensor_bytes(tensors))
         replace_file(self.path / lora.CONFIG, lora.config_json(model).encode())
         replace_file(self.path / CARD, card(record, samples).encode())
         if _is_gemma(record):
@@ -96,21 +81,13 @@ class RunFolder:
         folder = step_folder(self.path, step)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.to(torch.bfloat16) for name, tensor in lora.state(model).items()}
-        replace_file(folder / lora.WEIGHTS, save(tensors, metadata={"format": "pt"}))
+        replace_file(folder / lora.WEIGHTS, tensor_bytes(tensors))
         replace_file(folder / lora.CONFIG, lora.config_json(model).encode())
 
     def close(self) -> None:
-        """Let others have the folder."""
-        self._events.close()
-        (self.path / ".pid").unlink(missing_ok=True)
-        self._lock.release()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8").strip()
-    except OSError:
-        return ""
+        """Close the events."""
+        with suppress(OSError):  # a full disk: whatever could not be written has been said
+            self._events.close()
 
 
 def _is_gemma(record: RunRecord) -> bool:

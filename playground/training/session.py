@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from peft import PeftModel
-from safetensors.torch import load, save
+from safetensors.torch import load
 
 from playground.config import TrainConfig
 from playground.data.answered import answered
@@ -32,7 +32,13 @@ from playground.models.lanes import Row
 from playground.models.load import Base, load_base, pick_device
 from playground.models.memory import free_memory, program_memory
 from playground.models.tokenizer import open_tokenizer
-from playground.training.checkpoint import TrainState, optimizer_bytes, restore_optimizer
+from playground.training.checkpoint import (
+    TrainState,
+    optimizer_tensors,
+    require_finite,
+    restore_optimizer,
+    tensor_bytes,
+)
 from playground.training.loss import SupervisedLoss
 from playground.training.plan import Planned, make_plan, tokens_at_once
 from playground.training.ranks import Ranks
@@ -43,7 +49,13 @@ ADAPTER = "default"  # PEFT saves an adapter of another name into a folder of it
 
 @dataclass
 class Session:
-    """A training that is ready to step."""
+    """A training that is ready to step.
+
+    Attributes:
+        state: After the last step, even if that was skipped.
+        sound: After the last step that changed the weights. They are still what they were then, so this is what a
+            checkpoint holds: a skipped step is tried again by whoever resumes.
+    """
 
     config: TrainConfig
     plan: Plan
@@ -58,6 +70,7 @@ class Session:
     optimizer: torch.optim.Optimizer
     ranks: Ranks
     state: TrainState
+    sound: TrainState
     engine: Engine
     seconds_load: float
 
@@ -85,17 +98,26 @@ class Session:
         """Return the rows of optimiser step `step`, counted from 0 over all epochs."""
         return self.order.batch(step, lambda row: len(self.rows[row].input_ids))
 
+    def require_finite(self) -> None:
+        """Refuse to go on with weights or moments that are not finite. They are equal on all ranks, so all refuse.
+
+        Raises:
+            PlaygroundError: Naming the first tensor that is not finite.
+        """
+        require_finite(lora.state(self.model))
+        require_finite(optimizer_tensors(self.optimizer, self.parameter_names))
+
     def checkpoint_files(self) -> dict[str, bytes]:
         """Return the content of a checkpoint, besides the state."""
         return {
-            lora.WEIGHTS: save(lora.state(self.model), metadata={"format": "pt"}),
+            lora.WEIGHTS: tensor_bytes(lora.state(self.model)),
             lora.CONFIG: lora.config_json(self.model).encode(),
-            "optimizer.safetensors": optimizer_bytes(self.optimizer, self.parameter_names),
+            "optimizer.safetensors": tensor_bytes(optimizer_tensors(self.optimizer, self.parameter_names)),
         }
 
     def restore(self, state: TrainState, files: dict[str, bytes]) -> None:
         """Go on from a checkpoint, bit for bit."""
-        self.state = state
+        self.state, self.sound = state, state.copy()
         tensors = load(files[lora.WEIGHTS])
         lora.put_state(self.model, tensors)
         restore_optimizer(self.optimizer, self.parameter_names, files["optimizer.safetensors"])
@@ -105,6 +127,7 @@ class Session:
 
         Before the first step the base answers them too, fed with the raw prompts: it will not change.
         """
+        self.require_finite()  # in lanes a NaN of the adapter would reach the base's rows
         prompts = [as_prompt(text) for text in self.config.sample_prompts]
         lanes = [styled_lane(self.encoder, [Turn("user", prompt.prompt)], Row(ADAPTER)) for prompt in prompts]
         if self.state.step == 0:
@@ -232,6 +255,7 @@ def prepare(
         optimizer=optimizer,
         ranks=ranks,
         state=TrainState(micro_batch_size=plan.per_device_train_batch_size),
+        sound=TrainState(micro_batch_size=plan.per_device_train_batch_size),
         engine=Engine(base, model, fingerprint),
         seconds_load=time.monotonic() - begun,
     )

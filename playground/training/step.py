@@ -72,6 +72,7 @@ def take_step(session: Session, clock: Clock) -> Iterator[Event]:
     state.epoch_loss_sum += loss * num_trained
     state.epoch_trained += num_trained
     state.num_tokens += num_tokens
+    session.sound = state.copy()
     yield StepDone(
         step=state.step,
         epoch=round(state.step / session.order.steps_per_epoch, 4),

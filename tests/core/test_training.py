@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, OlmoConfig
 
 from playground.config import TrainConfig
@@ -26,7 +27,8 @@ from playground.events.runs import (
     event_from_json,
 )
 from playground.jobs.folders import read_record
-from playground.training import step
+from playground.training import loop, step
+from playground.training.control import Request
 from playground.training.loop import train
 from playground.training.session import Session, plan_training
 
@@ -214,6 +216,111 @@ def test_a_step_that_is_not_finite_leaves_the_weights_alone(tiny_folder, rows_fi
     assert [e.step for e in events if isinstance(e, StepSkipped)] == [2]
     assert all(torch.equal(a, b) for a, b in zip(calls["before"], calls["after"], strict=True))
     assert events[-1].state == "finished"
+
+
+def poison(monkeypatch, when, what):
+    """Let `what` happen to the session behind the backward pass of each step for which `when` says so."""
+    real = step._gradients
+
+    def poisoned(session, rows, num_trained):
+        result = real(session, rows, num_trained)
+        if when(session.state.step + 1):
+            what(session)
+        return result
+
+    monkeypatch.setattr(step, "_gradients", poisoned)
+
+
+def not_finite(session):
+    session.parameters[0].grad[0, 0] = float("nan")
+
+
+def checkpoints(folder):
+    return sorted(int(path.name.removeprefix("step-")) for path in (folder / "checkpoints").glob("step-*"))
+
+
+def everything_is_finite(folder):
+    files = list(folder.rglob("*.safetensors"))
+    return bool(files) and all(torch.isfinite(t).all() for file in files for t in load_file(file).values())
+
+
+@pytest.mark.parametrize("at", [5])
+def test_a_skipped_step_is_never_saved_and_is_tried_again(tiny_folder, rows_file, tmp_path, monkeypatch, at):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)  # after every step
+    settings = config(tiny_folder("llama"), rows_file(18))
+    poison(monkeypatch, lambda step: step in (4, 5), not_finite)
+    whole = list(train(settings, tmp_path / "whole"))
+    assert [e.step for e in whole if isinstance(e, StepSkipped)] == [4, 5] and whole[-1].state == "finished"
+    assert not {4, 5} & {e.step for e in whole if isinstance(e, CheckpointSaved)}
+    stopped = list(train(settings, tmp_path / "parts", stop=stop_after(at)))
+    assert stopped[-1].step == at and checkpoints(tmp_path / "parts") == [2, 3]
+    resumed = list(train(settings, tmp_path / "parts", resume=True))
+    assert resumed[0].step == 3 and [e.step for e in resumed if isinstance(e, StepSkipped)] == [4, 5]
+    assert adapter_sha(tmp_path / "parts") == adapter_sha(tmp_path / "whole")
+
+
+def nan_weight(session):
+    session.parameters[0].data[0, 0] = float("nan")
+
+
+def nan_moment(session):
+    session.optimizer.state[session.parameters[0]]["exp_avg_sq"][0, 0] = float("nan")
+
+
+@pytest.mark.parametrize(("spoil", "how"), [(nan_weight, "timed"), (nan_moment, "stop"), (nan_weight, "sampling")])
+def test_weights_that_are_not_finite_replace_no_checkpoint(tiny_folder, rows_file, tmp_path, monkeypatch, spoil, how):
+    settings = config(tiny_folder("llama"), rows_file(18), sample_max_new_tokens=1)
+    list(train(settings, tmp_path / "whole"))
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "CHECKPOINT_SECONDS", 0.0 if how == "timed" else 1e9)
+        patched.setattr(step, "SAMPLINGS", 10 if how == "sampling" else 1)
+        stop = stop_after(5) if how == "stop" else lambda: False
+        requests = SaveAt(3)
+
+        def late(session):
+            with torch.no_grad():
+                spoil(session)
+
+        poison(patched, lambda step: step == 5, late)
+        with pytest.raises(PlaygroundError, match="not finite any more"):
+            list(train(settings, tmp_path / "run", stop=stop, requests=requests))
+    assert read_record(tmp_path / "run").state == "failed"
+    assert checkpoints(tmp_path / "run") and everything_is_finite(tmp_path / "run")
+    assert list(train(settings, tmp_path / "run", resume=True))[-1].state == "finished"
+    assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole")
+
+
+class SaveAt:
+    """Asks for a checkpoint behind one step."""
+
+    def __init__(self, at):
+        self._left = at
+
+    def next(self, *, wait):
+        self._left -= 1
+        return Request("save_now") if self._left == -1 else None
+
+    def cancelled(self, number):
+        return False
+
+
+def test_a_run_that_never_came_to_a_checkpoint_begins_again(tiny_folder, rows_file, tmp_path):
+    settings = config(tiny_folder("llama"), rows_file(12))
+    list(train(settings, tmp_path / "whole"))
+    begun = list(train(settings, tmp_path / "run", stop=lambda: True))
+    assert (begun[-1].state, begun[-1].step, checkpoints(tmp_path / "run")) == ("stopped", 0, [])
+    again = list(train(settings, tmp_path / "run", resume=True))
+    assert next(e.step for e in again if isinstance(e, Sampled)) == 0 and again[-1].state == "finished"
+    assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole") and read_record(tmp_path / "run").exact
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_again(tiny_folder, rows_file, tmp_path):
+    settings = config(tiny_folder("llama"), rows_file(12))
+    list(train(settings, tmp_path / "run", stop=stop_after(2)))
+    for file in (tmp_path / "run" / "checkpoints").glob("*/*.safetensors"):
+        file.write_bytes(b"")
+    with pytest.raises(UsageError, match="no whole checkpoint"):
+        list(train(settings, tmp_path / "run", resume=True))
 
 
 def test_three_such_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp_path, monkeypatch):

@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -121,61 +119,6 @@ def test_gates_set_the_exit_code(trained, playground, tmp_path):
     failed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "sft.mean_tokens=99")
     assert (passed.returncode, failed.returncode) == (0, 4)
     assert "sft.mean_tokens is " in failed.stderr and "below 99" in failed.stderr
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_everything_and_resume_goes_on(
-    tiny_folder, rows_file, tmp_path, environment, playground, home, number, code
-):
-    command = [sys.executable, "-m", "playground", "train", "--data", str(rows_file(40)), "--model", str(tiny_folder("llama")),
-               "--name", "long", "--json", *FAST[:4], "--num-train-epochs", "200"]  # fmt: skip
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if json.loads(line)["event"] == "StepDone":
-            break
-    process.send_signal(number)
-    rest, narration = process.communicate(timeout=60)
-    assert process.returncode == code, narration
-    last = json.loads(rest.splitlines()[-1])
-    assert (last["event"], last["state"]) == ("RunEnded", "stopped")
-    folder = home / "adapters" / "long"
-    assert (folder / "adapter_model.safetensors").is_file()
-    resumed = subprocess.Popen(
-        [sys.executable, "-m", "playground", "train", "--resume", "long", "--json"], cwd=tmp_path, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    started = json.loads(resumed.stdout.readline())
-    assert (started["event"], started["step"]) == ("RunStarted", last["step"])
-    resumed.send_signal(signal.SIGINT)
-    resumed.communicate(timeout=60)
-    assert resumed.returncode == 130
-
-
-def test_kill_minus_nine_leaves_a_run_that_resumes(tiny_folder, rows_file, tmp_path, environment):
-    command = [sys.executable, "-m", "playground", "train", "--data", str(rows_file(40)), "--model", str(tiny_folder("llama")),
-               "--name", "k", "--json", *FAST[:4], "--num-train-epochs", "300"]  # fmt: skip
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    saved = 0
-    for line in process.stdout:
-        event = json.loads(line)
-        if event["event"] == "CheckpointSaved":
-            saved = event["step"]
-            break
-    time.sleep(0.2)
-    process.kill()
-    process.wait()
-    resumed = subprocess.Popen(
-        [sys.executable, "-m", "playground", "train", "--resume", "k", "--json"], cwd=tmp_path, env=environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    started = json.loads(resumed.stdout.readline())
-    assert started["step"] >= saved > 0
-    resumed.send_signal(signal.SIGINT)
-    resumed.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("arguments", [("-q", "data", "list"), ("data", "list", "-q"), ("data", "list", "-v", "-q")])

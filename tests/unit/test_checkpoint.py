@@ -8,16 +8,18 @@ import time
 
 import pytest
 
+from playground.errors import PlaygroundError
 from playground.training import checkpoint
 from playground.training.checkpoint import (
     MANIFEST,
     TrainState,
     disk_fault,
     newest_checkpoint,
-    optimizer_bytes,
+    optimizer_tensors,
     replace_file,
     restore_optimizer,
     save_checkpoint,
+    tensor_bytes,
 )
 
 NUM_WRITES = 4  # two files of `content`, state.json and the manifest
@@ -291,13 +293,30 @@ def test_an_optimiser_goes_on_bit_for_bit_from_its_bytes():
     model, optimizer, parameters = fresh()
     steps(model, optimizer, range(3))
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    saved = optimizer_bytes(optimizer, parameters)
+    saved = tensor_bytes(optimizer_tensors(optimizer, parameters))
     steps(model, optimizer, range(3, 6))
 
     other, other_optimizer, _ = fresh()
     other.load_state_dict(weights)
     restore_optimizer(other_optimizer, parameters, saved)
-    assert optimizer_bytes(other_optimizer, parameters) == saved
+    assert tensor_bytes(optimizer_tensors(other_optimizer, parameters)) == saved
     steps(other, other_optimizer, range(3, 6))
     for name, tensor in model.state_dict().items():
         assert torch.equal(other.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_is_never_made_into_a_file(bad):
+    import torch
+
+    tensors = {"good": torch.ones(3), "bad": torch.tensor([0.0, bad])}
+    with pytest.raises(PlaygroundError, match=r"not finite any more \(bad\)"):
+        tensor_bytes(tensors)
+
+
+def test_a_copy_of_a_state_does_not_change_with_it():
+    state = TrainState(3, 10, 4, [2])
+    copy = state.copy()
+    state.step, state.num_tokens = 4, 20
+    state.skipped_steps.append(4)
+    assert copy == TrainState(3, 10, 4, [2])
