@@ -17,7 +17,7 @@ class Exchange(Json):
     """One prompt and its answers, with everything that made them.
 
     Attributes:
-        asked_at: ISO 8601, UTC.
+        asked_at: ISO 8601, UTC, to the millisecond: no two exchanges of a log have all but the vote in common.
         mode: ``open`` and ``blind`` show base beside sft; a ``duel`` shows answers of one sft model.
         histories: The turns before the prompt, by lane.
         answers: By lane, in the order in which they stood on the screen.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -49,22 +49,28 @@ def append(path: Path, exchange: Exchange) -> None:
 def read(path: Path) -> list[Exchange]:
     """Return the votes in the log; lines that a full disk or another version left are skipped.
 
+    The log is only ever appended to. A vote that was taken back stands there again, without the vote.
+
     Raises:
         InputError: If it cannot be read.
     """
     try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
+        lines = path.read_text("utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check its rights.") from None
-    found = []
+    found: dict[str, Exchange] = {}
     for line in lines:
         try:
-            found.append(Exchange.from_dict(json.loads(line)))
-        except (ValueError, TypeError, KeyError, AttributeError):
+            exchange = Exchange.from_dict(json.loads(line))
+        except (ValueError, TypeError, RecursionError):
             continue
-    return found
+        key = replace(exchange, vote="").to_json()
+        found.pop(key, None)
+        if exchange.vote:
+            found[key] = exchange
+    return list(found.values())
 
 
 def preferences(votes: Iterable[Exchange], kind: Kind) -> list[Preference]:

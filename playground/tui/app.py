@@ -15,7 +15,7 @@ from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import TextArea
+from textual.widgets import Input, TextArea
 
 from playground import paths
 from playground.errors import PlaygroundError
@@ -127,11 +127,30 @@ class PlaygroundApp(App[None]):
             self._compare.release(IN_TRAINING)
 
     async def on_event(self, event: events.Event) -> None:
-        """Clean what is pasted, wherever it goes."""
+        """Clean what is pasted, and let what is typed or pasted reach the place for it on the screen."""
         if isinstance(event, events.Paste):
             text = event.text[: MOST + 1]  # cleaning megabytes would take seconds; one more says that it was longer
             event.text = clean(text.replace("\r\n", "\n").replace("\r", "\n"))
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            self._aim(event)
         await super().on_event(event)
+
+    def _aim(self, event: events.Key | events.Paste) -> None:
+        """Give the focus to where a key is typed, before the key is handed to what has the focus.
+
+        A screen names the place in `TYPED_INTO`; nothing else there takes letters. It is done here, where keys come
+        one by one, because a focus that changes while a key is on its way lets the next key overtake it.
+        """
+        where = getattr(self.screen, "TYPED_INTO", "")
+        if not where or isinstance(self.focused, TextArea | Input) or not self.screen.query(where):
+            return
+        place = self.screen.query_one(where)
+        if isinstance(event, events.Paste):
+            typed = True
+        else:  # what ends or mends a prompt is a part of typing it; where there is a list, Enter chooses
+            typed = event.is_printable or (isinstance(place, TextArea) and event.key in ("enter", "backspace"))
+        if typed and place.focusable:
+            self.screen.set_focus(place)
 
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
         """Yield what the palette offers: every action of the screen, then Textual's own."""

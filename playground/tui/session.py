@@ -29,6 +29,7 @@ class Round:
     answers: dict[str, Answer] = field(default_factory=dict)
     repeats: dict[str, bool] = field(default_factory=dict)
     vote: str = ""
+    seen: bool = False  # which side is which, because a vote was taken back
 
     @property
     def going(self) -> bool:
@@ -44,7 +45,7 @@ class Round:
     @property
     def hidden(self) -> bool:
         """Whether nobody may see yet which lane is which."""
-        return self.mode == "blind" and not self.vote
+        return self.mode == "blind" and not self.vote and not self.seen
 
     def why_no_vote(self) -> str:
         """Return why this round cannot be judged, or nothing."""
@@ -52,6 +53,8 @@ class Round:
             return "Judging needs hidden sides: F4 chooses blind or duel, and the next answers are shuffled."
         if self.vote:
             return "These answers are judged already."
+        if self.seen:
+            return "You have seen which side is which; F5 asks again."
         if self.going:
             return "The answers are not finished."
         if not self.ended:
@@ -74,6 +77,9 @@ class Session:
         self.ready: EngineReady | None = None
         self.round: Round | None = None
         self.exchanges: list[Exchange] = []
+        self.last_vote: Exchange | None = None  # that can be taken back
+        self._judged: Round | None = None  # its round, and what was said on each side before it
+        self._said_before: dict[str, tuple[str, ...]] = {}
         self._said: dict[str, tuple[str, ...]] = {}  # by side: user, answer, user, answer, …
         self._shuffle = random.Random(seed)  # noqa: S311 - which pane is which, no secret
 
@@ -106,7 +112,7 @@ class Session:
             lanes = [LaneRequest(side, side, (*self.said(side), prompt)) for side in shown]
         if mode != "open":
             self._shuffle.shuffle(lanes)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.round = Round(prompt, mode, tuple(lanes), self.strength, sampling, now)
         # In the order of the sides, whatever the panes show: which row of the batch a lane is must not tell.
         return Ask(tuple(sorted(lanes, key=lambda lane: lane.name)), self.strength, sampling)
@@ -141,12 +147,24 @@ class Session:
         assert done is not None
         assert not done.why_no_vote()
         done.vote = choice
+        self._judged, self._said_before = done, dict(self._said)
         if choice not in (TIE, BOTH_BAD):
             chosen = (*done.lanes[0].texts, done.answers[choice].text)
             self._said = {"base": chosen, "control": chosen, "sft": chosen}
         # Everything else stays as it was answered: another adapter may be there by now.
-        self.exchanges[-1] = replace(self.exchanges[-1], vote=choice)
-        return self.exchanges[-1]
+        self.last_vote = self.exchanges[-1] = replace(self.exchanges[-1], vote=choice)
+        return self.last_vote
+
+    def take_vote_back(self) -> None:
+        """Let the last vote not have been. Its round, if it is still there, can be judged again unless it was blind."""
+        judged, self.last_vote = self.last_vote, None
+        if judged is None:
+            return
+        at = next(n for n, exchange in enumerate(self.exchanges) if exchange is judged)
+        self.exchanges[at] = replace(judged, vote="")
+        if self.round is not None and self.round is self._judged:
+            self.round.vote, self.round.seen = "", self.round.mode == "blind"
+            self._said = self._said_before
 
     def take_back(self) -> None:
         """Go back to before the last prompt, which is asked again."""

@@ -193,7 +193,7 @@ async def test_markdown_is_a_toggle_and_raw_the_default(screen):
     await screen.pilot.pause(0.1)
     assert not pane.query_one(".text").display
     assert "Title" in str(next(iter(pane.query_one(Markdown).query("MarkdownBlock")))._content)
-    await screen.press("escape", "m")
+    await screen.press("escape", "ctrl+t")
     await screen.pilot.pause(0.1)
     assert pane.query_one(".text").display and not pane.query(Markdown)
 

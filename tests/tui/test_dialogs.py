@@ -145,7 +145,7 @@ async def test_an_answer_is_copied_cleaned_and_to_a_file_too(screen, home):
     await screen.answer(base="from base\x1b[0m", sft="from sft")
     await screen.press("ctrl+y")
     assert screen.app.clipboard == "from sft"
-    await screen.press("escape", "c")
+    await screen.press("escape", "ctrl+y")
     assert screen.app.clipboard == "from base␛[0m"
     assert Path(home, "cache", "copied.txt").read_text() == "from base␛[0m"
 

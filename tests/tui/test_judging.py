@@ -1,5 +1,6 @@
 """Blind votes and duels, their log, and what DPO gets of them."""
 
+import dataclasses
 import json
 
 import pytest
@@ -34,9 +35,10 @@ async def test_blind_hides_the_sides_until_voted_and_keeps_the_vote(screen):
     await screen.answer(base="Because. Because.", sft="It is so.")
     titles = [str(pane.query_one(".title").content) for pane in screen.panes]
     assert not any(side in title for side in ("base", "sft") for title in titles)
-    assert bar(screen).display and screen.app.focused is bar(screen)
+    assert bar(screen).display and screen.app.focused is screen.prompt
     place = [lane.name for lane in screen.session.round.lanes].index("sft")
-    await screen.press("ab"[place])
+    await screen.press("f4", "aB"[place])
+    assert "You chose sft" in screen.text("#hint")
     assert sorted(pane.kind for pane in screen.panes) == ["base", "sft"] and not bar(screen).display
     assert "★" in screen.of("sft", ".title")
     (kept,) = votes.read(paths.votes_file())
@@ -54,17 +56,17 @@ async def test_the_sides_are_really_shuffled(screen):
         await screen.ask(str(number))
         orders.add(tuple(lane.name for lane in screen.session.round.lanes))
         await screen.answer()
-        await screen.press("t")
+        await screen.press("f4", "t")
     assert len(orders) == 2
 
 
 @screen_test()
 async def test_ties_are_kept_in_the_log_and_never_exported(screen):
     await blind(screen)
-    for key in ("t", "x"):
+    for key in ("T", "x"):
         await screen.ask("q")
         await screen.answer()
-        await screen.press(key)
+        await screen.press("f4", key)
     log = votes.read(paths.votes_file())
     assert [exchange.vote for exchange in log] == ["tie", "both bad"]
     assert votes.preferences(log, "sides") == []
@@ -82,16 +84,84 @@ async def test_a_stopped_answer_cannot_be_judged(screen):
 
 
 @screen_test()
-async def test_who_is_typing_goes_on_typing_and_other_keys_reach_the_prompt(screen):
+async def test_nothing_but_the_dialog_and_a_click_votes(screen):
     await blind(screen)
     await screen.ask("q")
-    await screen.press("n")
     await screen.answer()
-    assert screen.app.focused is screen.prompt and bar(screen).display
-    await screen.press("tab", "shift+tab")
-    bar(screen).focus()
-    await screen.press("z")
-    assert screen.prompt.text == "nz" and screen.app.focused is screen.prompt
+    await screen.press("a", "B", "t", "X", "1", "0")
+    assert screen.prompt.text == "aBtX10" and not screen.session.round.vote
+    assert not paths.votes_file().exists()
+    await screen.press("f4", "escape")
+    assert not screen.session.round.vote and screen.session.mode == "blind" and screen.prompt.text == "aBtX10"
+
+
+@screen_test()
+async def test_f4_changes_the_mode_where_no_answer_waits_and_out_of_the_dialog(screen):
+    await blind(screen)
+    await screen.ask("q")
+    await screen.press("f4")
+    assert screen.session.mode == "duel", "while the answers stream nothing waits for a vote"
+    await screen.press("f4", "f4")
+    assert screen.session.mode == "blind"
+    await screen.answer()
+    await screen.press("f4")
+    assert screen.session.mode == "blind", "the dialog"
+    await screen.press("f4")
+    assert screen.session.mode == "duel" and not screen.session.round.vote
+
+
+@screen_test()
+async def test_the_last_vote_of_a_duel_is_taken_back_and_cast_again(screen):
+    await screen.say(READY)
+    await screen.press("f4", "f4", "f8")
+    await screen.ask("q")
+    await screen.answer(**{"1": "one", "2": "two"})
+    before = dict(screen.session._said)
+    await screen.press("f4", "a")
+    (first,) = votes.read(paths.votes_file())
+    assert screen.session.exchanges[-1].vote == first.vote
+    await screen.press("f4", "U")
+    assert votes.read(paths.votes_file()) == [] and screen.session.exchanges[-1].vote == ""
+    assert screen.session._said == before and bar(screen).display
+    assert "is taken back. F4 votes" in screen.text("#hint")
+    await screen.press("f4", "u")  # there is none any more
+    assert screen.session.round.vote == ""
+    await screen.press("b")
+    (second,) = votes.read(paths.votes_file())
+    assert second.vote != first.vote and len(votes.preferences([second], "duels")) == 1
+
+
+@screen_test()
+async def test_a_blind_vote_that_is_taken_back_is_not_cast_again_with_open_eyes(screen):
+    await blind(screen)
+    await screen.ask("q")
+    await screen.answer()
+    await screen.press("f4", "a", "f4", "u")
+    assert votes.read(paths.votes_file()) == []
+    assert "You have seen which side is which" in screen.text("#hint") and not bar(screen).display
+    assert sorted(pane.kind for pane in screen.panes) == ["base", "sft"]
+    await screen.ask("r")
+    await screen.answer()
+    await screen.press("f4", "a")
+    await screen.ask("s")
+    await screen.answer()
+    await screen.press("f4", "u")  # that of the prompt before
+    assert votes.read(paths.votes_file()) == []
+    assert bar(screen).display and screen.session.round.prompt == "s"
+    assert [pane.kind for pane in screen.panes] == ["hidden", "hidden"]
+
+
+@screen_test()
+async def test_a_vote_that_cannot_be_taken_out_of_the_log_stays(screen, home):
+    await blind(screen)
+    await screen.ask("q")
+    await screen.answer()
+    await screen.press("f4", "x")
+    log = (home / "votes.jsonl").rename(home / "kept.jsonl")
+    (home / "votes.jsonl").mkdir()
+    await screen.press("f4", "u")
+    assert "cannot be written" in screen.text("#hint") and screen.session.exchanges[-1].vote == "both bad"
+    assert len(votes.read(log)) == 1
 
 
 @screen_test()
@@ -101,11 +171,11 @@ async def test_in_several_turns_a_vote_makes_the_common_history(screen):
     await screen.ask("a")
     await screen.answer(base="B1", sft="S1")
     place = [lane.name for lane in screen.session.round.lanes].index("base")
-    await screen.press("ab"[place])
+    await screen.press("f4", "ab"[place])
     await screen.ask("b")
     assert {lane.texts for lane in screen.engine.asked[-1].lanes} == {("a", "B1", "b")}
     await screen.answer(base="B2", sft="S2")
-    await screen.press("t")
+    await screen.press("f4", "t")
     await screen.ask("c")
     await screen.answer()
     assert not bar(screen).display, "after a tie the histories differ"
@@ -122,7 +192,9 @@ async def test_a_duel_is_one_model_several_times_warm_and_shuffled(screen):
     assert ask.sampling.temperature == 0.7
     await screen.answer(**{"1": "one", "2": "two", "3": "one"})
     place = [lane.name for lane in screen.session.round.lanes].index("2")
-    await screen.press(str(place + 1))
+    await screen.press("f4", "d")  # there are three answers only
+    assert not screen.session.round.vote
+    await screen.press("abc"[place])
     (kept,) = votes.read(paths.votes_file())
     assert votes.preferences([kept], "sides") == []
     assert [(pair.chosen, pair.rejected) for pair in votes.preferences([kept], "duels")] == [(" two", " one")]
@@ -143,7 +215,7 @@ async def test_a_log_that_cannot_be_written_is_said_and_nothing_else_is_lost(scr
     await blind(screen)
     await screen.ask("q")
     await screen.answer()
-    await screen.press("a")
+    await screen.press("f4", "a")
     assert "cannot be written" in screen.text("#hint")
     assert screen.session.exchanges[-1].vote
 
@@ -158,7 +230,7 @@ async def test_votes_are_exported_as_rows_that_dpo_reads(screen, home):
     await blind(screen)
     await screen.ask("q")
     await screen.answer(base="B", sft="S")
-    await screen.press("a")
+    await screen.press("f4", "a")
     screen.app._compare.action_export_sides()
     await screen.pilot.pause()
     field = screen.app.screen.query_one("#file")
@@ -172,3 +244,15 @@ async def test_votes_are_exported_as_rows_that_dpo_reads(screen, home):
     screen.app._compare.action_export_duels()
     await screen.pilot.pause()
     assert "no such votes" in screen.text("#hint")
+
+
+def test_votes_that_are_alike_but_for_their_moment_are_two(home):
+    from playground.events.answers import Answer, Sampling
+    from playground.events.exchanges import Exchange
+
+    answers = {"base": Answer("b", "stop", None, 1), "sft": Answer("s", "stop", None, 1)}
+    one = Exchange("t1", "blind", "q", {}, answers, {}, "u", "", "m", "a", "chat", 1.0, Sampling(), "f", "sft")
+    other = dataclasses.replace(one, asked_at="t2", prompt="\u2028 in a prompt")
+    for vote in (one, other, dataclasses.replace(one, vote="")):
+        votes.append(paths.votes_file(), vote)
+    assert votes.read(paths.votes_file()) == [other]

@@ -22,7 +22,6 @@ from playground.tui.screens.picker import Picker
 from playground.tui.screens.save import SaveDialog
 from playground.tui.screens.settings import SettingsDialog
 from playground.tui.widgets.judge import JudgeBar
-from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
 
@@ -42,7 +41,7 @@ KEYS = [
     *("home", "end", "pageup", "pagedown"),
     *(f"f{n}" for n in range(1, 10)),
     *(f"ctrl+{letter}" for letter in "agjknostyz"),
-    *"abcdfmtxz013",
+    *"abcdfmtuxzTXU013",
 ]
 DEEDS = ("stop", "example", "help", "control", "judge", "again", "strength", "turns", "fed", "markdown", "forget")
 DIALOGS = ("settings", "adapter", "model", "save", "export_sides", "export_duels")
@@ -81,14 +80,10 @@ class Monkey:
         self.done[-1] += f" {str(what)[:150]}"
 
     def post(self):
-        pane = self.pick(list(self.compare.query(Pane)))
         message = self.pick(
             (
                 PromptBar.Cut(),
                 Slider.Changed(self.random.randrange(31) * 0.05),
-                JudgeBar.Typed(self.pick("z ß日")),
-                Pane.CopyAsked(pane),
-                Pane.MarkdownAsked(),
                 events.Paste(self.text().replace("\ud83d", "")),
             )
         )
@@ -100,12 +95,12 @@ class Monkey:
         self.compare.post_message(PromptBar.Submitted(self.text().replace("\ud83d", "") or "a"))
 
     def vote(self):
-        choice = self.pick(("0", "1", "2", "3", TIE, BOTH_BAD))
+        choice = self.pick(("0", "1", "2", "3", TIE, BOTH_BAD, ""))
         self.note(choice)
-        if self.random.random() < 0.5:
+        if choice:
             self.compare.post_message(JudgeBar.Voted(choice))
-        else:
-            self.compare.query_one(JudgeBar).action_vote(choice)
+        elif not isinstance(self.app.screen, ModalScreen):
+            self.compare.take_vote_back()
 
     async def deed(self, deeds=DEEDS):
         if not isinstance(self.app.screen, ModalScreen):

@@ -125,7 +125,12 @@ async def blind(screen):
 
 async def voted(screen):
     await blind(screen)
-    await screen.press("ab"[[lane.name for lane in screen.session.round.lanes].index("sft")])
+    await screen.press("f4", "ab"[[lane.name for lane in screen.session.round.lanes].index("sft")])
+
+
+async def voting(screen):
+    await blind(screen)
+    await screen.press("f4")
 
 
 async def duel(screen):
@@ -181,7 +186,7 @@ async def no_adapter(screen):
 
 
 STATES = (
-    loading, ready, streaming, finished, with_control, fed_opened, markdown, two_turns, blind, voted, duel, slider,
+    loading, ready, streaming, finished, with_control, fed_opened, markdown, two_turns, blind, voting, voted, duel, slider,
     settings, adapters, models, save, help, crashed, no_adapter,
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from textual.widgets import Static
 
 from playground.events.exchanges import Mode
 from playground.report.exchanges import sampling_words
-from playground.tui.screens.keeping import KeepingScreen
+from playground.tui.screens.keeping import KeepingScreen, chosen
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
@@ -25,6 +25,26 @@ class AdjustingScreen(KeepingScreen):
         return self.session.round is not None and self.session.round.going
 
     def action_judge(self) -> None:
+        """Vote on answers that wait for it, or look at the vote that was given; else take the next way of judging."""
+        now = self.session.round
+        if now is None or (now.why_no_vote() and not now.vote):
+            self.next_mode()
+            return
+        from playground.tui.screens.vote import Decision, VoteDialog
+
+        def decide(decision: Decision | None) -> None:
+            match decision:
+                case ("vote", answer):
+                    self.vote(answer)
+                case ("take back", _):
+                    self.take_vote_back()
+                case ("mode", _):
+                    self.next_mode()
+
+        last = chosen(self.session.last_vote) if self.session.last_vote else ""
+        self.app.push_screen(VoteDialog(0 if now.vote else len(now.lanes), last), decide)
+
+    def next_mode(self) -> None:
         """Take the next way of judging: none, blind, duel."""
         modes: list[Mode] = ["open", "blind", "duel"]
         at = (modes.index(self.session.mode) + 1) % len(modes)
@@ -60,9 +80,9 @@ class AdjustingScreen(KeepingScreen):
         """Go to the slider, and back."""
         slider = self.query_one(Slider)
         if self.focused is slider:
-            self.query_one(PromptBar).focus()
+            self.set_focus(self.query_one(PromptBar))
         else:
-            slider.focus()
+            self.set_focus(slider)
             self.hint("← → change how much the adapter counts; F5 asks again, Esc goes back to the prompt.")
 
     @on(Slider.Changed)

@@ -47,6 +47,7 @@ class AskScreen(Leavable[None]):
         start: Starts an engine with adapters of these names.
     """
 
+    TYPED_INTO = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "stop or back", priority=True),
         Binding("ctrl+o", "fed", "what each was fed", priority=True),
@@ -86,7 +87,7 @@ class AskScreen(Leavable[None]):
         for pane, (name, _) in zip(self.query(Pane), self._lanes, strict=True):
             pane.dress("base" if name == "base" else "sft", name)
         self.query_one("#panes").set_class(self.size.width < NARROW, "stacked")
-        self.query_one(PromptBar).focus()
+        self.set_focus(self.query_one(PromptBar))
         self._listen()
 
     def on_unmount(self) -> None:

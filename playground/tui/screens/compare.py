@@ -32,7 +32,7 @@ class CompareScreen(AdjustingScreen):
         session: What is asked and what came of it.
     """
 
-    AUTO_FOCUS = "#prompt"  # else the first pane is given what is typed at once
+    AUTO_FOCUS = TYPED_INTO = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "stop", priority=True),
         Binding("f1", "help", "help", priority=True),
@@ -88,7 +88,7 @@ class CompareScreen(AdjustingScreen):
         self.query_one(Panes).fit(event.size.width)
 
     def on_key(self, event: events.Key) -> None:
-        """Type into the prompt what comes before it has the focus, as in the first moments of the app."""
+        """Type into the prompt what comes before there is one, in the first moments of the app."""
         if self.focused in (None, self.query_one(PromptBar)) and event.is_printable and event.character:
             event.stop()
             self.query_one(PromptBar).insert(event.character)
@@ -135,8 +135,6 @@ class CompareScreen(AdjustingScreen):
         pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
         if self.session.heard(event) and now.mode != "open" and not now.why_no_vote():
             self.query_one(JudgeBar).offer(len(now.lanes))
-            if not self.query_one(PromptBar).text:  # who is typing goes on typing
-                self.query_one(JudgeBar).focus()
 
     def interrupted(self, why: str) -> None:
         """End what streams; what was said so far stays on screen."""
@@ -195,15 +193,15 @@ class CompareScreen(AdjustingScreen):
         elif self.alive and not self.loaded:
             self.cancel_loading()
         elif self.focused is self.query_one(PromptBar):
-            self.query_one(Panes).shown[0].query_one(".said").focus()
+            self.set_focus(self.query_one(Panes).shown[0].query_one(".said"))
         else:
-            self.query_one(PromptBar).focus()
+            self.set_focus(self.query_one(PromptBar))
 
     def action_example(self) -> None:
         """Put the next example into the prompt."""
         prompt = self.query_one(PromptBar)
         prompt.put(next(self._examples))
-        prompt.focus()
+        self.set_focus(prompt)
 
     def action_help(self) -> None:
         """Open the help."""
@@ -224,7 +222,6 @@ class CompareScreen(AdjustingScreen):
         for pane in self.query(Pane):
             pane.toggle_fed()
 
-    @on(Pane.MarkdownAsked)
     def action_markdown(self) -> None:
         """Show finished answers as Markdown, or everything raw again."""
         self._markdown = not self._markdown

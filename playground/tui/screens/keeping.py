@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -19,46 +20,67 @@ from playground.tui.screens.engine import EngineScreen
 from playground.tui.widgets.judge import LETTERS, JudgeBar
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes
-from playground.tui.widgets.prompt import PromptBar
 
 T = TypeVar("T")
+
+
+def chosen(judged: Exchange) -> str:
+    """Return what a vote chose, in words."""
+    if judged.vote in (TIE, BOTH_BAD):
+        return {TIE: "a tie", BOTH_BAD: "both bad"}[judged.vote]
+    letter = LETTERS[list(judged.answers).index(judged.vote)]
+    return letter if judged.mode == "duel" else f"{judged.vote} ({letter})"
 
 
 class KeepingScreen(EngineScreen):
     """Votes, saving and copying."""
 
-    @on(JudgeBar.Typed)
-    def _type(self, event: JudgeBar.Typed) -> None:
-        """Take a key that was meant for the prompt."""
-        prompt = self.query_one(PromptBar)
-        prompt.focus()
-        prompt.insert(event.character)
-
     @on(JudgeBar.Voted)
-    def _vote(self, event: JudgeBar.Voted) -> None:
-        """Take a vote, show which side was which, and write it down."""
+    def _clicked(self, event: JudgeBar.Voted) -> None:
+        self.vote(event.choice)
+
+    def vote(self, answer: str) -> None:
+        """Take a vote for the pane of a number, `TIE` or `BOTH_BAD`; show which side was which, and write it down."""
         now = self.session.round
         if now is None:
             return
         if why := now.why_no_vote():
             self.hint(why)
             return
-        if event.choice.isdigit() and int(event.choice) >= len(now.lanes):
+        if answer.isdigit() and int(answer) >= len(now.lanes):
             return  # there is no such pane
-        choice = now.lanes[int(event.choice)].name if event.choice.isdigit() else event.choice
+        choice = now.lanes[int(answer)].name if answer.isdigit() else answer
         judged = self.session.vote(choice)
         self.query_one(JudgeBar).display = False
-        self.query_one(PromptBar).focus()
         self.query_one(Panes).dress()
-        words = {TIE: "A tie.", BOTH_BAD: "Both bad."}
-        said = words.get(choice) or f"{LETTERS[[lane.name for lane in now.lanes].index(choice)]} it is."
+        said = chosen(judged)
         try:
             votes.append(paths.votes_file(), judged)
         except PlaygroundError as error:
-            self.hint(f"{said} {error.message} {error.hint}")
+            self.hint(f"You chose {said}. {error.message} {error.hint}")
             return
-        going_on = " It is what both sides go on from." if self.session.several_turns and choice not in words else ""
-        self.hint(f"{said}{going_on} The vote is kept; Ctrl+P exports votes for DPO.")
+        both = self.session.several_turns and choice not in (TIE, BOTH_BAD)
+        going_on = " Both sides go on from that answer." if both else ""
+        self.hint(f"You chose {said}.{going_on} The vote is kept: F4 U takes it back, Ctrl+P exports votes for DPO.")
+
+    def take_vote_back(self) -> None:
+        """Take the last vote of this session back: it is no longer in the log, nor in what is saved."""
+        judged = self.session.last_vote
+        if judged is None:
+            self.hint("There is no vote to take back.")
+            return
+        try:
+            votes.append(paths.votes_file(), replace(judged, vote=""))
+        except PlaygroundError as error:
+            self.hint(f"{error.message} {error.hint}")
+            return
+        self.session.take_vote_back()
+        self.query_one(Panes).dress()
+        now = self.session.round
+        why = now.why_no_vote() if now is not None else ""
+        if now is not None and not why:
+            self.query_one(JudgeBar).offer(len(now.lanes))
+        self.hint(f"The vote for {chosen(judged)} is taken back. {why or 'F4 votes on these answers.'}")
 
     def action_save(self) -> None:
         """Save the exchanges of this session."""
@@ -126,10 +148,6 @@ class KeepingScreen(EngineScreen):
         focused = self.focused
         chosen = next((pane for pane in shown if focused is not None and pane in focused.ancestors), shown[-1])
         self.copy(chosen)
-
-    @on(Pane.CopyAsked)
-    def _copy_asked(self, event: Pane.CopyAsked) -> None:
-        self.copy(event.pane)
 
     def copy(self, pane: Pane) -> None:
         """Copy a pane's text: to the terminal's clipboard, and to a file for terminals that have none."""

@@ -43,6 +43,7 @@ class RunScreen(Leavable[None]):
         starting: Its process was just started.
     """
 
+    TYPED_INTO = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", priority=True),
         Binding("space", "pause", "pause"),
@@ -214,7 +215,7 @@ class RunScreen(Leavable[None]):
             return
         prompt = self.query_one(PromptBar)
         prompt.display = True
-        prompt.focus()
+        self.set_focus(prompt)
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
@@ -245,7 +246,7 @@ class RunScreen(Leavable[None]):
         prompt = self.query_one(PromptBar)
         if prompt.display:
             prompt.display = False
-            self.query_one("#samples").focus()
+            self.set_focus(self.query_one("#samples"))
         else:
             self.dismiss()
 

@@ -41,6 +41,7 @@ class TrainScreen(Leavable[None]):
         desk: Starts the desk.
     """
 
+    TYPED_INTO = "#path"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", priority=True),
         Binding("f5", "start", "start training", priority=True),

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.geometry import Region
@@ -44,32 +42,14 @@ class _Line(Static):
 
 
 class _Said(VerticalScroll, can_focus=True):
-    """The text, which scrolls. Single letters work here, because nothing is typed."""
+    """The text, which scrolls. It has no letters of its own: whatever is typed is the next prompt."""
 
     following = True  # of the end, until a reader scrolls up
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "copy", "copy"),
-        Binding("m", "markdown", "Markdown"),
-        Binding("f", "fed", "what it was fed"),
-    ]
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Note whether the end is seen: only scrolling changes that, not text that comes in below."""
         super().watch_scroll_y(old_value, new_value)
         self.following = new_value >= self.max_scroll_y - 1
-
-    def action_copy(self) -> None:
-        """Ask for a copy of the pane's text."""
-        self.post_message(Pane.CopyAsked(self.query_ancestor(Pane)))
-
-    def action_markdown(self) -> None:
-        """Render as Markdown, or raw again."""
-        self.post_message(Pane.MarkdownAsked())
-
-    def action_fed(self) -> None:
-        """Open or close what was fed."""
-        self.post_message(_Line.Clicked())
 
 
 class _Text(Widget):
@@ -104,16 +84,6 @@ class Pane(Vertical):
     """One lane of the comparison. Nothing it shows raw is ever markup."""
 
     can_focus = False
-
-    class CopyAsked(Message):
-        """The text of this pane is to be copied."""
-
-        def __init__(self, pane: Pane) -> None:
-            super().__init__()
-            self.pane = pane
-
-    class MarkdownAsked(Message):
-        """Panes are to be rendered as Markdown, or raw again."""
 
     def __init__(self, number: int) -> None:
         super().__init__(id=f"pane-{number}", classes="pane")

@@ -58,7 +58,7 @@ class Panes(Horizontal):
         focused = self.screen.focused
         for n, pane in enumerate(self._panes):
             if n >= len(dressed) and focused is not None and pane in focused.ancestors:
-                self.shown[0].query_one(".said").focus()
+                self.screen.set_focus(self.shown[0].query_one(".said"))
             pane.display = n < len(dressed)
             if pane.display:
                 pane.dress(*dressed[n])

@@ -1,0 +1,65 @@
+"""The dialog in which keys vote, and in which the last vote can be taken back."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from playground.events.exchanges import BOTH_BAD, TIE
+from playground.tui.screens.closing import Dialog
+from playground.tui.widgets.judge import LETTERS
+
+Decision = tuple[Literal["vote", "take back", "mode"], str]
+
+
+class VoteDialog(Dialog[Decision | None]):
+    """Letters that vote, in either case. It lies below the answers, so that they can be read; Esc decides nothing.
+
+    Args:
+        count: The answers to choose from; 0 if they are judged already.
+        last: What the last vote said, in words; empty if there is none to take back.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(f"{letter},{letter.lower()}", f"vote('{n}')", show=False) for n, letter in enumerate(LETTERS)),
+        Binding("T,t", f"vote('{TIE}')", show=False),
+        Binding("X,x", f"vote('{BOTH_BAD}')", show=False),
+        Binding("U,u", "take_back", show=False),
+        Binding("f4", "mode", show=False, priority=True),
+        Binding("escape", "dismiss(None)", show=False),
+    ]
+
+    def __init__(self, count: int, last: str) -> None:
+        super().__init__(id="vote")
+        self._count, self._last = count, last
+
+    def compose(self) -> ComposeResult:
+        """Lay out what each key does."""
+        keys = [f"U takes back the last vote ({self._last})"] if self._last else []
+        keys += ["F4 other way of judging", "Esc later" if self._count else "Esc back"]
+        with Vertical(classes="dialog"):
+            if self._count:
+                yield Static("Which answer is better?", classes="heading", markup=False)
+                letters = "   ".join(LETTERS[: self._count])
+                yield Static(f"{letters}   T tie   X both bad", markup=False)
+            else:
+                yield Static("These answers are judged.", classes="heading", markup=False)
+            yield Static(" · ".join(keys), classes="keys", markup=False)
+
+    def action_vote(self, choice: str) -> None:
+        """Vote, if there is such an answer."""
+        if self._count and (not choice.isdigit() or int(choice) < self._count):
+            self.dismiss(("vote", choice))
+
+    def action_take_back(self) -> None:
+        """Take the last vote back, if there is one."""
+        if self._last:
+            self.dismiss(("take back", ""))
+
+    def action_mode(self) -> None:
+        """Choose another way of judging the next answers."""
+        self.dismiss(("mode", ""))
