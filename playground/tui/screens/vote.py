@@ -39,8 +39,6 @@ class VoteDialog(Dialog[Decision | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out what each key does."""
-        keys = [f"U takes back the last vote ({self._last})"] if self._last else []
-        keys += ["F4 other way of judging", "Esc later" if self._count else "Esc back"]
         with Vertical(classes="dialog"):
             if self._count:
                 yield Static("Which answer is better?", classes="heading", markup=False)
@@ -48,7 +46,10 @@ class VoteDialog(Dialog[Decision | None]):
                 yield Static(f"{letters}   T tie   X both bad", markup=False)
             else:
                 yield Static("These answers are judged.", classes="heading", markup=False)
-            yield Static(" · ".join(keys), classes="keys", markup=False)
+            if self._last:
+                yield Static(f"U takes the last vote back: {self._last}", markup=False)
+            later = "Esc later" if self._count else "Esc back"
+            yield Static(f"F4 another way of judging · {later}", classes="keys", markup=False)
 
     def action_vote(self, choice: str) -> None:
         """Vote, if there is such an answer."""
