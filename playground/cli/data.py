@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
-from pathlib import Path
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,21 +104,14 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
 
 @data.command("list")
 def list_() -> int:
-    """List the bundled data sets and the ones in this folder."""
-    from playground.data.containers import SUFFIXES
-    from playground.data.examples import read_dataset
+    """List the bundled data sets, the ones in this folder, and those of your recent runs."""
+    from playground.data.library import data_sets
 
-    for title, folder in (("bundled", paths.bundled("datasets")), ("here", Path())):
-        files = [path for path in sorted(folder.iterdir()) if "".join(path.suffixes).endswith(SUFFIXES)]
-        shown = []
-        for path in files:
-            try:
-                dataset = read_dataset(path, skip_bad=True)
-            except InputError:
-                continue  # prompts, or anything else that is no training data
-            shown.append(f"  {clean(path.name):<24} {len(dataset.examples):>9,} rows  {dataset.shape}")
-        if shown:
-            click.echo("\n".join([f"{title}:", *shown]))
+    for where, sets in groupby(data_sets(), lambda info: info.where):
+        click.echo(f"{where}:")
+        for info in sets:
+            rows = f"{info.num_rows:>9,} rows  {info.shape}" if info.num_rows is not None else "    not counted"
+            click.echo(f"  {clean(info.name):<24} {rows}")
     return 0
 
 

@@ -1,25 +1,25 @@
 """The desk as a process: data sets, masks and plans, with a tokenizer and without a model.
 
 ``python -m playground.training.desk {}``. Requests are JSON lines: ``{"do": "list"}``, ``{"do": "look", "config": …}``
-and ``{"do": "rows", "start": …, "count": …}``, each with an ``id``. Only the newest request matters: one that waits
-behind another is left out.
+and ``{"do": "rows", "start": …, "count": …}``, each with an ``id``. Only the newest request of a kind is served: an
+older one that is still waiting is dropped, because its data set has been left.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
 
 from playground import paths
 from playground.config import TrainConfig
 from playground.environ import before_torch
 from playground.errors import InputError, PlaygroundError
 from playground.events.desk import (
-    DataSetInfo,
     DataSets,
     DeskError,
     DeskEvent,
@@ -32,7 +32,6 @@ from playground.events.desk import (
 from playground.log import write_log
 
 MOST_ROWS = 200  # that are sent at once
-COUNTED_BYTES = 64 << 20  # of a file that is read to be listed
 
 
 def main() -> None:
@@ -47,11 +46,11 @@ def main() -> None:
 
     desk, code = Desk(send), 0
     try:
-        for line in sys.stdin:
+        for request in newest(_lines(sys.stdin)):
             try:
-                desk.serve(json.loads(line))
+                desk.serve(request)
             except (ValueError, KeyError, TypeError) as error:
-                print(f"no request: {line[:200]!r}: {error!r}", file=sys.stderr)
+                print(f"no request: {request!r:.200}: {error!r}", file=sys.stderr)
     except BrokenPipeError:
         pass  # the app is gone
     except Exception as error:  # noqa: BLE001 - the border of a child: the app gets a line, the log the rest
@@ -60,6 +59,45 @@ def main() -> None:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _lines(stream: TextIO) -> queue.Queue[dict[str, Any] | None]:
+    """Return a queue that a thread fills with the requests of `stream`, and ends with None."""
+    waiting: queue.Queue[dict[str, Any] | None] = queue.Queue()
+
+    def read() -> None:
+        for line in stream:
+            try:
+                request = json.loads(line)
+                if not isinstance(request, dict):
+                    raise TypeError(type(request).__name__)
+            except (ValueError, TypeError, RecursionError) as error:
+                print(f"no request: {line[:200]!r}: {error!r}", file=sys.stderr)
+                continue
+            waiting.put(request)
+        waiting.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return waiting
+
+
+def newest(waiting: queue.Queue[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
+    """Yield requests as they come, without those for which a newer one of their kind is waiting already.
+
+    Looking at another data set makes rows of the one before worthless too.
+    """
+    pending: list[dict[str, Any]] = []
+    open_ended = True
+    while open_ended or pending:
+        while open_ended and (not pending or not waiting.empty()):
+            request = waiting.get()
+            if request is None:
+                open_ended = False
+                break
+            gone = {"look": ("look", "rows")}.get(str(request.get("do")), (request.get("do"),))
+            pending = [*(older for older in pending if older.get("do") not in gone), request]
+        if pending:
+            yield pending.pop(0)
 
 
 class Desk:
@@ -81,6 +119,8 @@ class Desk:
         try:
             match request["do"]:
                 case "list":
+                    from playground.data.library import data_sets
+
                     self._send(DataSets(number, tuple(data_sets())))
                 case "look":
                     self._look(number, TrainConfig.from_dict(request["config"]))
@@ -122,44 +162,6 @@ class Desk:
             line, held_out = self._lines[at].line, at in self._held_out
             shown.append(MaskedRow(line, texts, trained, self._rows[at].cut, held_out))
         self._send(RowsShown(number, start, total, tuple(shown)))
-
-
-def data_sets() -> list[DataSetInfo]:
-    """Return the data sets that are bundled, in this folder, or were trained on recently; each once."""
-    from playground.data.containers import SUFFIXES
-
-    found: dict[str, DataSetInfo] = {}
-    for where, folder in (("bundled", paths.bundled("datasets")), ("here", Path())):
-        for path in sorted(folder.iterdir()):
-            if "".join(path.suffixes[-2:]).endswith(SUFFIXES) and (info := _info(path, where)):
-                found.setdefault(str(path.resolve()), info)
-    for name in _recent():
-        path = paths.find_file(name)
-        if name.startswith("hf:"):
-            found.setdefault(name, DataSetInfo(name, name, "recent", None, ""))
-        elif path.is_file() and (info := _info(path, "recent")):
-            found.setdefault(str(path.resolve()), info)
-    return list(found.values())
-
-
-def _info(path: Path, where: str) -> DataSetInfo | None:
-    from playground.data.examples import read_dataset
-
-    if path.stat().st_size > COUNTED_BYTES:
-        return DataSetInfo(path.name, str(path.absolute()), where, None, "")
-    try:
-        data = read_dataset(path, skip_bad=True)
-    except PlaygroundError:
-        return None  # prompts, or anything else that is no training data
-    return DataSetInfo(path.name, str(path.absolute()), where, len(data.examples), str(data.shape))
-
-
-def _recent() -> list[str]:
-    from playground.jobs.folders import read_record
-    from playground.models.adapters import newest_first
-
-    records = [read_record(folder) for folder in newest_first(paths.adapters_dir())[:20]]
-    return list(dict.fromkeys(str(record.config.get("data", "")) for record in records if record))
 
 
 if __name__ == "__main__":

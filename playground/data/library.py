@@ -1,0 +1,42 @@
+"""The data sets that there are: bundled, in this folder, or trained on recently. Commands and screens ask here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playground import paths
+from playground.data.containers import SUFFIXES
+from playground.data.examples import read_dataset
+from playground.errors import PlaygroundError
+from playground.events.desk import DataSetInfo
+from playground.jobs.folders import list_runs
+
+COUNTED_BYTES = 64 << 20  # a larger file is listed without being read: its rows would take a minute to count
+RECENT = 20  # runs whose data sets are listed
+
+
+def data_sets() -> list[DataSetInfo]:
+    """Return the data sets that are bundled, in this folder, or were trained on recently; each once."""
+    found: dict[str, DataSetInfo] = {}
+    for where, folder in (("bundled", paths.bundled("datasets")), ("here", Path())):
+        for path in sorted(folder.iterdir()):
+            if "".join(path.suffixes[-2:]).endswith(SUFFIXES) and (info := _info(path, where)):
+                found.setdefault(str(path.resolve()), info)
+    for _, record in list_runs(paths.adapters_dir())[:RECENT]:
+        name = str(record.config.get("data", ""))
+        path = paths.find_file(name)
+        if name.startswith("hf:"):
+            found.setdefault(name, DataSetInfo(name, name, "recent", None, ""))
+        elif path.is_file() and (info := _info(path, "recent")):
+            found.setdefault(str(path.resolve()), info)
+    return list(found.values())
+
+
+def _info(path: Path, where: str) -> DataSetInfo | None:
+    if path.stat().st_size > COUNTED_BYTES:
+        return DataSetInfo(path.name, str(path.absolute()), where, None, "")
+    try:
+        data = read_dataset(path, skip_bad=True)
+    except PlaygroundError:
+        return None  # prompts, or anything else that is no training data
+    return DataSetInfo(path.name, str(path.absolute()), where, len(data.examples), str(data.shape))
