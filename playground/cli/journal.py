@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from playground.disk import replace_file
 from playground.errors import EnvironmentFault
 from playground.events.answers import Compared, Summary
 from playground.report.files import WRITERS
@@ -35,10 +36,8 @@ class Journal:
         self._stream = None
         if self._part:
             lines = [json.dumps({"key": self._key}), *(row.to_json() for row in self.done)]
-            temporary = self._part.with_suffix(".new")
             try:
-                temporary.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-                temporary.replace(self._part)
+                replace_file(self._part, "".join(f"{line}\n" for line in lines).encode())
                 self._stream = self._part.open("a", encoding="utf-8")
             except OSError as error:
                 raise self._fault(error) from None
@@ -56,12 +55,9 @@ class Journal:
         """Write the report of `rows`; drop the journal if that is the whole comparison."""
         if self._path is None or self._part is None or not rows:
             return  # an early Ctrl-C leaves an older report as it is
-        temporary = self._path.with_name(f".{self._path.name}.new")
         try:
-            temporary.write_text(WRITERS[self._path.suffix](rows, summary), "utf-8")
-            temporary.replace(self._path)
+            replace_file(self._path, WRITERS[self._path.suffix](rows, summary).encode())
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise self._fault(error) from None
         if whole:
             self.close()

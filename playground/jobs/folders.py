@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from playground import paths
+from playground.disk import replace_file
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import RunRecord
 
@@ -99,6 +100,15 @@ def read_record(folder: Path) -> RunRecord | None:
         return None
 
 
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write ``run.json`` whole: at any moment the old record or the new one is there.
+
+    Raises:
+        OSError: If the disk refuses; the old record is then as it was.
+    """
+    replace_file(folder / RECORD, json.dumps(record.to_dict(), indent=2, ensure_ascii=False).encode())
+
+
 def list_runs(home: Path) -> list[tuple[Path, RunRecord]]:
     """Return the runs in a folder, the newest first; what is no record is left out."""
     folders = [path for path in home.glob("*") if path.is_dir()] if home.is_dir() else []
@@ -171,8 +181,7 @@ def rename(name: str, new_name: str, home: Path) -> Path:
         raise UsageError(f"There is a {new_name} already.", "Choose another name.")
     try:
         if record := read_record(folder):
-            renamed = replace(record, name=new_name).to_dict()
-            (folder / RECORD).write_text(json.dumps(renamed, indent=2, ensure_ascii=False), "utf-8")
+            write_record(folder, replace(record, name=new_name))
         folder.rename(target)
     except OSError as error:
         raise EnvironmentFault(f"{folder} cannot be renamed: {error.strerror}.", "Check its rights.") from None

@@ -8,7 +8,6 @@ leaves nothing that looks like a checkpoint.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -20,7 +19,8 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from playground.errors import EnvironmentFault, PlaygroundError
+from playground.disk import sync_folder, write_file
+from playground.errors import PlaygroundError
 
 MANIFEST = "manifest.json"
 
@@ -50,45 +50,6 @@ class TrainState:
     def loss(self) -> float | None:
         """The mean over the trained tokens of the epoch so far: single batches vary too much to quote."""
         return self.epoch_loss_sum / self.epoch_trained if self.epoch_trained else None
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file so that at any moment either the old or the new content is there."""
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        write_file(temporary, data)
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def disk_fault(error: OSError, path: Path) -> EnvironmentFault:
-    """Return the user's error for a failed write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EnvironmentFault(
-            f"The disk is full: {path} could not be written.",
-            "Make room and go on with --resume; everything up to the last checkpoint is kept.",
-        )
-    return EnvironmentFault(f"{path} cannot be written: {error.strerror or error}.", "Check the rights of the folder.")
 
 
 def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], keep: int = 2) -> Path:

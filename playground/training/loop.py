@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from playground.config import TrainConfig
+from playground.disk import disk_fault
 from playground.errors import PlaygroundError, UsageError
 from playground.events.runs import (
     CheckpointSaved,
@@ -22,7 +23,7 @@ from playground.jobs.folders import RunLock, read_record
 from playground.models.demo import Progress
 from playground.models.load import pick_device
 from playground.training import speed
-from playground.training.checkpoint import disk_fault, has_checkpoint, newest_checkpoint, save_checkpoint
+from playground.training.checkpoint import has_checkpoint, newest_checkpoint, save_checkpoint
 from playground.training.clock import Clock
 from playground.training.control import NoRequests, Requests, serve
 from playground.training.plan import require_room

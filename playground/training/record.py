@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,11 +12,12 @@ import torch
 from peft import PeftModel
 
 from playground import __version__
+from playground.disk import disk_fault, replace_file
 from playground.events.runs import Event, RunRecord, Sampled
-from playground.jobs.folders import RECORD
+from playground.jobs.folders import write_record
 from playground.models import demo, lora
 from playground.models.adapters import step_folder
-from playground.training.checkpoint import disk_fault, replace_file, tensor_bytes
+from playground.training.checkpoint import tensor_bytes
 
 EVENTS, CARD, CHECKPOINTS = "events.jsonl", "README.md", "checkpoints"
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
@@ -61,7 +61,7 @@ class RunFolder:
 
     def write_record(self, record: RunRecord) -> None:
         """Write ``run.json`` whole."""
-        replace_file(self.path / RECORD, json.dumps(record.to_dict(), indent=2, ensure_ascii=False).encode())
+        write_record(self.path, record)
 
     def write_adapter(self, model: PeftModel, record: RunRecord, samples: Sampled | None) -> None:
         """Write the adapter as plain PEFT reads it, with its card and, for Gemma, the notice."""

@@ -7,7 +7,7 @@ import json
 import torch
 
 from playground import paths
-from playground.training.checkpoint import replace_file
+from playground.disk import replace_file
 
 
 def last(model: str, quantize: str, device: torch.device) -> float | None:

@@ -371,6 +371,7 @@ def test_memory_for_not_even_one_row_is_a_clear_error(tiny_folder, rows_file, tm
 def test_a_full_disk_ends_the_run_with_the_last_checkpoint_whole(tiny_folder, rows_file, tmp_path, monkeypatch):
     import errno
 
+    from playground import disk
     from playground.training import checkpoint
 
     settings = config(tiny_folder("llama"), rows_file(20), num_train_epochs=3)
@@ -383,7 +384,8 @@ def test_a_full_disk_ends_the_run_with_the_last_checkpoint_whole(tiny_folder, ro
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, data)
 
-    monkeypatch.setattr(checkpoint, "write_file", full)
+    for module in (checkpoint, disk):
+        monkeypatch.setattr(module, "write_file", full)
     with pytest.raises(EnvironmentFault, match="disk is full"):
         list(train(settings, tmp_path / "run"))
     monkeypatch.undo()

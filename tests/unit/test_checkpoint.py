@@ -13,10 +13,8 @@ from playground.training import checkpoint
 from playground.training.checkpoint import (
     MANIFEST,
     TrainState,
-    disk_fault,
     newest_checkpoint,
     optimizer_tensors,
-    replace_file,
     restore_optimizer,
     save_checkpoint,
     tensor_bytes,
@@ -243,35 +241,6 @@ def test_whatever_was_acknowledged_survives_kill_9(tmp_path):
 
 
 # The parts.
-
-
-def test_a_replaced_file_is_old_or_new_and_nothing_else_is_left(tmp_path, monkeypatch):
-    path = tmp_path / "run.json"
-    replace_file(path, b"old")
-    assert (path.read_bytes(), names(tmp_path)) == (b"old", ["run.json"])
-
-    def half(path, data):
-        path.write_bytes(data[:1])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_file", half)
-        with pytest.raises(OSError, match="No space"):
-            replace_file(path, b"new")
-    assert (path.read_bytes(), names(tmp_path)) == (b"old", ["run.json"])
-    replace_file(path, b"new")
-    assert (path.read_bytes(), names(tmp_path)) == (b"new", ["run.json"])
-
-
-@pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "disk is full"), (errno.EACCES, "denied")]
-)
-def test_a_failed_write_is_the_environments_fault_in_words(tmp_path, number, words):
-    fault = disk_fault(OSError(number, os.strerror(number)), tmp_path)
-    assert fault.exit_code == 3
-    assert words in fault.message
-    assert str(tmp_path) in fault.message
-    assert fault.hint
 
 
 def test_an_optimiser_goes_on_bit_for_bit_from_its_bytes():

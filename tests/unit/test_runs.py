@@ -101,6 +101,18 @@ def test_a_run_is_renamed_with_its_record(home):
     assert isinstance(call(runs, "rename", "older", "../x").exception, UsageError)
 
 
+def test_a_full_disk_leaves_a_record_as_it_was(home, monkeypatch):
+    before = (home / "old" / "run.json").read_text()
+
+    def full(path, data):
+        path.write_bytes(data[:3])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("playground.disk.write_file", full)
+    assert isinstance(call(runs, "rename", "old", "older").exception, EnvironmentFault)
+    assert (home / "old" / "run.json").read_text() == before and not (home / "older").exists()
+
+
 def test_nothing_is_removed_without_a_yes(home):
     assert call(runs, "remove", "old", input="n\n").return_value == 1
     assert (home / "old").exists()
