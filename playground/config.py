@@ -53,9 +53,9 @@ class TrainConfig:
     lora_alpha: int = _option(
         32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000
     )
-    warmup_ratio: float = _option(0.1, "Share of the steps in which the rate rises.", least=0.0, most=1.0)
-    max_grad_norm: float = _option(1.0, "Gradients longer than this are shortened to it.", above=0.0, most=1e9)
-    seed: int = _option(0, "Seed of the adapter's start and of the order of rows.", least=0, most=2**63 - 1)
+    warmup_ratio: float = _option(0.1, "Fraction of the steps spent on learning-rate warm-up.", least=0.0, most=1.0)
+    max_grad_norm: float = _option(1.0, "Clip the gradient norm to this value.", above=0.0, most=1e9)
+    seed: int = _option(0, "Seed for adapter initialisation and row order.", least=0, most=2**63 - 1)
     deterministic: bool = _option(False, "Use only deterministic kernels, so that resuming on CUDA is bit-exact.")
     save_dtype: str = _option(
         "float32", "How the finished adapter is written; training is in float32.", choices=("float32", "bfloat16")

@@ -30,7 +30,7 @@ class UsageError(PlaygroundError):
 
 
 class EnvironmentFault(PlaygroundError):
-    """Something outside the input: a missing package, no disk space, no network, no rights."""
+    """Something outside the input: a missing package, no disk space, no network, no permission."""
 
     exit_code = 3
 

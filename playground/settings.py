@@ -50,7 +50,7 @@ def _parse(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
-        raise EnvironmentFault(f"{path} cannot be read: {error.strerror}.", "Check its rights.") from None
+        raise EnvironmentFault(f"{path} cannot be read: {error.strerror}.", "Check its permissions.") from None
     match path.suffix.lower():
         case ".toml":
             try:

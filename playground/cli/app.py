@@ -80,6 +80,7 @@ A base model continues your sentence. Fine-tuned on a hundred good examples, the
 and stops. Watch both, side by side:
 
 \b
+  sft-playground                            open the app
   sft-playground demo                       the whole story in two minutes
   sft-playground train --data mini.jsonl    fine-tune a model
   sft-playground --compare prompts.txt      base and fine-tuned, side by side
@@ -94,8 +95,8 @@ and stops. Watch both, side by side:
 )
 @click.option("--compare", metavar="PROMPTS", expose_value=False, help="Short for the command 'compare PROMPTS'.")
 @click.version_option(__version__, "-V", "--version", prog_name="sft-playground")
-@click.option("-q", "--quiet", is_flag=True, help="No narration: only results and errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Also what the libraries have to say.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress output: only results and errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Show log messages and warnings of the libraries.")
 @click.pass_context
 def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> int:
     """Set how much is told; without a command, open the app, or print the help where there is no terminal."""

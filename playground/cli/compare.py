@@ -65,7 +65,7 @@ BATCH_SIZE = 16  # prompts
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Likeliest tokens of this mass.",
+    help="Nucleus sampling: keep the smallest set with this probability.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random draws.")
 @click.option(
@@ -208,7 +208,7 @@ def _modified(folder: Path) -> int:
 def _gate(text: str) -> tuple[str, str, float]:
     match = _GATE.fullmatch(text)
     if match is None:
-        raise UsageError(f"--fail-under {text!r} is not understood.", "Write it like sft.answered=0.9.")
+        raise UsageError(f"--fail-under {text!r} is not valid.", "Write it like sft.answered=0.9.")
     least = float(match[3])
     if match[2] != "mean_tokens" and least > 1:
         raise UsageError(f"--fail-under {text!r}: {match[2]} is a share from 0 to 1.", "Write 0.9 for 90 %.")

@@ -57,7 +57,7 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
 
     rows = open_rows(file, paths.find_file(file))
     if not len(rows):
-        raise InputError(f"{file} holds no rows.", "Name a file with one JSON object a line.")
+        raise InputError(f"{file} has no rows.", "Name a file with one JSON object a line.")
     encoder = _encoder(**encoding) if encoding["model"] else None
     with Narrator() as narrator:
         stage = f"reading {count(len(rows), 'row')}"

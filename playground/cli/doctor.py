@@ -16,7 +16,7 @@ from playground.report.words import gigabytes
 from playground.text import clean
 
 
-@click.command(short_help="Say what is here, what will be used, and why.")
+@click.command(short_help="Check the installation and show what will be used.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
 def doctor(*, as_json: bool) -> int:
     """Say what is installed, which device will be used, what is missing and what to do about it.

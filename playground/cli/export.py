@@ -32,7 +32,7 @@ def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str |
 
     found = find_adapter(adapter, paths.adapters_dir(adapters_dir))
     if folder.exists():
-        raise InputError(f"There is something at {folder} already.", "Name another folder.")
+        raise InputError(f"{folder} already exists.", "Name another folder.")
     with Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
         import torch

@@ -105,7 +105,7 @@ class Narrator:
                 self.line(f"step {event.step} was skipped: {event.reason}; the weights stay as they were", "yellow")
             case BatchHalved():
                 self.line(
-                    f"memory ran out; the same batch again, {count(event.micro_batch_size, 'row')} at a time", "yellow"
+                    f"out of memory: retrying this batch, {count(event.micro_batch_size, 'row')} at a time", "yellow"
                 )
             case RunEnded():
                 self._ended(event)

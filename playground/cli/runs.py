@@ -116,7 +116,7 @@ def _remove(name: str, adapters_dir: str | None, *, yes: bool) -> int:
             f"Remove {clean(str(folder))} ({folders.size(folder) / 1e6:.0f} MB) for good?", err=True
         )
     except click.Abort:  # nobody is there to answer
-        raise UsageError("Nobody answered, so nothing was removed.", "Give --yes.") from None
+        raise UsageError("Not confirmed; nothing was removed.", "Give --yes.") from None
     if not sure:
         click.echo("nothing was removed", err=True)
         return 1

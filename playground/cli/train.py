@@ -31,7 +31,7 @@ from playground.events.runs import Event, RunEnded, RunStarted
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Options from a YAML or TOML file."
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan (steps, memory, time) and train nothing.")
-@click.option("--force", is_flag=True, help="Train even if the plan says that memory will not suffice.")
+@click.option("--force", is_flag=True, help="Train even if the plan does not fit in memory.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as JSON lines to standard output.")
 @click.pass_context
 def train(
@@ -117,10 +117,10 @@ def run_training(
                     silence(sys.stdout.fileno())
                     narrator.line("the events can no longer be written: finishing the step and saving", "yellow")
             if isinstance(event, RunStarted) and not until_answered:
-                narrator.line(f"the same by hand: {command(config, event.plan)}", "dim")
+                narrator.line(f"equivalent command: {command(config, event.plan)}", "dim")
             narrator.event(event)
         if isinstance(last, RunEnded) and last.state != "failed" and not until_answered:
-            narrator.line(f"look at it: sft-playground --compare prompts.txt --adapter {folder.name}")
+            narrator.line(f"compare it: sft-playground --compare prompts.txt --adapter {folder.name}")
     if unwritten is not None and unwritten.errno != errno.EPIPE:
         raise EnvironmentFault(
             f"Standard output cannot be written: {unwritten.strerror}.", f"Go on with --resume {folder.name}."

@@ -128,7 +128,7 @@ def _stream(path: Path, raw: bytes | None) -> BinaryIO:
     try:
         return path.open("rb") if raw is None else io.BytesIO(raw)
     except OSError as error:
-        raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its rights.") from error
+        raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
 def _listed(path: Path, container: str, rows: list[tuple[int, Parsed]]) -> Rows:
@@ -203,7 +203,7 @@ def _csv(raw: bytes, delimiter: str) -> list[tuple[int, Parsed]]:
     try:
         header = [name.strip() for name in next(reader, [])]
         if len(set(header)) != len(header):
-            return [(1, Problem(1, f"a column name stands there twice: {shown(header)}"))]
+            return [(1, Problem(1, f"a column name appears twice: {shown(header)}"))]
         begun = reader.line_num
         for cells in reader:
             line, begun = begun + 1, reader.line_num

@@ -120,7 +120,7 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     if problems and not (skip_bad and examples):
         raise refuse(str(path), problems, _hint(shape, problems))
     if not examples or shape is None:
-        raise InputError(f"{path} holds no rows.", f"A row is {shapes.ACCEPTED}.")
+        raise InputError(f"{path} has no rows.", f"A row is {shapes.ACCEPTED}.")
     kept = tuple(examples) if whole else _Lazy(rows, str(path), shape, renamed, good)
     return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems), unread)
 
@@ -186,7 +186,7 @@ def renaming(columns: Sequence[str]) -> dict[str, str]:
     for text in columns:
         name, equals, column = text.partition("=")
         if not (name and equals and column) or name in renamed:
-            raise UsageError(f"--map {text!r} is not understood.", "Write it like --map prompt=question.")
+            raise UsageError(f"--map {text!r} is not valid.", "Write it like --map prompt=question.")
         renamed[name] = column
     return renamed
 

@@ -59,7 +59,7 @@ def read_bytes(path: Path) -> bytes:
     except IsADirectoryError:
         raise InputError(f"{str(path)!r} is a folder, not a file.", "Name a file inside it.") from None
     except OSError as error:
-        raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its rights.") from error
+        raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
 def refuse_utf16(raw: bytes, path: str) -> None:
@@ -151,7 +151,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for key, value in pairs:
         if key in row:
-            raise ValueError(f"the key {shown(key)} stands there twice")
+            raise ValueError(f"the key {shown(key)} appears twice")
         row[key] = value
     return row
 

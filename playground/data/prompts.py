@@ -53,7 +53,7 @@ def read_prompts(path: Path) -> list[Prompt]:
     for line, row in parse_lines(raw, str(path)) if path.suffix == ".jsonl" else _plain(raw, str(path)):
         result = row if isinstance(row, Problem) else _prompt(row, line)
         if isinstance(result, Prompt) and result.id in seen:
-            result = Problem(line, f"the id {shown(result.id)} stands there twice")
+            result = Problem(line, f"the id {shown(result.id)} appears twice")
         if isinstance(result, Problem):
             problems.append(result)
         else:

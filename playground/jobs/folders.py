@@ -129,7 +129,7 @@ def require_idle(home: Path) -> None:
     """
     if (busy := busy_run(home)) is not None:
         raise EnvironmentFault(
-            f"The run {busy.name} is in training.", "Wait for it or stop it: two would share the device."
+            f"The run {busy.name} is still training.", "Wait for it or stop it: both would compete for the device."
         )
 
 
@@ -184,7 +184,7 @@ def rename(name: str, new_name: str, home: Path) -> Path:
             write_record(folder, replace(record, name=new_name))
         folder.rename(target)
     except OSError as error:
-        raise EnvironmentFault(f"{folder} cannot be renamed: {error.strerror}.", "Check its rights.") from None
+        raise EnvironmentFault(f"{folder} cannot be renamed: {error.strerror}.", "Check its permissions.") from None
     return target
 
 
@@ -204,4 +204,4 @@ def remove(name: str, home: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise EnvironmentFault(f"{folder} cannot be removed: {error.strerror}.", "Check its rights.") from None
+        raise EnvironmentFault(f"{folder} cannot be removed: {error.strerror}.", "Check its permissions.") from None

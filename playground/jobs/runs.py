@@ -49,7 +49,9 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
     except OSError as error:
-        raise EnvironmentFault(f"{folder} cannot be written: {error.strerror or error}.", "Check its rights.") from None
+        raise EnvironmentFault(
+            f"{folder} cannot be written: {error.strerror or error}.", "Check its permissions."
+        ) from None
 
 
 def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:

@@ -112,7 +112,7 @@ def prepare(progress: Progress, gguf: Path | None = None) -> Path:
             return target
         raise EnvironmentFault(
             f"The demo model cannot be written to {target.parent}: {error.strerror or error}.",
-            "Check disk space and rights, or set SFT_PLAYGROUND_HOME to another folder.",
+            "Check disk space and permissions, or set SFT_PLAYGROUND_HOME to another folder.",
         ) from error
     return target
 

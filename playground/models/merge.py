@@ -38,7 +38,7 @@ def merge(
         EnvironmentFault: If it cannot be written.
     """
     if folder.exists():
-        raise InputError(f"There is something at {folder} already.", "Name another folder.")
+        raise InputError(f"{folder} already exists.", "Name another folder.")
     before = [_log_probabilities(model, ids) for ids in prompts]
     merged = model.merge_and_unload()
     merged.to(dtype)

@@ -60,7 +60,9 @@ def _choices(made: Plan) -> RenderableType:
         )
         table.add_row(choice.name, f"{value:g}" if isinstance(value, float) else str(value), choice.reason)
     return (
-        Group(Text("left to the program", style="bold"), table) if made.choices else Text("nothing is left open", "dim")
+        Group(Text("chosen automatically", style="bold"), table)
+        if made.choices
+        else Text("everything was given", "dim")
     )
 
 

@@ -42,7 +42,7 @@ def append(path: Path, exchange: Exchange) -> None:
             file.write(exchange.to_json() + "\n")
     except OSError as error:
         raise EnvironmentFault(
-            f"The vote cannot be written to {path}: {error.strerror or error}.", "Check disk space and rights."
+            f"The vote cannot be written to {path}: {error.strerror or error}.", "Check disk space and permissions."
         ) from None
 
 
@@ -59,18 +59,20 @@ def read(path: Path) -> list[Exchange]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check its rights.") from None
-    found: dict[str, Exchange] = {}
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check its permissions.") from None
+    found: list[Exchange] = []
     for line in lines:
         try:
             exchange = Exchange.from_dict(json.loads(line))
         except (ValueError, TypeError, RecursionError):
             continue
-        key = replace(exchange, vote="").to_json()
-        found.pop(key, None)
         if exchange.vote:
-            found[key] = exchange
-    return list(found.values())
+            found.append(exchange)
+            continue
+        judged = (at for at in reversed(range(len(found))) if replace(found[at], vote="") == exchange)
+        if (taken_back := next(judged, None)) is not None:
+            del found[taken_back]
+    return found
 
 
 def preferences(votes: Iterable[Exchange], kind: Kind) -> list[Preference]:

@@ -142,7 +142,7 @@ class Desk:
         self._rows = None
         found = open_rows(config.data, paths.find_file(config.data))
         if not len(found):
-            raise InputError(f"{config.data} holds no rows.", "Name a file with one JSON object a line.")
+            raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object a line.")
         looked = check(found, renaming(config.columns), None, lambda share: stage("checking the rows", share))
         self._send(Looked(number, looked))
         planned = plan_training(config, stage)

@@ -192,7 +192,9 @@ class RunScreen(Leavable[None]):
     def action_tell(self, do: str) -> None:
         """Tell the run to do something."""
         words = (
-            TOLD[do] if self._link.tell(do) else "The run cannot be told: it ends by itself, or was started elsewhere."
+            TOLD[do]
+            if self._link.tell(do)
+            else "The run cannot be reached: it is finishing, or was started from the command line."
         )
         self.app.call_from_thread(self.hint, words)
 
@@ -257,7 +259,7 @@ class RunScreen(Leavable[None]):
     def action_compare(self) -> None:
         """Compare what the run has made with its base."""
         if self.history.live:
-            self.hint("The model is in training. Ctrl+S stops it and keeps everything; then compare.")
+            self.hint("The run is still training. Ctrl+S stops it and keeps everything; then compare.")
         elif not self.history.step:
             self.hint("There is nothing to compare: the run took no step.")
         else:

@@ -109,7 +109,7 @@ class RunsDialog(Dialog[Chosen | None]):
         if folders.is_busy(folder):
             self._say("It is being trained; Enter shows it.")
         elif record.step >= record.num_steps and record.state == "finished":
-            self._say("It has taken all its steps.")
+            self._say("It has already finished.")
         else:
             try:
                 folders.require_idle(self._home)
