@@ -12,6 +12,15 @@ settings.register_profile("shared-machine", deadline=None)  # a busy neighbour i
 settings.load_profile("shared-machine")
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is marked ``long``, unless the command line speaks of it."""
+    if "long" in config.getoption("markexpr"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)
+
+
 def _byte_letters() -> list[str]:
     """Return the letter by which byte-level BPE writes each byte (GPT-2's table)."""
     plain = {*range(33, 127), *range(161, 173), *range(174, 256)}

@@ -42,7 +42,7 @@ class Narrator:
     def __init__(self) -> None:
         context = click.get_current_context(silent=True)
         self._quiet = bool(context and context.find_root().params.get("quiet"))
-        stream = cast(TextIO, Lasting(sys.stderr))  # a training does not end because nobody listens
+        stream = cast(TextIO, Lasting(sys.stderr))  # a training does not end with the reader of its narration
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._tty else None
         self._status = Text()
@@ -193,7 +193,7 @@ class Narrator:
         memory = f"; {gigabytes(self._peak_memory)} of memory at most" if self._peak_memory else ""
         speed = f"{count(event.num_tokens, 'token')}, {event.tokens_per_second:.0f} tokens/s"
         self.line(f"{speed}; {duration(whole)}: {shares}{memory}", "dim")
-        if event.state != "failed":
+        if event.state != "failed" and event.step:
             self.line(f"adapter: {event.folder}")
 
     def _redraw(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -56,7 +57,7 @@ def typed(ctx: click.Context) -> dict[str, Any]:
 class Interrupt:
     """Whether to stop, and because of which signal; call it to ask.
 
-    A reader of standard output that went away counts as SIGPIPE: nobody is there to be told of more.
+    A reader of standard output that went away counts as SIGPIPE.
     """
 
     def __init__(self) -> None:
@@ -89,11 +90,13 @@ def interruptible(saying: str) -> Iterator[Interrupt]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         interrupt.signal = number
+        again = "" if number == signal.SIGHUP else " (again to end at once)"
         try:
             # No `print`: the signal may have come while the main thread was in the middle of one.
-            os.write(2, f"\n{saying} (again to end at once)\n".encode())
-        except OSError:
-            for descriptor in terminals:
+            os.write(2, f"\n{saying}{again}\n".encode())
+        except OSError as error:
+            # EIO says that the terminal is gone, and with it whatever else was written to it.
+            for descriptor in terminals if error.errno == errno.EIO else [2]:
                 silence(descriptor)
 
     heeded = [signal.SIGINT, signal.SIGTERM]

@@ -26,7 +26,7 @@ def output(width: int | None = None) -> Console:
 
 
 class Lasting:
-    """A stream for words that nobody has to hear: when its other end is gone, it is silent from then on."""
+    """A stream for output that may be lost: when its other end is gone, it is silent from then on."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -51,7 +51,7 @@ class Lasting:
 
 
 def silence(descriptor: int) -> None:
-    """Let whatever is still written to a file descriptor go nowhere: nobody has its other end."""
+    """Discard whatever is still written to a file descriptor, because its other end is gone."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, descriptor)

@@ -119,7 +119,7 @@ def run_training(
             if isinstance(event, RunStarted) and not until_answered:
                 narrator.line(f"equivalent command: {command(config, event.plan)}", "dim")
             narrator.event(event)
-        if isinstance(last, RunEnded) and last.state != "failed" and not until_answered:
+        if isinstance(last, RunEnded) and last.state != "failed" and last.step and not until_answered:
             narrator.line(f"compare it: sft-playground --compare prompts.txt --adapter {folder.name}")
     if unwritten is not None and unwritten.errno != errno.EPIPE:
         raise EnvironmentFault(

@@ -118,9 +118,10 @@ class Encoder:
     def example(self, example: Example) -> Encoded:
         """Encode a training example, truncated to `max_length` if need be.
 
-        Whole oldest turns go first. Then the last user text loses what it has over half of `max_length`, from its
-        middle: the task stands at its beginning or at its end. Then the answer loses its end; it gets no end token,
-        because it does not end there. So a question is never given up for an answer that does not fit anyway.
+        Whole oldest turns go first. Then the last user text loses what it has over half of the room that system prompt
+        and style leave, from its middle: the task is at its beginning or at its end. Then the answer loses its end; it
+        gets no end token, because it does not end there. So a question is never given up for an answer that does not
+        fit anyway.
         """
         turns = example.turns
         ids, labels = self._join(turns)
@@ -130,8 +131,9 @@ class Encoder:
         while len(ids) > self.max_length and len(turns) - first > 2:
             turns = turns[:first] + turns[first + 2 :]
             ids, labels = self._join(turns)
-        user = self.text(turns[first].content.strip())
-        spare, gone = max(0, len(user) - self.max_length // 2), 0
+        user, answer = (self.text(turn.content.strip()) for turn in turns[first : first + 2])
+        room = max(0, self.max_length - (len(ids) - len(user) - len(answer)))
+        spare, gone = max(0, len(user) - room // 2), 0
         # Text cut at a token boundary may encode to a token more or less, so the result is measured.
         while (excess := len(ids) - self.max_length) > 0 and gone < spare:
             gone = min(gone + excess, spare)

@@ -25,6 +25,7 @@ from playground.text import count
 __all__ = ["Dataset", "Example", "Turn", "read_dataset"]
 
 WHOLE_ROWS = 10_000  # a set of up to so many rows is checked and encoded whole before anything else happens
+NAMED = 10  # columns that are not read; more of them are counted
 LOOKED_AT = 1_000  # rows from which the shape is found; of a larger set also those checked at once
 
 
@@ -153,7 +154,7 @@ def _check(
         examples.append(found)
         assert shape is not None
         assert not isinstance(row, Problem)
-        unread.update(shapes.unread(rename(row, renamed), shape).keys())
+        unread.update(unread_in(row, shape, renamed).keys())
     return examples, problems
 
 
@@ -171,9 +172,17 @@ def as_example(
 def unread_words(dataset: Dataset) -> tuple[str, ...]:
     """Return a sentence about each column that is not read."""
     where = "" if dataset.is_whole else f" of the first {LOOKED_AT:,}"
-    return tuple(
-        f"{shown(name)} is not read ({count(number, 'row')}{where})" for name, number in sorted(dataset.unread.items())
-    )
+    most = sorted(dataset.unread.items(), key=lambda item: (-item[1], item[0]))
+    words = [f"{shown(name)} is not read ({count(number, 'row')}{where})" for name, number in most[:NAMED]]
+    if len(most) > NAMED:
+        words.append(f"{count(len(most) - NAMED, 'other column')} are not read either")
+    return tuple(words)
+
+
+def unread_in(row: dict[str, Any], shape: Shape, renamed: dict[str, str]) -> dict[str, Any]:
+    """Return what is not read of a row: `shapes.unread` of it, and columns in whose place another one is read."""
+    replaced = {name: row[name] for name in renamed if name in row and name not in renamed.values() and row[name]}
+    return {**replaced, **shapes.unread(rename(row, renamed), shape)}
 
 
 def renaming(columns: Sequence[str]) -> dict[str, str]:

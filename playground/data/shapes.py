@@ -23,13 +23,14 @@ ROLES: dict[str, Role] = {
 TOOL_ROLES = {"tool", "tools", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"}
 # Columns that would change what a row means. A shape that reads one of them says so; else a row that has it is refused.
 _TOOLS, _MEDIA = "tools are not trained here", "only text is trained here"
-_TURN, _TEXT = "write the row as 'messages' with a turn for it", "write it into the prompt"
+_TURN = "write the row as 'messages' with a turn for it"
+_TEXT = "write it into the prompt, or read it as Alpaca's input with --map input=context, instruction=… and output=…"
 MEANINGFUL = {
     "tools": _TOOLS, "functions": _TOOLS,
     "image": _MEDIA, "images": _MEDIA, "audio": _MEDIA, "audios": _MEDIA, "video": _MEDIA, "videos": _MEDIA,
     "system": _TURN, "system_prompt": _TURN, "history": _TURN, "context": _TEXT,
 }  # fmt: skip
-# Columns about a row, of which nobody expects that they are learned. Every other one that is not read is named.
+# Columns about a row: they are not expected to be learned. Every other one that is not read is named.
 HARMLESS = {
     "id", "_id", "ids", "idx", "index", "row_id", "uuid", "guid", "hash", "__index_level_0__", "unnamed: 0",
     "conversation_id", "session_id", "prompt_id", "message_id", "parent_id", "task_id", "user_id", "annotator_id",
@@ -121,7 +122,7 @@ def _changed(row: dict[str, Any], shape: Shape) -> str:
 
 
 def unread(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """Return what a row holds beside what is read and what is known to be about it: ``{name: value}``, nothing empty.
+    """Return what a row holds that is neither read nor known to be about it, as ``{name: value}``; nothing empty.
 
     What its messages hold so is named as ``messages[].key``.
     """
@@ -140,7 +141,9 @@ def unread(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str | list | dict) and (not value or value == "[]"))
+    if isinstance(value, str):
+        return value.strip() in ("", "[]")
+    return value is None or (isinstance(value, list | dict) and not value)
 
 
 def unknown_columns(row: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ BINS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # upper ends of the classe
 
 @dataclass(frozen=True, slots=True)
 class Finding(Json):
-    """Something about the row on `line`, or about that one as the first of so many `rows`."""
+    """Something about the row on `line`, or about `rows` rows, of which that is the first."""
 
     line: int
     level: Literal["error", "warning"]

@@ -26,12 +26,14 @@ class RunLock:
 
     Args:
         folder: Of the run; made if it is not there.
+        new: The run begins; another one that began in this folder since it was chosen is left alone.
 
     Raises:
         EnvironmentFault: If another process trains in it, or it cannot be written.
+        UsageError: If it holds a run although it should be new.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, new: bool = False) -> None:
         import filelock
 
         self.folder = folder
@@ -39,11 +41,13 @@ class RunLock:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.02)
+            if new and (folder / RECORD).exists():
+                self._lock.release()
+                raise UsageError(f"The run {folder.name} already exists.", "Choose another --name.")
             (folder / PID).write_text(str(os.getpid()), "utf-8")
         except filelock.Timeout:
             raise EnvironmentFault(
-                f"The run {folder.name} is being trained by process {self._holder()}.",
-                "Wait for it, or use another --name.",
+                f"The run {folder.name} is being trained by {self._holder()}.", "Wait for it, or use another --name."
             ) from None
         except OSError as error:
             self._lock.release()
@@ -65,9 +69,10 @@ class RunLock:
 
     def _holder(self) -> str:
         try:
-            return (self.folder / PID).read_text("utf-8").strip()
+            number = (self.folder / PID).read_text("utf-8").strip()
         except OSError:
-            return "another process"
+            number = ""
+        return f"process {number}" if number else "another process"
 
 
 def is_busy(folder: Path) -> bool:
@@ -93,7 +98,8 @@ def read_record(folder: Path) -> RunRecord | None:
     It may come from anyone, so its values have the right types and nothing is said of its texts. An adapter as it was
     at a step has the record of its run.
     """
-    home = folder.parent.parent if folder.parent.name == STEPS else folder
+    at_step = folder.parent.name == STEPS and folder.name.isdigit() and not (folder / RECORD).exists()
+    home = folder.parent.parent if at_step else folder
     try:
         return RunRecord.from_dict(json.loads((home / RECORD).read_text("utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):

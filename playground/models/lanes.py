@@ -70,6 +70,11 @@ class Lanes:
             )
 
 
+def forget_shapes(model: torch.nn.Module) -> None:
+    """Let the next `lanes` look at the inputs of the LoRA layers again: another adapter may be on other layers."""
+    model._lanes_checked = False  # type: ignore[assignment]
+
+
 @contextmanager
 def lanes(model: torch.nn.Module, rows: Sequence[Row]) -> Iterator[Lanes]:
     """Make `model` compute `rows` until the block ends, then leave it exactly as it was.

@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from playground.data.jsonl import shown
 from playground.errors import InputError
+from playground.models.lanes import forget_shapes
 from playground.models.load import Base
 from playground.text import one_line
 
@@ -37,8 +39,8 @@ _NEUTRAL = {
     "lora_dropout", "runtime_config", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
     "eva_config", "corda_config", "loftq_config", "lora_ga_config", "qalora_group_size", "megatron_core",
 }  # fmt: skip
-# How A and B began. These leave the base as it is, so the trained tensors say everything.
-_PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+# How A and B were initialised. These leave the base as it is, so the trained tensors say everything.
+_PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
 # These take a part of each weight out of the base and into A and B. The base in memory is then not the one that the
 # adapter was trained on: added to it, the same tensors mean something else.
 _CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
@@ -87,11 +89,13 @@ def read_adapter(folder: Path) -> AdapterFile:
         tensors = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{folder / WEIGHTS} is damaged: {error}.", "Copy or train the adapter again.") from None
+    if not tensors:
+        raise InputError(f"{folder / WEIGHTS} has no tensors.", "Copy or train the adapter again.")
     matches = {name: _MATRIX.fullmatch(name) for name in tensors}
-    if other := next((name for name, match in matches.items() if match is None), "" if tensors else "nothing"):
+    if (other := next((name for name, match in matches.items() if match is None), None)) is not None:
         raise InputError(
-            f"{folder} cannot be shown beside its base: it holds {one_line(other, 120)}, which is no LoRA matrix of a "
-            "linear layer under PEFT's names.",
+            f"{folder} cannot be compared with its base here: {one_line(other, 120)} is not a LoRA matrix of a linear "
+            "layer under PEFT's names.",
             _PLAIN_NEEDED,
         )
     for name, tensor in tensors.items():
@@ -123,7 +127,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         config = {}
     if what := _not_plain(config):
-        raise InputError(f"{folder} cannot be shown beside its base: {what}.", _way_out(config))
+        raise InputError(f"{folder} cannot be compared with its base here: {what}.", _way_out(config))
     return config
 
 
@@ -139,7 +143,7 @@ def _not_plain(config: dict[str, Any]) -> str:
     if not isinstance(config.get("use_rslora"), bool | None):
         return f"use_rslora is {shown(config['use_rslora'])}"
     if _changes_base(start := config.get("init_lora_weights")):
-        return f"it was begun by {shown(start)}, which changes the weights of the base as well"
+        return f"it was initialised with {shown(start)}, which also changes the weights of the base"
     if not any(start is plain or (isinstance(start, str) and start == plain) for plain in _PLAIN_STARTS):
         return f"its init_lora_weights is {shown(start)}, which is not known here"
     for key, value in config.items():
@@ -170,9 +174,7 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
             The base, or `model`, is then as it was.
     """
     alone = model is None
-    head = base.model.get_output_embeddings()
-    if any(module is head and name in file.modules for name, module in base.model.named_modules()):
-        raise _misfit(base, file, "it adapts the head as well, which is computed apart from the lanes here")
+    _require_inner_linear(base, file)
     config = LoraConfig(
         r=file.r,
         lora_alpha=file.lora_alpha,
@@ -202,7 +204,18 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
         raise _misfit(base, file, f"{wrong[0]} is missing, unknown or of another shape ({len(wrong)} such tensors)")
     set_peft_model_state_dict(model, file.tensors, adapter_name=name)
     model.requires_grad_(False)
+    forget_shapes(model)
     return model.eval()
+
+
+def _require_inner_linear(base: Base, file: AdapterFile) -> None:
+    """Refuse what is on anything but linear layers below the head, before PEFT has replaced the first of them."""
+    layers, head = dict(base.model.named_modules()), base.model.get_output_embeddings()
+    for name in file.modules:
+        if (layer := layers.get(name)) is head:
+            raise _misfit(base, file, "it adapts the head as well, which is computed apart from the lanes here")
+        if not isinstance(layer, torch.nn.Linear | LoraLayer):
+            raise _misfit(base, file, f"{one_line(name, 120)} is not a linear layer of this model")
 
 
 def _misfit(base: Base, file: AdapterFile, why: str) -> InputError:

@@ -49,7 +49,7 @@ def append(path: Path, exchange: Exchange) -> None:
 def read(path: Path) -> list[Exchange]:
     """Return the votes in the log; lines that a full disk or another version left are skipped.
 
-    The log is only ever appended to. A vote that was taken back stands there again, without the vote.
+    The log is only ever appended to. An exchange whose vote was taken back is written again, without a vote.
 
     Raises:
         InputError: If it cannot be read.

@@ -94,11 +94,22 @@ def has_checkpoint(folder: Path) -> bool:
 
 
 def newest_checkpoint(folder: Path) -> tuple[TrainState, dict[str, bytes]] | None:
-    """Return the state and the files of the newest checkpoint in `folder` that is whole, if any."""
+    """Return the state and the files of the newest checkpoint in `folder` that is whole and finite, if any.
+
+    Earlier versions wrote what was not finite; no training could go on from that.
+    """
     for path in reversed(_names(folder)):
-        if (found := _read(path)) is not None:
+        if (found := _read(path)) is not None and _is_finite(found[1]):
             return found
     return None
+
+
+def _is_finite(files: dict[str, bytes]) -> bool:
+    """Return whether all tensors of a checkpoint are finite; one at a time, as they may be large."""
+    for name, data in files.items():
+        if name.endswith(".safetensors") and not all(torch.isfinite(tensor).all() for tensor in load(data).values()):
+            return False
+    return True
 
 
 def _read(path: Path) -> tuple[TrainState, dict[str, bytes]] | None:

@@ -42,7 +42,9 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     folder = Path(options["folder"])
     try:
-        lock = RunLock(folder)  # before anything else: another process's socket and events stay what they are
+        lock = RunLock(
+            folder, new=not options["resume"]
+        )  # before anything else: another process's socket and events stay what they are
     except PlaygroundError as error:
         print(error.message, error.hint, file=sys.stderr)
         sys.exit(error.exit_code)

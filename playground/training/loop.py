@@ -20,6 +20,7 @@ from playground.events.runs import (
     Sampled,
 )
 from playground.jobs.folders import RunLock, read_record
+from playground.models import lora
 from playground.models.demo import Progress
 from playground.models.load import pick_device
 from playground.training import speed
@@ -63,7 +64,7 @@ def train(
         stop: Asked at each step; the run then saves everything and ends as ``stopped``.
         requests: What is asked between two steps (one process only).
         progress: Called while the model loads.
-        lock: The folder's lock, where the caller has it already. Else it is taken here: at once if the run exists.
+        lock: The folder's lock, if the caller holds it. Otherwise it is taken here, before loading when resuming.
 
     Raises:
         PlaygroundError: For unusable input or a full disk. Nothing is left half-written.
@@ -84,7 +85,7 @@ def train(
         run: RunFolder | None = None
         if ranks.is_main:
             if lock is None:
-                opened.enter_context(RunLock(folder))
+                opened.enter_context(RunLock(folder, new=True))
             run = RunFolder(folder)
             opened.callback(run.close)
         try:
@@ -133,13 +134,14 @@ def _run(
                 yield from (event for event in (sampled, evaluated) if event is not None)
                 if not fresh:
                     yield from _save(session, run, clock)
-                    if run is not None:
+                    if run is not None and session.sound.step == state.step:  # else it would be another step's
                         run.keep_step(session.model, state.step)
                 # The first rank knows the answers; every rank must take the same decision.
                 done = sampled is not None and until_answered and state.step > 0 and sampled.all_answered
                 if session.ranks.any(done):
                     outcome, reason = "stopped", "every sample prompt is answered"
-            elif clock.since_save() > CHECKPOINT_SECONDS:
+            # The first rank's clock decides for all: they must check and save at the same step.
+            elif session.ranks.any(run is not None and clock.since_save() > CHECKPOINT_SECONDS):
                 yield from _save(session, run, clock)
             resume = False  # the step that is resumed from was sampled before
             yield from serve(
@@ -176,8 +178,8 @@ def _begin(session: Session, folder: Path, resume: bool) -> RunRecord:
     assert record is not None  # `train` has looked
     exact = check_resumable(record, session)
     checkpoints = folder / CHECKPOINTS
-    if not has_checkpoint(checkpoints):
-        # It ended before its first checkpoint. Its start is a function of its config, so nothing is lost.
+    if not has_checkpoint(checkpoints) and not (folder / lora.WEIGHTS).exists():
+        # It ended before it had saved anything. Its start is a function of its config, so nothing is lost.
         return replace(session.new_record(record.name), created_at=record.created_at)
     if (found := newest_checkpoint(checkpoints)) is None:
         raise UsageError(f"The run {record.name} has no whole checkpoint to go on from.", "Start a new run.")

@@ -149,7 +149,7 @@ class PlaygroundApp(App[None]):
             typed = True
         else:  # what ends or mends a prompt is a part of typing it; where there is a list, Enter chooses
             typed = event.is_printable or (isinstance(place, TextArea) and event.key in ("enter", "backspace"))
-        if typed and place.focusable:
+        if typed and place.display and place.focusable:
             self.screen.set_focus(place)
 
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:

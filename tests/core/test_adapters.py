@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.config import CordaConfig, LoraGAConfig
 from peft.tuners.lora.corda import preprocess_corda
 from peft.tuners.lora.loraga import preprocess_loraga
@@ -120,6 +121,7 @@ ACCEPTED = {
     "gaussian": {"init_lora_weights": "gaussian"},
     "orthogonal": {"init_lora_weights": "orthogonal"},
     "eva": {"init_lora_weights": "eva"},
+    "mica": {"init_lora_weights": "mica"},
     "rsLoRA": {"use_rslora": True},
     "dropout": {"lora_dropout": 0.5},
     "query and value": {"target_modules": ["q_proj", "v_proj"]},
@@ -166,7 +168,7 @@ def test_a_start_that_changes_the_base_is_refused_by_name_and_its_conversion_is_
     wanted = logits(as_if_trained(model))
     model.save_pretrained(tmp_path / "as it is")
     model.save_pretrained(tmp_path / "converted", path_initial_model_for_weight_conversion=tmp_path / "begun")
-    with pytest.raises(InputError, match=f"begun by '{start}', which changes the weights of the base") as refused:
+    with pytest.raises(InputError, match=f"initialised with '{start}', which also changes the weights") as refused:
         lora.read_adapter(tmp_path / "as it is")
     assert "path_initial_model_for_weight_conversion" in refused.value.hint
     assert_equal_to_plain_peft(quiet_folder, tmp_path / "converted")
@@ -202,9 +204,9 @@ HOSTILE = {
     "unknown": ({"run_this": "rm -rf"}, "run_this"),
     "rank pattern": ({"rank_pattern": {"q_proj": 400}}, "rank_pattern"),
     "parameters": ({"target_parameters": ["x"]}, "target_parameters"),
-    "loftq": ({"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}}, "'loftq', which changes"),
-    "capitals": ({"init_lora_weights": "OLoRA"}, "'OLoRA', which changes"),
-    "a start of the future": ({"init_lora_weights": "mica"}, "init_lora_weights is 'mica'"),
+    "loftq": ({"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}}, "'loftq', which also changes"),
+    "capitals": ({"init_lora_weights": "OLoRA"}, "'OLoRA', which also changes"),
+    "a start of the future": ({"init_lora_weights": "tomorrow"}, "init_lora_weights is 'tomorrow'"),
     "a number for a start": ({"init_lora_weights": 1}, "init_lora_weights is 1"),
     "velora": ({"velora_config": {"num_groups": 4}}, "velora_config"),
     "block-diagonal": ({"use_bdlora": {"nblocks": 2}}, "use_bdlora"),
@@ -235,10 +237,11 @@ def test_what_a_config_says_of_its_layers_is_not_asked(saved, tiny_folder, targe
     ("name", "named"),
     [
         ("base_model.model.lm_head.lora_%s.weight", "adapts the head"),
-        ("base_model.model.model.embed_tokens.lora_embedding_%s", "no LoRA matrix of a linear layer"),
-        ("base_model.model.model.embed_tokens.lora_%s.weight", "does not fit"),
-        ("model.layers.0.self_attn.q_proj.lora_%s.weight", "no LoRA matrix of a linear layer under PEFT's names"),
-        ("base_model.model.model.layers.0.self_attn.q_proj/../x.lora_%s.weight", "no LoRA matrix"),
+        ("base_model.model.model.embed_tokens.lora_embedding_%s", "not a LoRA matrix of a linear layer"),
+        ("base_model.model.model.embed_tokens.lora_%s.weight", "model.embed_tokens is not a linear layer"),
+        ("base_model.model.model.layers.0.mlp.lora_%s.weight", "model.layers.0.mlp is not a linear layer"),
+        ("model.layers.0.self_attn.q_proj.lora_%s.weight", "not a LoRA matrix of a linear layer under PEFT's names"),
+        ("base_model.model.model.layers.0.self_attn.q_proj/../x.lora_%s.weight", "not a LoRA matrix"),
     ],
 )
 def test_tensors_of_anything_but_inner_linear_layers_are_refused(saved, tiny_folder, name, named):
@@ -250,6 +253,7 @@ def test_tensors_of_anything_but_inner_linear_layers_are_refused(saved, tiny_fol
     with pytest.raises(InputError, match=named):
         lora.attach(base, None, lora.read_adapter(saved), "default")
     assert torch.equal(logits(base.model), before)
+    assert not any(isinstance(module, LoraLayer) for module in base.model.modules()), "the base is as it was"
 
 
 def test_a_field_of_peft_that_is_not_known_to_be_neutral_has_to_be_off(saved):
@@ -360,3 +364,9 @@ def test_an_adapter_for_another_architecture_is_refused(saved, tiny_folder):
     save_file(renamed, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match="does not fit"):
         lora.attach(base, None, lora.read_adapter(saved), "default")
+
+
+def test_a_file_without_tensors_is_refused(saved):
+    save_file({}, saved / "adapter_model.safetensors")
+    with pytest.raises(InputError, match="has no tensors"):
+        lora.read_adapter(saved)

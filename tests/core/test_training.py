@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -254,6 +255,7 @@ def test_a_skipped_step_is_never_saved_and_is_tried_again(tiny_folder, rows_file
     assert not {4, 5} & {e.step for e in whole if isinstance(e, CheckpointSaved)}
     stopped = list(train(settings, tmp_path / "parts", stop=stop_after(at)))
     assert stopped[-1].step == at and checkpoints(tmp_path / "parts") == [2, 3]
+    assert not (tmp_path / "whole" / "steps" / f"{at:06d}").exists(), "a skipped step is not kept as if it were one"
     resumed = list(train(settings, tmp_path / "parts", resume=True))
     assert resumed[0].step == 3 and [e.step for e in resumed if isinstance(e, StepSkipped)] == [4, 5]
     assert adapter_sha(tmp_path / "parts") == adapter_sha(tmp_path / "whole")
@@ -312,6 +314,16 @@ def test_a_run_that_never_came_to_a_checkpoint_begins_again(tiny_folder, rows_fi
     again = list(train(settings, tmp_path / "run", resume=True))
     assert next(e.step for e in again if isinstance(e, Sampled)) == 0 and again[-1].state == "finished"
     assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole") and read_record(tmp_path / "run").exact
+
+
+def test_a_finished_run_without_checkpoints_is_not_begun_again(tiny_folder, rows_file, tmp_path):
+    settings = config(tiny_folder("llama"), rows_file(12))
+    list(train(settings, tmp_path / "run"))
+    shutil.rmtree(tmp_path / "run" / "checkpoints")  # to save room
+    before = adapter_sha(tmp_path / "run")
+    with pytest.raises(UsageError, match="no whole checkpoint"):
+        list(train(settings, tmp_path / "run", resume=True))
+    assert adapter_sha(tmp_path / "run") == before
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_again(tiny_folder, rows_file, tmp_path):

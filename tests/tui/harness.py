@@ -4,6 +4,8 @@ import asyncio
 import functools
 import queue
 
+from textual import events
+from textual.keys import _character_to_key
 from textual.widgets import Static
 
 from playground.events.answers import Answer
@@ -139,6 +141,15 @@ class Screen:
 
     async def __aexit__(self, *error):
         await self._running.__aexit__(*error)
+
+
+def burst(screen, *keys):
+    """Press keys as a terminal does: whether or not the one before has been heard."""
+    for key in keys:
+        character = key if len(key) == 1 else None
+        event = events.Key(_character_to_key(key) if character else key, character)
+        event.set_sender(screen.app)
+        screen.app._driver.send_message(event)
 
 
 def screen_test(size=(120, 40), kind=Screen):

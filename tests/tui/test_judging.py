@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from harness import READY, screen_test
+from harness import READY, burst, screen_test
 
 from playground import paths
 from playground.report import votes
@@ -149,6 +149,33 @@ async def test_a_blind_vote_that_is_taken_back_is_not_cast_again_with_open_eyes(
     assert votes.read(paths.votes_file()) == []
     assert bar(screen).display and screen.session.round.prompt == "s"
     assert [pane.kind for pane in screen.panes] == ["hidden", "hidden"]
+
+
+@screen_test()
+async def test_what_is_typed_right_after_a_vote_is_the_next_prompt(screen):
+    await blind(screen)
+    for keys, voted in (("f4 a", True), ("f4 escape", False)):
+        await screen.ask("q")
+        await screen.answer()
+        burst(screen, *keys.split(), *"Hello tux")
+        for _ in range(100):
+            await screen.pilot.pause(0.02)
+            if screen.prompt.text == "Hello tux":
+                break
+        assert screen.prompt.text == "Hello tux" and bool(screen.session.round.vote) == voted, keys
+        screen.prompt.put("")
+
+
+@screen_test()
+async def test_the_last_vote_can_be_taken_back_while_the_next_answers_stream(screen):
+    await blind(screen)
+    await screen.ask("q")
+    await screen.answer()
+    await screen.press("f4", "a")
+    await screen.ask("r")
+    await screen.press("f4", "u")
+    assert votes.read(paths.votes_file()) == [] and screen.session.mode == "blind" and screen.prompt.text == ""
+    assert screen.session.round.prompt == "r" and not screen.session.round.seen
 
 
 @screen_test()

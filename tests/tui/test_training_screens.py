@@ -21,6 +21,7 @@ from playground.tui.screens.files import PathSuggester
 from playground.tui.screens.run import RunScreen
 from playground.tui.screens.train import TrainScreen
 from playground.tui.widgets.chart import Chart, nice
+from playground.tui.widgets.prompt import PromptBar
 
 CHECK = DataCheck(
     "mini.jsonl", "JSON Lines", "prompt and completion", 115, 113, 230,
@@ -311,6 +312,24 @@ async def test_a_foreign_record_with_wrong_types_ends_nothing(screen, home, chan
         await screen.press("r")
         assert said in screen.shown("#problems")
     assert screen.app._exception is None
+
+
+@training_test()
+async def test_letters_act_on_the_run_screen_until_its_prompt_is_there(screen, home, monkeypatch):
+    folder, told = record(home / "adapters" / "live", last=6, ended=""), []
+    monkeypatch.setattr("playground.jobs.runs.RunLink.is_alive", lambda link: True)
+    monkeypatch.setattr("playground.jobs.runs.RunLink.tell", lambda link, do: not told.append(do))
+    await watch(screen, folder)
+    await screen.settle(lambda: "step" in screen.shown("#top"))
+    await screen.press("space", "s", "x", "x")
+    await screen.settle(lambda: len(told) == 3)
+    assert sorted(told) == ["cancel", "pause", "sample_now"]
+    assert screen.app.screen.query_one(PromptBar).text == ""
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(Paused(6).to_json() + "\n")
+    await screen.settle(lambda: "paused" in screen.shown("#top"))
+    await screen.press("a", "tab", *"dasx")
+    assert screen.app.screen.query_one(PromptBar).text == "dasx" and len(told) == 3
 
 
 @training_test()

@@ -283,6 +283,16 @@ def test_what_is_not_finite_is_never_made_into_a_file(bad):
         tensor_bytes(tensors)
 
 
+def test_a_checkpoint_that_is_not_finite_is_passed_over(tmp_path):
+    import torch
+    from safetensors.torch import save as to_bytes
+
+    for step, value in ((1, 1.0), (2, float("nan"))):  # as earlier versions wrote it
+        save_checkpoint(tmp_path, TrainState(step=step), {"a.safetensors": to_bytes({"x": torch.tensor([value])})})
+    state, _ = newest_checkpoint(tmp_path)
+    assert state.step == 1
+
+
 def test_a_copy_of_a_state_does_not_change_with_it():
     state = TrainState(3, 10, 4, [2])
     copy = state.copy()

@@ -203,10 +203,18 @@ def test_a_question_is_not_given_up_for_an_answer_that_does_not_fit(encoder, byt
     assert encoded.cut == "the end of the answer cut off"
 
 
+def test_a_system_prompt_leaves_the_rest_of_the_room_to_both(encoder, byte_tokenizer):
+    encoded = encoder(200).example(talk("q" * 90, "The answer is short.", system="s" * 120))
+    text = byte_tokenizer.decode(encoded.input_ids)
+    assert text.endswith("\nAssistant: The answer is short.<eos>") and 20 < text.count("q") < 30
+    assert (encoded.prompt_shortened, encoded.answer_cut) == (True, False)
+
+
 def test_a_user_text_keeps_at_least_half_of_the_room(encoder):
     encoded = encoder(120).example(talk("q" * 400, "a" * 400))
-    assert encoded.input_ids.count(b("q")[0]) == 60
-    assert encoded.prompt_shortened and encoded.answer_cut and encoded.num_trained > 30
+    room = 120 - 1 - len("User: \nAssistant: ") - 1
+    assert encoded.input_ids.count(b("q")[0]) == room // 2
+    assert encoded.prompt_shortened and encoded.answer_cut and encoded.num_trained > 40
     assert encoded.cut == "the prompt shortened, the end of the answer cut off"
 
 
@@ -241,11 +249,14 @@ def test_whatever_is_truncated_fits_begins_and_is_labelled_right(encoder, exampl
     if not encoded.cut:
         assert encoded == whole
         return
-    # The last user text keeps its tokens, or half of the room, wherever what stands around it leaves that much.
+    # The last user text keeps its tokens, or half of the room that is left to it and its answer.
     system = len(example.turns) % 2
     kept = Example((*example.turns[:system], *example.turns[system + encoded.turns_dropped :]), 1)
     rest = encoder(train_on=train_on).example(kept)
-    if len(b(kept.turns[system].content.strip())) <= max_length // 2:
+    last = [len(b(turn.content.strip())) for turn in kept.turns[system : system + 2]]
+    whole_rest = encoder(train_on="all").example(kept)
+    room = max(0, max_length - (len(whole_rest.input_ids) - sum(last)))
+    if last[0] <= room // 2:
         assert not encoded.prompt_shortened
         assert encoded.input_ids == rest.input_ids[:max_length]
     # The end token says that the answer is whole.

@@ -366,6 +366,7 @@ def test_every_column_that_is_not_read_is_named_with_its_rows(tmp_path):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     dataset = read_dataset(path)
     assert dict(dataset.unread) == {"notes": 2, "label": 1, "messages[].reasoning_content": 2}
+    assert unread_words(dataset)[-1].startswith("'label' is not read"), "the most frequent first"
     assert "'notes' is not read (2 rows)" in unread_words(dataset)
 
 
@@ -398,3 +399,24 @@ def test_an_answer_of_axolotl_without_training_carries_no_loss(tmp_path):
     dataset = read_dataset(path)
     assert [turn.trained for turn in dataset.examples[0].turns if turn.role == "assistant"] == [False, True]
     assert not dataset.unread
+
+
+def test_a_column_in_whose_place_another_is_read_is_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "question": "q", "answer": "a"}) + "\n")
+    dataset = read_dataset(path, ("prompt=question", "completion=answer"))
+    assert dataset.examples[0].turns[0].content == "q" and dict(dataset.unread) == {"prompt": 1}
+
+
+def test_very_many_columns_are_counted_and_not_all_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"prompt": "p", "completion": "c", f"x{n}": n}) + "\n" for n in range(300)))
+    words = unread_words(read_dataset(path))
+    assert len(words) == 11 and words[-1] == "290 other columns are not read either"
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "[]", None, [], {}])
+def test_an_empty_cell_is_no_context(tmp_path, blank):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"question": "q", "answer": "a", "context": blank}) + "\n")
+    assert len(read_dataset(path).examples) == 1

@@ -81,3 +81,9 @@ def test_errors_come_first_then_what_is_most_frequent(look):
 def test_a_check_survives_its_json(look):
     result = look(GOOD, "oops")
     assert DataCheck.from_dict(json.loads(result.to_json())) == result
+
+
+def test_very_many_columns_that_are_not_read_are_a_few_findings(look):
+    result = look(*({**GOOD, f"x{n}": n} for n in range(60)), {**GOOD, "x1": 1})
+    kinds = [finding.kind for finding in result.findings if "not read" in finding.kind]
+    assert len(kinds) == 11 and kinds[0] == "'x1' is not read" and kinds[-1] == "other columns are not read"

@@ -1,6 +1,7 @@
 """Listing, renaming and removing runs and adapters, without a model."""
 
 import json
+import os
 import shutil
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ from playground import paths
 from playground.cli.runs import adapters, runs
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import BaseIdentity, RunRecord
+from playground.jobs import folders
 
 
 def record(name, created="2026-11-22T10:00:00+00:00", state="finished", loss=0.5):
@@ -143,3 +145,18 @@ def test_a_run_that_is_being_trained_stays(home):
     with filelock.FileLock(home / "cut" / ".lock"):
         assert isinstance(call(runs, "remove", "cut", "--yes").exception, EnvironmentFault)
         assert "cut" in call(runs, "list").stdout and "running" in call(runs, "list").stdout
+
+
+def test_a_folder_of_adapters_may_be_called_steps(home, tmp_path):
+    shutil.copytree(home, tmp_path / "steps")
+    lines = call(runs, "list", "--adapters-dir", str(tmp_path / "steps")).stdout.splitlines()
+    assert {line.split()[0] for line in lines[1:]} == {"old", "new", "cut"}
+
+
+def test_a_new_run_leaves_one_alone_that_began_meanwhile(home):
+    before = (home / "old" / "run.json").read_bytes()
+    with pytest.raises(UsageError, match="already exists"):
+        folders.RunLock(home / "old", new=True)
+    with folders.RunLock(home / "old"), pytest.raises(EnvironmentFault, match=f"by process {os.getpid()}"):
+        folders.RunLock(home / "old")
+    assert (home / "old" / "run.json").read_bytes() == before and not folders.is_busy(home / "old")

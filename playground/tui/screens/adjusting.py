@@ -25,9 +25,10 @@ class AdjustingScreen(KeepingScreen):
         return self.session.round is not None and self.session.round.going
 
     def action_judge(self) -> None:
-        """Vote on answers that wait for it, or look at the vote that was given; else take the next way of judging."""
-        now = self.session.round
-        if now is None or (now.why_no_vote() and not now.vote):
+        """Vote on answers that wait for it, or take the last vote back; without either take the next way of judging."""
+        now, last = self.session.round, self.session.last_vote
+        waiting = len(now.lanes) if now is not None and not now.why_no_vote() else 0
+        if not waiting and last is None:
             self.next_mode()
             return
         from playground.tui.screens.vote import Decision, VoteDialog
@@ -41,8 +42,7 @@ class AdjustingScreen(KeepingScreen):
                 case ("mode", _):
                     self.next_mode()
 
-        last = chosen(self.session.last_vote) if self.session.last_vote else ""
-        self.app.push_screen(VoteDialog(0 if now.vote else len(now.lanes), last), decide)
+        self.app.push_screen(VoteDialog(waiting, chosen(last) if last else ""), decide)
 
     def next_mode(self) -> None:
         """Take the next way of judging: none, blind, duel."""

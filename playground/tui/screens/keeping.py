@@ -64,7 +64,7 @@ class KeepingScreen(EngineScreen):
         self.hint(f"You chose {said}.{going_on} The vote is kept: F4 U takes it back, Ctrl+P exports votes for DPO.")
 
     def take_vote_back(self) -> None:
-        """Take the last vote of this session back: it is no longer in the log, nor in what is saved."""
+        """Take the last vote of this session back: it no longer counts, and is not saved with the session."""
         judged = self.session.last_vote
         if judged is None:
             self.hint("There is no vote to take back.")

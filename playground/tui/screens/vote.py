@@ -16,21 +16,26 @@ from playground.tui.widgets.judge import LETTERS
 Decision = tuple[Literal["vote", "take back", "mode"], str]
 
 
+def _key(keys: str, action: str) -> Binding:
+    return Binding(keys, action, show=False, priority=True)
+
+
 class VoteDialog(Dialog[Decision | None]):
     """Letters that vote, in either case. It lies below the answers, so that they can be read; Esc decides nothing.
 
     Args:
-        count: The answers to choose from; 0 if they are judged already.
+        count: The answers to choose from; 0 if none wait for a vote.
         last: What the last vote said, in words; empty if there is none to take back.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(f"{letter},{letter.lower()}", f"vote('{n}')", show=False) for n, letter in enumerate(LETTERS)),
-        Binding("T,t", f"vote('{TIE}')", show=False),
-        Binding("X,x", f"vote('{BOTH_BAD}')", show=False),
-        Binding("U,u", "take_back", show=False),
-        Binding("f4", "mode", show=False, priority=True),
-        Binding("escape", "dismiss(None)", show=False),
+        # Priority: the app serves these before it hands on the next key, so what is typed after a vote is a prompt.
+        *(_key(f"{letter},{letter.lower()}", f"vote('{n}')") for n, letter in enumerate(LETTERS)),
+        _key("T,t", f"vote('{TIE}')"),
+        _key("X,x", f"vote('{BOTH_BAD}')"),
+        _key("U,u", "take_back"),
+        _key("f4", "mode"),
+        _key("escape", "dismiss(None)"),
     ]
 
     def __init__(self, count: int, last: str) -> None:
@@ -45,7 +50,7 @@ class VoteDialog(Dialog[Decision | None]):
                 letters = "   ".join(LETTERS[: self._count])
                 yield Static(f"{letters}   T tie   X both bad", markup=False)
             else:
-                yield Static("These answers are judged.", classes="heading", markup=False)
+                yield Static("No answers wait for a vote.", classes="heading", markup=False)
             if self._last:
                 yield Static(f"U takes the last vote back: {self._last}", markup=False)
             later = "Esc later" if self._count else "Esc back"

@@ -1,0 +1,34 @@
+"""Signals, and terminals that are gone."""
+
+import errno
+import os
+import signal
+
+import pytest
+
+from playground.cli import options
+
+
+@pytest.mark.parametrize(("number", "silenced"), [(errno.EIO, [1, 2]), (errno.EPIPE, [2])])
+def test_only_a_terminal_that_is_gone_takes_standard_output_along(monkeypatch, number, silenced):
+    def gone(descriptor, data):
+        raise OSError(number, os.strerror(number))
+
+    seen = []
+    monkeypatch.setattr(options, "silence", seen.append)
+    monkeypatch.setattr(os, "isatty", lambda descriptor: True)
+    monkeypatch.setattr(os, "write", gone)
+    with options.interruptible("stopping") as interrupt:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+    assert interrupt.exit_code == 129 and seen == silenced
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with options.interruptible("stopping") as interrupt:
+            signal.raise_signal(signal.SIGHUP)
+        assert interrupt.exit_code == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
