@@ -181,9 +181,17 @@ def _array(raw: bytes, path: str) -> list[tuple[int, Parsed]]:
         at = blank.match(text, at).end()  # type: ignore[union-attr]
         if text[at : at + 1] == ",":
             at = blank.match(text, at + 1).end()  # type: ignore[union-attr]
+            if text[at : at + 1] == "]":
+                line += text.count("\n", counted, at)
+                return [*rows, (line, Problem(line, "a comma before the end of the array: is a row missing?"))]
         elif text[at : at + 1] != "]":
             line += text.count("\n", counted, at)
             return [*rows, (line, Problem(line, "the array is cut off or a comma is missing"))]
+    end = blank.match(text, at + 1).end()  # type: ignore[union-attr]
+    if end < len(text):
+        line += text.count("\n", counted, end)
+        message = f"there is more after the end of the array: {shown(text[end : end + 80])}; two files in one?"
+        rows.append((line, Problem(line, message)))
     return rows
 
 

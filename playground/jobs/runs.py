@@ -64,7 +64,7 @@ def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:
         return [], at
     whole = data.rfind(b"\n") + 1  # a line that is being written is left for the next look
     events = []
-    for line in data[:whole].decode("utf-8", "replace").splitlines():
+    for line in data[:whole].decode("utf-8", "replace").split("\n"):  # U+2028 and its like do not end a line of JSON
         with contextlib.suppress(ValueError):  # what a crash cut, or another version wrote
             events.append(event_from_json(line))
     return events, at + whole

@@ -17,6 +17,10 @@ def as_jsonl(rows):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
+def as_array(rows):
+    return json.dumps(rows).encode()
+
+
 def as_csv(rows, separator=","):
     quoted = [[f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in row.values()] for row in rows]
     return "\r\n".join(separator.join(cells) for cells in [["prompt", "completion"], *quoted]).encode()
@@ -66,6 +70,9 @@ def test_parquet_rows_come_as_they_were_written(tmp_path, monkeypatch):
         ("a.json", b'[\n{"a": 1}\n{"a": 2}]', ["a.json:3", "comma"]),
         ("a.json", b'[\n{"a": 1}', ["a.json:2", "cut off"]),
         ("a.json", b"[1]", ["object", "number"]),
+        ("a.json", as_array(ROWS) + b"\n" + as_array(ROWS), ["a.json:2", "more after the end", "two files in one"]),
+        ("a.json", as_array(ROWS) + b' rubbish "]', ["a.json:1", "more after the end"]),
+        ("a.json", as_array(ROWS)[:-1] + b"\n,\n]", ["a.json:3", "comma before the end"]),
         ("a.json", b"[" * 100_000, ["a.json:1"]),
         ("a.json", '[\n"é"]'.encode("latin-1"), ["a.json:2", "UTF-8"]),
         ("a.csv", b"prompt,completion\n1,2,3\n", ["a.csv:2", "3 cells", "2"]),
