@@ -194,7 +194,7 @@ MISTAKES = {
     "show nothing": (["runs", "show", "absent"], 1, "There is no run or adapter"),
     "remove the shipped": (["adapters", "remove", "demo-mini", "--yes"], 2, "not one of yours"),
     "remove elsewhere": (["runs", "remove", "../x", "--yes"], 2, "cannot name a run"),
-    "export over a folder": (["export", "demo-mini", "empty"], 1, "something at empty already"),
+    "export over a folder": (["export", "demo-mini", "empty"], 1, "empty already exists"),
     "no prompts in it": (["--compare", "blank.txt"], 1, "holds no prompts"),
     "binary prompts": (["--compare", "binary.txt"], 1, "not UTF-8"),
     "a bad row": (["train", "--data", "bad.jsonl"], 1, "bad.jsonl:1:"),
