@@ -9,6 +9,7 @@ import pty
 import queue
 import re
 import select
+import signal
 import struct
 import sys
 import termios
@@ -81,6 +82,12 @@ def _unsafe(text: str) -> set[str]:
     }
 
 
+def _as_in_a_terminal():
+    """Take the terminal, and hear when it hangs up, even if the tests themselves run under nohup."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Terminal:
     """A pseudo-terminal with a process in it. Keeps all it wrote in `raw`, and what stands on the screen."""
 
@@ -100,7 +107,7 @@ class Terminal:
         }  # fmt: skip
         self.process = psutil.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=environment, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_as_in_a_terminal,
         )  # fmt: skip
         os.close(slave)
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -146,13 +146,18 @@ def saving(app):
 
 
 def judging(app):
-    for words, vote, said in (("Blind:", "t", "A tie."), ("Duel:", "a", "A it is.")):
+    for words, vote, said in (("Blind:", "t", "You chose a tie."), ("Duel:", "A", "You chose A.")):
         app.press("F4")
+        if words == "Duel:":  # a vote can be taken back, so F4 asks first
+            app.wait("No answers wait for a vote.", "U takes the last vote back: a tie")
+            app.press("F4")
         app.wait(words)
         answered(app, "Why?")
         app.wait("Which is better?", SEEN)
+        app.press("F4")
+        app.wait("Which answer is better?")
         app.send(vote)
-        app.wait(said, "The vote is kept", gone=["Which is better?"])
+        app.wait(said, "The vote is kept", gone=["Which is better?", "Which answer is better?"])
 
 
 def failing(app):

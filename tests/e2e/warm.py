@@ -105,6 +105,9 @@ def main():
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     request = serve(socket.socket(fileno=int(sys.argv[1])))
     os.setsid()
+    # As a shell starts a command, even if the tests themselves run under nohup or in the background.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
