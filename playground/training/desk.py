@@ -134,7 +134,6 @@ class Desk:
         from playground.data.containers import open_rows
         from playground.data.examples import renaming
         from playground.data.lint import check
-        from playground.training.session import command, plan_training
 
         def stage(what: str, share: float) -> None:
             self._send(DeskStage(number, what, share))
@@ -145,6 +144,11 @@ class Desk:
             raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object a line.")
         looked = check(found, renaming(config.columns), None, lambda share: stage("checking the rows", share))
         self._send(Looked(number, looked))
+        from playground.training.session import (  # PyTorch: seconds, which the rows need not wait for
+            command,
+            plan_training,
+        )
+
         planned = plan_training(config, stage)
         self._rows, self._encoder = planned.everything, planned.encoder
         self._lines, self._held_out = planned.dataset.examples, set(planned.held_out)
