@@ -68,11 +68,7 @@ class Lanes:
                 f"A layer of this model gets an input of shape {shape} instead of (rows, seq, features).",
                 "Models that regroup tokens, such as mixtures of experts, cannot be shown in lanes yet.",
             )
-
-
-def forget_shapes(model: torch.nn.Module) -> None:
-    """Let the next `lanes` look at the inputs of the LoRA layers again: another adapter may be on other layers."""
-    model._lanes_checked = False  # type: ignore[assignment]
+        module._lanes_checked = True  # type: ignore[assignment]
 
 
 @contextmanager
@@ -109,12 +105,10 @@ def lanes(model: torch.nn.Module, rows: Sequence[Row]) -> Iterator[Lanes]:
         for module in training:
             module.training = False
         current.apply()
-        if layers and not getattr(model, "_lanes_checked", False):
-            hooks = [layer.register_forward_pre_hook(current.check_shape) for layer in layers]
+        unseen = [layer for layer in layers if not getattr(layer, "_lanes_checked", False)]
+        hooks = [layer.register_forward_pre_hook(current.check_shape) for layer in unseen]
         config.use_cache = True
         yield current
-        if hooks:
-            model._lanes_checked = True  # type: ignore[assignment]
     finally:
         for hook in hooks:
             hook.remove()

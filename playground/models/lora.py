@@ -21,7 +21,6 @@ from safetensors.torch import load_file
 
 from playground.data.jsonl import shown
 from playground.errors import InputError
-from playground.models.lanes import forget_shapes
 from playground.models.load import Base
 from playground.text import one_line
 
@@ -204,7 +203,6 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
         raise _misfit(base, file, f"{wrong[0]} is missing, unknown or of another shape ({len(wrong)} such tensors)")
     set_peft_model_state_dict(model, file.tensors, adapter_name=name)
     model.requires_grad_(False)
-    forget_shapes(model)
     return model.eval()
 
 

@@ -127,7 +127,8 @@ def _run(
     try:
         while True:
             if not resume and (state.step % every == 0 or state.step == num_steps):
-                session.require_finite()
+                if run is None:
+                    session.require_finite()  # as the first rank does before it samples
                 with clock.sampling(share=1.0 if state.step else 0.5):  # at first the base answers too
                     sampled = session.sample(clock.started) if run is not None else None
                     evaluated = session.evaluate() if run is not None and session.eval_rows else None
@@ -201,8 +202,8 @@ def _started(session: Session, record: RunRecord, folder: Path) -> RunStarted:
 
 def _save(session: Session, run: RunFolder | None, clock: Clock) -> Iterator[Event]:
     """Write a checkpoint of the last step that changed the weights; what is not finite is never written."""
-    session.require_finite()
     if run is None:
+        session.require_finite()  # as the first rank does with all that it writes
         return
     with clock.saving():
         path = save_checkpoint(run.checkpoints, session.sound, session.checkpoint_files())
