@@ -116,14 +116,19 @@ def _save_tiny(name: str, folder: Path, tokenizer) -> None:
     tokenizer.save_pretrained(folder)
 
 
-@pytest.fixture
-def rows_file(tmp_path):
+@pytest.fixture(scope="session")
+def write_rows():
     """Return a function that writes ``count`` prompt/completion rows as JSON Lines and returns the path."""
 
-    def write(count: int, name: str = "rows.jsonl") -> Path:
+    def write(path: Path, count: int) -> Path:
         rows = [{"prompt": f"What is {n} plus one?", "completion": f"{n} plus one is {n + 1}."} for n in range(count)]
-        path = tmp_path / name
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
         return path
 
     return write
+
+
+@pytest.fixture
+def rows_file(tmp_path, write_rows):
+    """Return a function that writes ``count`` such rows into this test's folder."""
+    return lambda count, name="rows.jsonl": write_rows(tmp_path / name, count)

@@ -7,8 +7,7 @@ row when its turn comes, so that neither memory nor the first step depends on it
 from __future__ import annotations
 
 from array import array
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,15 +16,14 @@ from typing import Any
 from playground import paths
 from playground.data import shapes
 from playground.data.containers import Rows, open_rows
-from playground.data.jsonl import Problem, refuse, shown
+from playground.data.jsonl import Problem, refuse
 from playground.data.shapes import Shape, Turn
+from playground.data.unread import Unread, unread
 from playground.errors import InputError, UsageError
-from playground.text import count
 
 __all__ = ["Dataset", "Example", "Turn", "read_dataset"]
 
 WHOLE_ROWS = 10_000  # a set of up to so many rows is checked and encoded whole before anything else happens
-NAMED = 10  # columns that are not read; more of them are counted
 LOOKED_AT = 1_000  # rows from which the shape is found; of a larger set also those checked at once
 
 
@@ -49,7 +47,7 @@ class Dataset:
         shape: What its columns mean.
         examples: The rows. Of a large set they are read and checked when they are asked for.
         skipped: The rows that were left out, with the reason; empty unless that was asked for.
-        unread: What is in the rows and not read, as ``{column: number of rows}``; of a large set in those looked at.
+        unread: What is in the rows and not read; of a large set in those looked at.
     """
 
     name: str
@@ -59,7 +57,7 @@ class Dataset:
     shape: Shape
     examples: Sequence[Example]
     skipped: tuple[Problem, ...] = ()
-    unread: Mapping[str, int] = field(default_factory=dict)
+    unread: Unread = field(default_factory=Unread)
 
     @property
     def is_whole(self) -> bool:
@@ -113,8 +111,8 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
         raise UsageError(f"{path} has no column {unseen[0]!r}.", f"It has {', '.join(sorted(first[0]))[:300]}.")
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
     whole = len(rows) <= WHOLE_ROWS
-    unread: Counter[str] = Counter()
-    examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed, unread)
+    left = Unread()
+    examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed, left)
     good: array[int] | None = None
     if shape is not None and not whole and skip_bad:
         good, problems = _good_rows(rows, shape, renamed)
@@ -123,7 +121,7 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     if not examples or shape is None:
         raise InputError(f"{path} has no rows.", f"A row is {shapes.ACCEPTED}.")
     kept = tuple(examples) if whole else _Lazy(rows, str(path), shape, renamed, good)
-    return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems), unread)
+    return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems), left)
 
 
 def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array[int], list[Problem]]:
@@ -141,9 +139,9 @@ def _check(
     rows: Iterator[tuple[int, dict[str, Any] | Problem]],
     shape: Shape | None,
     renamed: dict[str, str],
-    unread: Counter[str],
+    left: Unread,
 ) -> tuple[list[Example], list[Problem]]:
-    """Return the sound rows and what is wrong with the others; count in `unread` what the sound ones hold besides."""
+    """Return the sound rows and what is wrong with the others; note in `left` what is not read of the sound ones."""
     examples: list[Example] = []
     problems: list[Problem] = []
     for line, row in rows:
@@ -154,7 +152,7 @@ def _check(
         examples.append(found)
         assert shape is not None
         assert not isinstance(row, Problem)
-        unread.update(unread_in(row, shape, renamed).keys())
+        left.add(line, unread_in(row, shape, renamed))
     return examples, problems
 
 
@@ -171,18 +169,13 @@ def as_example(
 
 def unread_words(dataset: Dataset) -> tuple[str, ...]:
     """Return a sentence about each column that is not read."""
-    where = "" if dataset.is_whole else f" of the first {LOOKED_AT:,}"
-    most = sorted(dataset.unread.items(), key=lambda item: (-item[1], item[0]))
-    words = [f"{shown(name)} is not read ({count(number, 'row')}{where})" for name, number in most[:NAMED]]
-    if len(most) > NAMED:
-        words.append(f"{count(len(most) - NAMED, 'other column')} are not read either")
-    return tuple(words)
+    return dataset.unread.words("" if dataset.is_whole else f" of the first {LOOKED_AT:,}")
 
 
 def unread_in(row: dict[str, Any], shape: Shape, renamed: dict[str, str]) -> dict[str, Any]:
-    """Return what is not read of a row: `shapes.unread` of it, and columns in whose place another one is read."""
+    """Return what is not read of a row, columns in whose place another one is read among it."""
     replaced = {name: row[name] for name in renamed if name in row and name not in renamed.values() and row[name]}
-    return {**replaced, **shapes.unread(rename(row, renamed), shape)}
+    return {**replaced, **unread(rename(row, renamed), shape.reads)}
 
 
 def renaming(columns: Sequence[str]) -> dict[str, str]:

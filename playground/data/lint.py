@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from playground.data import shapes
 from playground.data.containers import Rows
 from playground.data.encode import CONTROL, Encoder, encode_row
-from playground.data.examples import LOOKED_AT, NAMED, Example, as_example, rename, unread_in
+from playground.data.examples import LOOKED_AT, Example, as_example, rename, unread_in
 from playground.data.jsonl import Problem, shown
+from playground.data.unread import Unread
 from playground.events.data import BINS, DataCheck, Finding
 
 TOLD = 2_000  # rows between two words of progress
@@ -42,7 +42,7 @@ def check(
     first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
     findings: list[Finding] = []
-    unread: dict[str, Finding] = {}
+    left = Unread()
     seen: dict[bytes, int] = {}
     counts = [0] * (len(BINS) + 1)
     sound = turns = units = trained = longest = 0
@@ -56,9 +56,7 @@ def check(
             continue
         assert shape is not None
         assert not isinstance(row, Problem)
-        for name, value in unread_in(row, shape, renamed).items():
-            told = unread.get(name) or Finding(line, "warning", f"{shown(name)} is not read", shown(value), 0)
-            unread[name] = replace(told, rows=told.rows + 1)
+        left.add(line, unread_in(row, shape, renamed))
         findings += _looks(example, seen)
         length, learned, problem = _length(example, encoder)
         if problem is not None:
@@ -74,23 +72,13 @@ def check(
         num_rows=len(rows),
         num_sound=sound,
         num_turns=turns,
-        findings=(*findings, *_most_frequent(unread.values())),
+        findings=(*findings, *left.findings()),
         unit="tokens" if encoder else "words",
         num_units=units,
         num_trained=trained,
         longest=longest,
         lengths=tuple(counts),
     )
-
-
-def _most_frequent(unread: Iterable[Finding]) -> list[Finding]:
-    """Return the findings about columns that are not read; of very many the rarest are counted together."""
-    found = sorted(unread, key=lambda finding: -finding.rows)
-    rest = found[NAMED:]
-    if rest:
-        message = ", ".join(finding.kind.removesuffix(" is not read") for finding in rest[:NAMED])
-        rest = [Finding(rest[0].line, "warning", "other columns are not read", message, max(f.rows for f in rest))]
-    return [*found[:NAMED], *rest]
 
 
 def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:

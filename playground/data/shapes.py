@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from playground.data.jsonl import shown
+from playground.data.unread import WEIGHTS, message_refusal, refusal
 
 Role = Literal["system", "user", "assistant"]
 ROLES: dict[str, Role] = {
@@ -21,32 +22,6 @@ ROLES: dict[str, Role] = {
     "bing": "assistant", "bard": "assistant",
 }  # fmt: skip
 TOOL_ROLES = {"tool", "tools", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"}
-# Columns that would change what a row means. A shape that reads one of them says so; else a row that has it is refused.
-_TOOLS, _MEDIA = "tools are not trained here", "only text is trained here"
-_TURN = "write the row as 'messages' with a turn for it"
-_TEXT = "write it into the prompt, or read it as Alpaca's input with --map input=context, instruction=… and output=…"
-MEANINGFUL = {
-    "tools": _TOOLS, "functions": _TOOLS,
-    "image": _MEDIA, "images": _MEDIA, "audio": _MEDIA, "audios": _MEDIA, "video": _MEDIA, "videos": _MEDIA,
-    "system": _TURN, "system_prompt": _TURN, "history": _TURN, "context": _TEXT,
-}  # fmt: skip
-# Columns about a row: they are not expected to be learned. Every other one that is not read is named.
-HARMLESS = {
-    "id", "_id", "ids", "idx", "index", "row_id", "uuid", "guid", "hash", "__index_level_0__", "unnamed: 0",
-    "conversation_id", "session_id", "prompt_id", "message_id", "parent_id", "task_id", "user_id", "annotator_id",
-    "source", "src", "dataset", "origin", "split", "license", "licence", "url", "author", "annotator", "file",
-    "filename", "category", "categories", "tag", "tags", "topic", "topics", "domain", "task", "task_type", "type",
-    "kind", "lang", "language", "locale", "model", "model_name", "generator", "version", "meta", "metadata",
-    "created", "created_at", "updated_at", "timestamp", "date",
-    "score", "rating", "quality", "difficulty", "num_tokens", "token_count", "length",
-}  # fmt: skip
-WEIGHTS = ("loss_weight", "train", "weight", "training")  # of a message: whether it carries loss
-_MESSAGE = {"role", "content", "from", "value", "tool_calls", *WEIGHTS}
-# Keys of a message that would change what is learned from it.
-_PER_MESSAGE = {
-    **{name: _MEDIA for name in MEANINGFUL if MEANINGFUL[name] == _MEDIA},
-    "train_detail": "an answer carries loss as a whole",
-}
 PAIRS = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))
 ACCEPTED = "{'prompt', 'completion'}, {'instruction', 'output'}, {'messages': [{'role', 'content'}, …]} or ShareGPT"
 
@@ -75,6 +50,11 @@ class Shape:
     read: Callable[[dict[str, Any]], Turns | str]
     optional: tuple[str, ...] = ()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        return (*self.columns, *self.optional)
+
     def fits(self, row: dict[str, Any]) -> bool:
         """Return whether `row` has the columns of this shape."""
         return all(column in row for column in self.columns)
@@ -101,49 +81,13 @@ def read_row(row: dict[str, Any], shape: Shape) -> Turns | str:
     """Return the turns of `row`, or what is wrong with it."""
     if shape.fits(row):
         turns = shape.read(row)
-        # After the turns: a tool turn says more than the column of tools it comes with.
-        return turns if isinstance(turns, str) else _changed(row, shape) or turns
+        if isinstance(turns, str):  # a tool turn says more than the column of tools it comes with
+            return turns
+        why = refusal(row, shape.reads)
+        return why + _as_alpaca(row, shape) if why else turns
     if other := _shape_of(row):
         return f"this row is {other}, but the file is {shape}"
     return f"the columns {shown(sorted(row))} are not those of {shape}{_advice(row)}"
-
-
-def _changed(row: dict[str, Any], shape: Shape) -> str:
-    """Return why a row is refused whose other columns would change what it means, or nothing."""
-    for column, value in row.items():
-        name = column.casefold()
-        if column in shape.columns or column in shape.optional or _is_empty(value):
-            continue
-        if name in MEANINGFUL:
-            return f"it comes with {shown(column)}, which is not read here: {MEANINGFUL[name]}"
-        if name == "label" and (value is False or (isinstance(value, str) and value.strip().casefold() == "false")):
-            return "its 'label' is false: the answer was judged as bad, and would be taught"
-    return ""
-
-
-def unread(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """Return what a row holds that is neither read nor known to be about it, as ``{name: value}``; nothing empty.
-
-    What its messages hold so is named as ``messages[].key``.
-    """
-    known = {*shape.columns, *shape.optional}
-    found = {
-        name: value
-        for name, value in row.items()
-        if name not in known and name.casefold() not in HARMLESS and not _is_empty(value)
-    }
-    for column in shape.columns:
-        for message in row[column] if isinstance(row[column], list) else ():
-            for key, value in message.items() if isinstance(message, dict) else ():
-                if key not in _MESSAGE and key.casefold() not in HARMLESS and not _is_empty(value):
-                    found.setdefault(f"{column}[].{key}", value)
-    return found
-
-
-def _is_empty(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.strip() in ("", "[]")
-    return value is None or (isinstance(value, list | dict) and not value)
 
 
 def unknown_columns(row: dict[str, Any]) -> str:
@@ -153,6 +97,14 @@ def unknown_columns(row: dict[str, Any]) -> str:
 
 def _shape_of(row: dict[str, Any]) -> Shape | None:
     return next((shape for shape in SHAPES if shape.fits(row)), None)
+
+
+def _as_alpaca(row: dict[str, Any], shape: Shape) -> str:
+    """Return how a pair with a context can be read without writing it again, or nothing."""
+    if shape.columns not in PAIRS or "context" not in row:
+        return ""
+    prompt, completion = shape.columns
+    return f", or read it as Alpaca: --map instruction={prompt} --map input=context --map output={completion}"
 
 
 def _advice(row: dict[str, Any]) -> str:
@@ -245,9 +197,8 @@ def _turns(talk: Sequence[Any], role_key: str, content_key: str) -> Turns | str:
         expected = ("system", "user") if not turns else ("assistant",) if turns[-1].role == "user" else ("user",)
         if role not in expected:
             return f"message {number} is from {role}; expected {' or '.join(expected)}"
-        for key, value in message.items():
-            if (why := _PER_MESSAGE.get(key.casefold())) and not _is_empty(value):
-                return f"message {number} has {shown(key)}, which is not read here: {why}"
+        if why := message_refusal(message):
+            return f"message {number} {why}"
         weight = next((message[key] for key in WEIGHTS if key in message), 1)
         if weight not in (0, 1):
             return f"message {number} has the loss weight {shown(weight)}; only 0 and 1 are known"

@@ -1,7 +1,6 @@
 """The training child, for real: a process that is followed, paused, asked, stopped, killed and resumed."""
 
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -24,13 +23,11 @@ ASK = Ask(tuple(LaneRequest(side, side, ("Say hi.",)) for side in ("base", "sft"
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory, tiny_folder):
-    file = tmp_path_factory.mktemp("data") / "rows.jsonl"
-    rows = "".join(json.dumps({"prompt": f"What is {n}?", "completion": f"It is {n}."}) + "\n" for n in range(24))
-    file.write_text(rows)
+def config(tmp_path_factory, tiny_folder, write_rows):
+    data = write_rows(tmp_path_factory.mktemp("data") / "rows.jsonl", 24)
     return TrainConfig(
-        model=str(tiny_folder("llama")), data=str(file), lora_r=4, num_train_epochs=2, sample_max_new_tokens=2,
-    )  # fmt: skip
+        model=str(tiny_folder("llama")), data=str(data), lora_r=4, num_train_epochs=2, sample_max_new_tokens=2
+    )
 
 
 @pytest.fixture(scope="module")

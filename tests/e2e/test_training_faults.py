@@ -41,14 +41,11 @@ step._gradients = poisoned
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory, tiny_folder):
-    data = tmp_path_factory.mktemp("data") / "rows.jsonl"
-    data.write_text(
-        "".join(json.dumps({"prompt": f"What is {n}?", "completion": f"It is {n}."}) + "\n" for n in range(24))
-    )
+def config(tmp_path_factory, tiny_folder, write_rows):
+    data = write_rows(tmp_path_factory.mktemp("data") / "rows.jsonl", 24)
     return TrainConfig(
-        model=str(tiny_folder("llama")), data=str(data), quantize="none", lora_r=4, num_train_epochs=10, eval_rows=0,
-    )  # fmt: skip
+        model=str(tiny_folder("llama")), data=str(data), quantize="none", lora_r=4, num_train_epochs=10, eval_rows=0
+    )
 
 
 @pytest.fixture(scope="module")

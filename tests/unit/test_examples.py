@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import time
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from playground.data import shapes
 from playground.data.examples import Turn, read_dataset, unread_words
 from playground.data.jsonl import MAX_SHOWN
+from playground.data.unread import HARMLESS, MEANINGFUL, unread
 from playground.errors import InputError
 
 PAIR = '{"prompt": "Hi", "completion": "Hello"}'
@@ -355,6 +357,10 @@ def test_a_conversation_is_accepted_only_if_it_is_sound(scratch, talk):
     assert sound(example)
 
 
+def numbers(dataset):
+    return {name: rows for name, (_, _, rows) in dataset.unread.columns.items()}
+
+
 def test_every_column_that_is_not_read_is_named_with_its_rows(tmp_path):
     talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "c", "id": 1}]
     rows = [
@@ -365,16 +371,16 @@ def test_every_column_that_is_not_read_is_named_with_its_rows(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     dataset = read_dataset(path)
-    assert dict(dataset.unread) == {"notes": 2, "label": 1, "messages[].reasoning_content": 2}
+    assert numbers(dataset) == {"notes": 2, "label": 1, "messages[].reasoning_content": 2}
     assert unread_words(dataset)[-1].startswith("'label' is not read"), "the most frequent first"
     assert "'notes' is not read (2 rows)" in unread_words(dataset)
 
 
 @given(
     name=st.text(min_size=1, max_size=12).filter(
-        lambda name: name.casefold() not in shapes.HARMLESS | shapes.MEANINGFUL.keys() | {"label"}
+        lambda name: name.casefold() not in HARMLESS | MEANINGFUL.keys() | {"label"}
     ),
-    value=st.text(min_size=1, max_size=5).filter(lambda value: value != "[]"),
+    value=st.text(min_size=1, max_size=5).filter(lambda value: value.strip() not in ("", "[]")),
     shape=st.sampled_from(
         [
             {"prompt": "a", "completion": "b"},
@@ -388,7 +394,7 @@ def test_every_column_that_is_not_read_is_named_with_its_rows(tmp_path):
 def test_a_random_column_of_a_good_row_is_named(name, value, shape):
     kind = shapes.detect([shape])
     if name not in {*kind.columns, *kind.optional}:
-        assert shapes.unread({**shape, name: value}, kind) == {name: value}
+        assert unread({**shape, name: value}, kind.reads) == {name: value}
 
 
 def test_an_answer_of_axolotl_without_training_carries_no_loss(tmp_path):
@@ -398,21 +404,21 @@ def test_an_answer_of_axolotl_without_training_carries_no_loss(tmp_path):
     path.write_text(json.dumps({"messages": messages}) + "\n")
     dataset = read_dataset(path)
     assert [turn.trained for turn in dataset.examples[0].turns if turn.role == "assistant"] == [False, True]
-    assert not dataset.unread
+    assert not dataset.unread.columns
 
 
 def test_a_column_in_whose_place_another_is_read_is_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"prompt": "p", "question": "q", "answer": "a"}) + "\n")
     dataset = read_dataset(path, ("prompt=question", "completion=answer"))
-    assert dataset.examples[0].turns[0].content == "q" and dict(dataset.unread) == {"prompt": 1}
+    assert dataset.examples[0].turns[0].content == "q" and numbers(dataset) == {"prompt": 1}
 
 
 def test_very_many_columns_are_counted_and_not_all_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({"prompt": "p", "completion": "c", f"x{n}": n}) + "\n" for n in range(300)))
     words = unread_words(read_dataset(path))
-    assert len(words) == 11 and words[-1] == "290 other columns are not read either"
+    assert len(words) == 11 and words[-1] == "290 other columns are not read (1 row)"
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "[]", None, [], {}])
@@ -420,3 +426,14 @@ def test_an_empty_cell_is_no_context(tmp_path, blank):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"question": "q", "answer": "a", "context": blank}) + "\n")
     assert len(read_dataset(path).examples) == 1
+
+
+@pytest.mark.parametrize("names", [("prompt", "completion"), ("prompt", "response"), ("question", "answer")])
+def test_a_context_is_refused_with_a_command_that_reads_it(tmp_path, names):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(dict(zip(names, ("q", "a"), strict=True)) | {"context": "c"}) + "\n")
+    with pytest.raises(InputError) as refused:
+        read_dataset(path)
+    columns = re.findall(r"--map (\S+=\S+?)(?=[ .]|$)", refused.value.message)
+    (example,) = read_dataset(path, columns).examples
+    assert [turn.content for turn in example.turns] == ["q\n\nc", "a"]
