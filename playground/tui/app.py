@@ -128,6 +128,8 @@ class PlaygroundApp(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Clean what is pasted, and let what is typed or pasted reach the place for it on the screen."""
+        if isinstance(event, events.InputEvent | events.Paste) and not self.screen_stack:
+            return  # typed while the app closes: its screens are gone, and Textual would look for one
         if isinstance(event, events.Paste):
             text = event.text[: MOST + 1]  # cleaning megabytes would take seconds; one more says that it was longer
             event.text = clean(text.replace("\r\n", "\n").replace("\r", "\n"))

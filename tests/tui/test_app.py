@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from harness import BARE, CHOICES, HOSTILE, READY, Screen, screen_test
+from harness import BARE, CHOICES, HOSTILE, READY, Screen, burst, screen_test
+from textual import events
 from textual.widgets import Markdown, Static
 
 from playground.events.answers import Answer
@@ -325,6 +326,22 @@ async def test_ctrl_c_copies_then_stops_then_asks_then_quits(screen):
     assert "again quits" in next(iter(screen.app._notifications)).message and screen.app.is_running
     await screen.press("ctrl+c")
     assert not screen.app._running or screen.app._exit
+
+
+def test_keys_that_come_while_the_app_closes_are_ignored():
+    async def go():
+        async with Screen((80, 24)) as screen:
+            close = screen.app._close_all  # what is typed may arrive when it has taken the screens away
+
+            async def closed_amid_typing():
+                await close()
+                burst(screen, *"abc", "enter", "f4")
+                screen.app._driver.send_message(events.Paste("pasted"))
+                await asyncio.sleep(0.05)
+
+            screen.app._close_all = closed_amid_typing
+
+    asyncio.run(go())
 
 
 def test_closing_the_app_ends_the_engine():
