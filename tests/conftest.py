@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,22 @@ def _save_tiny(name: str, folder: Path, tokenizer) -> None:
             model.model.norm.weight.data = 2 * torch.randn_like(model.model.norm.weight)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory):
+    """The path of a Python that has PyTorch imported already; see `warm`."""
+    from warm import Server
+
+    server = Server(tmp_path_factory.mktemp("warm"))
+    yield str(server.executable)
+    server.close()
+
+
+@pytest.fixture
+def warm_children(monkeypatch, warm_python):
+    """Whatever this process starts with its own interpreter starts warm."""
+    monkeypatch.setattr(sys, "executable", warm_python)
 
 
 @pytest.fixture(scope="session")

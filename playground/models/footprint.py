@@ -22,6 +22,7 @@ from playground.models.head import backbone
 
 PROBE = 64  # tokens
 _ATTENTION = "shapes_only"
+_measured: dict[tuple[str, torch.dtype, int], Footprint] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Footprint:
 
 
 def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Footprint:
-    """Measure the model of `config`.
+    """Measure the model of `config`, once for each: the data inspector plans with the same model again and again.
 
     Args:
         config: The model's config.
@@ -67,8 +68,11 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foot
     Raises:
         InputError: If the architecture cannot be looked at in this way, or is no causal language model.
     """
+    key = (config.to_json_string(use_diff=False), dtype, lora_r)
     try:
-        return _footprint(config, dtype, lora_r)
+        if key not in _measured:
+            _measured[key] = _footprint(config, dtype, lora_r)
+        return _measured[key]
     except (ValueError, KeyError, RuntimeError, NotImplementedError, AttributeError, TypeError) as error:
         first = str(error).strip().split("\n")[0][:200]
         raise InputError(
@@ -91,7 +95,7 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foo
         adapted = get_peft_model(model, adapter)
         adapted.train()
         saved = _saved(model)
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_activations(model)
         checkpointed = _saved(model)
     text: Any = config.get_text_config()
     return Footprint(
@@ -105,6 +109,14 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foo
         hidden=text.hidden_size,
         vocabulary=head.weight.shape[0],
     )
+
+
+def checkpoint_activations(model: PreTrainedModel) -> None:
+    """Have each layer computed again in the backward pass instead of keeping what it computed (Chen et al. 2016)."""
+    if hasattr(model, "activation_checkpointing_enable"):  # the newer name; the other goes in transformers 6
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _saved(model: PreTrainedModel) -> int:

@@ -26,6 +26,7 @@ from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora, source
 from playground.models.demo import Progress
 from playground.models.fingerprint import Fingerprint
+from playground.models.footprint import checkpoint_activations
 from playground.models.fused import fuse_lora
 from playground.models.head import backbone
 from playground.models.lanes import Row
@@ -238,7 +239,7 @@ def prepare(
     _without_dropout(model)
     fuse_lora(model)
     if plan.gradient_checkpointing:
-        base.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_activations(base.model)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=0.0, fused=True)
     return Session(

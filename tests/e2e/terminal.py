@@ -88,6 +88,11 @@ def _as_in_a_terminal():
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def app_with(python):
+    """Return the command of the app whose children are started with the Python `python`."""
+    return [sys.executable, "-c", f"import sys; sys.executable = {python!r}; from playground.cli import main; main()"]
+
+
 class Terminal:
     """A pseudo-terminal with a process in it. Keeps all it wrote in `raw`, and what stands on the screen."""
 

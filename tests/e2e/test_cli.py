@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,12 +28,12 @@ def environment(home):
 
 
 @pytest.fixture
-def playground(tmp_path, environment):
+def playground(tmp_path, environment, warm_python):
     """Run the command; return the finished process."""
 
-    def run(*arguments, **options):
+    def run(*arguments, python=warm_python, **options):
         return subprocess.run(
-            [sys.executable, "-m", "playground", *map(str, arguments)], cwd=tmp_path, env=environment,
+            [python, "-m", "playground", *map(str, arguments)], cwd=tmp_path, env=environment,
             capture_output=True, text=True, timeout=240, check=False, **options,
         )  # fmt: skip
 
@@ -42,10 +43,25 @@ def playground(tmp_path, environment):
 FAST = ("--quantize", "none", "--lora-r", "4", "--num-train-epochs", "1", "--per-device-train-batch-size", "4")
 
 
-@pytest.fixture
-def trained(playground, tiny_folder, rows_file):
-    done = playground("train", "--data", rows_file(10), "--model", tiny_folder("llama"), "--name", "mine", *FAST)
+@pytest.fixture(scope="module")
+def training(tmp_path_factory, tiny_folder, write_rows):
+    """A home where the command has trained `mine`, in a process that starts as a user's does, and that process."""
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_rows(folder / "rows.jsonl", 10)
+    arguments = ["train", "--data", str(data), "--model", str(tiny_folder("llama")), "--name", "mine", *FAST]
+    done = subprocess.run(
+        [sys.executable, "-m", "playground", *arguments], cwd=folder, capture_output=True, text=True, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SFT_PLAYGROUND_HOME": str(folder), "HF_HUB_OFFLINE": "1"}, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture
+def trained(training, home):
+    """The process that trained; this test's home is a copy of that where it trained."""
+    folder, done = training
+    shutil.copytree(folder / "adapters", home / "adapters")
     return done
 
 
@@ -263,7 +279,9 @@ def test_an_output_that_cannot_be_written_fails_before_the_model_loads(trained, 
     assert "cannot be written" in done.stderr and "loading" not in done.stderr
 
 
-def test_a_file_size_limit_stands_for_a_full_disk(playground, tiny_folder, rows_file, tmp_path, environment, home):
+def test_a_file_size_limit_stands_for_a_full_disk(
+    playground, tiny_folder, rows_file, tmp_path, environment, home, warm_python
+):
     """The real system call fails in a real process: no traceback, no half-written adapter."""
     code = (
         "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -271,7 +289,7 @@ def test_a_file_size_limit_stands_for_a_full_disk(playground, tiny_folder, rows_
         "from playground.cli.app import run\nsys.exit(run(sys.argv[1:]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "train", "--data", str(rows_file(10)), "--model", str(tiny_folder("llama")),
+        [warm_python, "-c", code, "train", "--data", str(rows_file(10)), "--model", str(tiny_folder("llama")),
          "--name", "full", *FAST], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 3, done.stderr

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from terminal import Terminal
-from warm import Warm
 
 from playground import paths
 from playground.config import TrainConfig
@@ -61,20 +60,17 @@ def command(config):
     return [*config.command().split()[1:], "--name", "run"]
 
 
-@pytest.fixture(scope="module")
-def warm():
-    server = Warm({**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"})
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def start(warm, command, tmp_path):
+def start(warm_python, command, tmp_path):
     """Start the training in a process of its own."""
 
     def start(*more, prelude=""):
         environment = {**os.environ, "SFT_PLAYGROUND_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-        return warm.start([*command, *more], environment=environment, cwd=tmp_path, prelude=prelude)
+        code = f"{prelude}\nfrom playground.cli import main\nmain()"
+        return subprocess.Popen(
+            [warm_python, "-c", code, *command, *more], env=environment, cwd=tmp_path, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
 
     return start
 
@@ -162,7 +158,7 @@ def test_a_weight_that_is_not_finite_is_not_saved(start, folder, whole):
     assert resumed(folder) == 4 and digest(folder) == whole
 
 
-def test_a_second_child_leaves_the_first_ones_socket_and_log_alone(config, tmp_path, monkeypatch):
+def test_a_second_child_leaves_the_first_ones_socket_and_log_alone(config, tmp_path, monkeypatch, warm_children):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     endless, folder = TrainConfig(**{**config.to_dict(), "num_train_epochs": 1000}), tmp_path / "run"
     start_training(endless.to_dict(), folder)

@@ -1,14 +1,12 @@
 """The training screens in a pseudo-terminal, with the real desk and real trainings of a tiny model."""
 
 import shutil
-import sys
 import time
 
 import psutil
 import pytest
-from terminal import Terminal
+from terminal import Terminal, app_with
 
-APP = [sys.executable, "-m", "playground"]
 SLOW = 150  # seconds: two torch processes may have to share two cores with other work
 
 
@@ -25,6 +23,12 @@ def home(tmp_path, tiny_folder):
         child.kill()
 
 
+@pytest.fixture
+def app_command(warm_python):
+    """The app, whose inspector and trainings need not import PyTorch first."""
+    return app_with(warm_python)
+
+
 def trainings(home):
     """Return the training processes whose run is in this home."""
     found = []
@@ -35,6 +39,19 @@ def trainings(home):
     return found
 
 
+def steps_done(home):
+    """Return the number of steps in the log of the only run."""
+    return next((home / "adapters").glob("*/events.jsonl")).read_text().count('"StepDone"')
+
+
+def wait_for_step(home, number):
+    """Wait until the run has done this many steps."""
+    deadline = time.monotonic() + SLOW
+    while steps_done(home) < number:
+        assert time.monotonic() < deadline, f"step {number} was not done"
+        time.sleep(0.05)
+
+
 def start(app):
     app.wait("Your prompt", seconds=SLOW)
     app.press("Ctrl+R")
@@ -43,17 +60,18 @@ def start(app):
     app.wait("▶ step", "samples at step", seconds=SLOW)
 
 
-def test_a_training_outlives_the_app_and_is_found_again_by_two_others(home):
-    with Terminal(APP, home) as app:
+def test_a_training_outlives_the_app_and_is_found_again_by_two_others(home, app_command):
+    with Terminal(app_command, home) as app:
         start(app)
         app.press("Ctrl+Q")
         assert app.exit_code(10) == 0
     (child,) = trainings(home)
-    with Terminal(APP, home) as one, Terminal(APP, home) as other:
+    with Terminal(app_command, home) as one, Terminal(app_command, home) as other:
         for app in (one, other):
             app.wait("Your prompt", "in training", seconds=SLOW)
             app.press("Ctrl+R")
             app.wait("▶ step", seconds=SLOW)
+        wait_for_step(home, 1)  # only a run that has learned something leaves an adapter to compare
         one.press("Ctrl+S")
         for app in (one, other):
             app.wait("□ stopped at step", "F6 compares it", seconds=SLOW)
@@ -62,8 +80,8 @@ def test_a_training_outlives_the_app_and_is_found_again_by_two_others(home):
 
 
 @pytest.mark.parametrize("victim", ["training", "app"])
-def test_a_kill_of_either_leaves_the_other(home, victim):
-    with Terminal(APP, home) as app:
+def test_a_kill_of_either_leaves_the_other(home, app_command, victim):
+    with Terminal(app_command, home) as app:
         start(app)
         (child,) = trainings(home)
         if victim == "training":
@@ -72,6 +90,5 @@ def test_a_kill_of_either_leaves_the_other(home, victim):
             return
         app.process.kill()
         app.process.wait()
-    steps = (next((home / "adapters").glob("*/events.jsonl"))).read_text().count("StepDone")
-    time.sleep(2)
-    assert child.is_running() and next((home / "adapters").glob("*/events.jsonl")).read_text().count("StepDone") > steps
+    wait_for_step(home, steps_done(home) + 2)
+    assert child.is_running()
