@@ -49,7 +49,7 @@ def test_plain_peft_loads_our_adapter_with_the_same_logits(tiny_folder, rows_fil
     assert (theirs[real] - bare[real]).abs().max() > 1e-2
 
 
-def test_an_adapter_made_by_plain_peft_gives_here_what_it_gives_there(tiny_folder, tmp_path):
+def test_plain_peft_adapter_gives_the_same_logits_here(tiny_folder, tmp_path):
     folder = tiny_folder("llama")
     torch.manual_seed(0)
     plain = get_peft_model(
@@ -160,7 +160,7 @@ def begun_by(start, folder):
 
 
 @pytest.mark.parametrize("start", ["pissa", "pissa_niter_4", "olora", "corda", "lora_ga"])
-def test_a_start_that_changes_the_base_is_refused_by_name_and_its_conversion_is_taken(quiet_folder, tmp_path, start):
+def test_init_that_changes_base_is_refused_until_converted(quiet_folder, tmp_path, start):
     model = begun_by(start, quiet_folder)
     model.peft_config["default"].init_lora_weights = True  # as PEFT's documentation has it
     model.save_pretrained(tmp_path / "begun")
@@ -227,7 +227,7 @@ def test_hostile_configs_are_refused_by_name(saved, change, named):
 
 
 @pytest.mark.parametrize("targets", ["(a+)+$", ["q_proj", "../x"], ["q_proj"] * 100_000, None])
-def test_what_a_config_says_of_its_layers_is_not_asked(saved, tiny_folder, targets):
+def test_target_modules_in_the_config_are_ignored(saved, tiny_folder, targets):
     config = json.loads((saved / "adapter_config.json").read_text())
     (saved / "adapter_config.json").write_text(json.dumps({**config, "target_modules": targets}))
     lora.attach(load_base(str(tiny_folder("llama")), "none"), None, lora.read_adapter(saved), "default")
@@ -256,7 +256,7 @@ def test_tensors_of_anything_but_inner_linear_layers_are_refused(saved, tiny_fol
     assert not any(isinstance(module, LoraLayer) for module in base.model.modules()), "the base is as it was"
 
 
-def test_a_field_of_peft_that_is_not_known_to_be_neutral_has_to_be_off(saved):
+def test_unknown_peft_config_fields_must_be_off(saved):
     config = json.loads((saved / "adapter_config.json").read_text())
     fields = {field.name for field in dataclasses.fields(LoraConfig)} | {"a_field_of_a_future_peft"}
     for name in fields - lora._READ - lora._NEUTRAL:
@@ -265,7 +265,7 @@ def test_a_field_of_peft_that_is_not_known_to_be_neutral_has_to_be_off(saved):
             lora.read_adapter(saved)
 
 
-def test_a_config_that_is_nested_without_end_is_refused(saved):
+def test_deeply_nested_config_is_refused(saved):
     (saved / "adapter_config.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match="nested too deep|cannot be read"):
         lora.read_adapter(saved)
@@ -279,7 +279,7 @@ def test_a_config_that_is_nested_without_end_is_refused(saved):
         (torch.ones(2, 2, dtype=torch.int8), "stored as int8"),
     ],
 )
-def test_weights_of_a_type_that_cannot_be_used_are_refused(saved, tensor, named):
+def test_weights_of_unusable_dtype_or_value_are_refused(saved, tensor, named):
     tensors = load_file(saved / "adapter_model.safetensors")
     tensors[next(iter(tensors))] = tensor
     save_file(tensors, saved / "adapter_model.safetensors")
@@ -291,7 +291,7 @@ WHERE = {"everywhere": "all-linear", "query and value": ["q_proj", "v_proj"]}
 
 
 @pytest.mark.parametrize("order", [list(WHERE), list(WHERE)[::-1]], ids=["large first", "small first"])
-def test_adapters_on_different_layers_share_a_batch_and_follow_each_other(quiet_folder, tmp_path, order):
+def test_adapters_on_different_layers_can_share_a_batch(quiet_folder, tmp_path, order):
     for seed, (name, modules) in enumerate(WHERE.items()):
         torch.manual_seed(seed)
         plain = get_peft_model(bare(quiet_folder), LoraConfig(r=2, target_modules=modules, init_lora_weights=False))
@@ -319,7 +319,7 @@ def test_adapters_on_different_layers_share_a_batch_and_follow_each_other(quiet_
         assert torch.equal(logits(base.model), without)
 
 
-def test_pickled_weights_are_refused_without_being_read(saved):
+def test_pickled_weights_are_refused_unread(saved):
     (saved / "adapter_model.safetensors").unlink()
     (saved / "adapter_model.bin").write_bytes(b"\x80\x04cos\nsystem\n.")
     with pytest.raises(InputError, match="adapter_model.bin"):
@@ -327,7 +327,7 @@ def test_pickled_weights_are_refused_without_being_read(saved):
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_values_that_are_not_finite_are_refused(saved, bad):
+def test_non_finite_weights_are_refused(saved, bad):
     tensors = load_file(saved / "adapter_model.safetensors")
     next(iter(tensors.values()))[0, 0] = bad
     save_file(tensors, saved / "adapter_model.safetensors")
@@ -335,7 +335,7 @@ def test_values_that_are_not_finite_are_refused(saved, bad):
         lora.read_adapter(saved)
 
 
-def test_a_cut_file_is_refused(saved):
+def test_truncated_file_is_refused(saved):
     data = (saved / "adapter_model.safetensors").read_bytes()
     (saved / "adapter_model.safetensors").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match="damaged"):

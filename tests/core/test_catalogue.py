@@ -16,7 +16,7 @@ def test_a_shape_has_the_published_number_of_parameters(model, shape):
     assert footprint(AutoConfig.for_model(**shape), torch.bfloat16, 16).parameters == model.parameters
 
 
-def test_the_table_is_one_that_a_user_can_act_on():
+def test_model_table_is_complete_and_sorted_by_size():
     assert 8 <= len(MODELS) <= 11
     assert all(model.id.startswith("hf:") and model.licence and model.end_token for model, _ in MODELS)
     assert [model.parameters for model, _ in MODELS] == sorted(model.parameters for model, _ in MODELS)
@@ -24,7 +24,7 @@ def test_the_table_is_one_that_a_user_can_act_on():
         assert model.download >= 1.9 * model.parameters / 1e9
 
 
-def test_what_fits_depends_on_what_is_free():
+def test_fit_depends_on_free_memory():
     small, large = MODELS[0][0].id, MODELS[-1][0].id
     fits = {model.id: model.fit for model in judged(CPU, 5_000_000_000)}
     assert (fits[small], fits[large]) == ("fits", "does not fit")
@@ -34,6 +34,6 @@ def test_what_fits_depends_on_what_is_free():
     assert tight.needed < needed
 
 
-def test_the_largest_model_that_is_open_to_all_is_suggested():
+def test_largest_fitting_model_is_suggested():
     assert largest_fitting(CPU, 1 << 50) == MODELS[-1][0].id
     assert largest_fitting(CPU, 1) == ""

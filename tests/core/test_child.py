@@ -51,7 +51,7 @@ def until(events, kind):
     raise AssertionError(seen)
 
 
-def test_it_says_what_it_does_answers_and_cancels(engine):
+def test_engine_reports_stages_answers_and_cancels(engine):
     events = engine.events()
     *stages, ready = until(events, EngineReady)
     assert isinstance(stages[0], EngineStage) and stages[0].stage == "starting PyTorch"
@@ -86,7 +86,7 @@ def test_it_says_what_it_does_answers_and_cancels(engine):
     assert all(event.answer.finish_reason == "cancelled" for event in ends[:-1])
 
 
-def test_it_lists_what_there_is_and_changes_adapter_and_style(engine, home):
+def test_engine_lists_choices_and_switches_adapter_and_style(engine, home):
     events = engine.events()
     *before, ready = until(events, EngineReady)
     (choices,) = (event for event in before if isinstance(event, Choices))
@@ -105,7 +105,7 @@ def test_it_lists_what_there_is_and_changes_adapter_and_style(engine, home):
     assert until(events, Choices)[-1] == choices
 
 
-def test_each_lane_has_a_conversation_of_its_own_and_equal_draws_are_equal(engine):
+def test_lanes_keep_own_conversations_and_equal_draws_agree(engine):
     events = engine.events()
     until(events, EngineReady)
     lanes = (
@@ -126,7 +126,7 @@ def test_each_lane_has_a_conversation_of_its_own_and_equal_draws_are_equal(engin
     assert ends["1"] == ends["3"] != ends["2"]
 
 
-def test_several_steps_of_a_run_answer_as_lanes_of_one_batch(engine, home):
+def test_several_steps_of_a_run_answer_in_one_batch(engine, home):
     steps = sorted(int(path.name) for path in (home / "adapters" / "mine" / "steps").iterdir())
     names = [f"{home / 'adapters' / 'mine'}@{step}" for step in (steps[0], steps[-1])]
     several = EngineProcess(adapters=names)
@@ -152,7 +152,7 @@ def until_answer(events, number, lanes=1):
                 return
 
 
-def test_a_request_that_cannot_be_served_is_an_error_and_the_next_one_is(engine):
+def test_engine_serves_the_next_request_after_an_error(engine):
     events = engine.events()
     until(events, EngineReady)
     bad = engine.ask(ask("x" * 5000, "base"))
@@ -161,13 +161,13 @@ def test_a_request_that_cannot_be_served_is_an_error_and_the_next_one_is(engine)
     until(events, Fed)
 
 
-def test_it_dies_with_the_app(engine):
+def test_engine_process_exits_when_closed(engine):
     until(engine.events(), EngineReady)
     engine.close()
     assert engine._process.poll() is not None
 
 
-def test_a_kill_becomes_an_error_with_the_exit_code(engine):
+def test_killed_engine_is_reported_with_its_signal(engine):
     events = engine.events()
     until(events, EngineReady)
     engine._process.kill()
@@ -175,7 +175,7 @@ def test_a_kill_becomes_an_error_with_the_exit_code(engine):
     assert isinstance(last, EngineError) and "by signal 9, as when memory runs out" in last.message
 
 
-def test_a_missing_adapter_is_said_in_words(home, monkeypatch, warm_children):
+def test_missing_adapter_is_reported(home, monkeypatch, warm_children):
     monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(home))
     engine = EngineProcess(adapter="absent")
     last = list(engine.events())[-1]
@@ -183,7 +183,7 @@ def test_a_missing_adapter_is_said_in_words(home, monkeypatch, warm_children):
     engine.close()
 
 
-def test_garbage_on_its_input_is_survived_and_its_end_ends_loading(home, warm_children):
+def test_bad_input_lines_are_survived_and_eof_ends_loading(home, warm_children):
     environment = {**os.environ, "SFT_PLAYGROUND_HOME": str(home)}
     command = [sys.executable, "-m", "playground.inference.child", "{}"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -201,7 +201,7 @@ def test_garbage_on_its_input_is_survived_and_its_end_ends_loading(home, warm_ch
     assert done.returncode == 0 and "EngineReady" not in done.stdout
 
 
-def test_what_nobody_foresaw_is_a_line_an_exit_code_and_a_traceback_in_the_log(home):
+def test_unexpected_errors_are_logged_and_exit_1(home):
     done = subprocess.run(
         [sys.executable, "-m", "playground.inference.child", '{"adapter": 5}'], text=True, capture_output=True,
         env={**os.environ, "SFT_PLAYGROUND_HOME": str(home)}, stdin=subprocess.DEVNULL, timeout=120, check=False,

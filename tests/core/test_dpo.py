@@ -31,7 +31,7 @@ def vote(mode, chosen, turns, encoder):
 
 @pytest.mark.parametrize("style", ["chat", "alpaca", "chatml"])
 @pytest.mark.parametrize(("mode", "kind", "chosen"), [("blind", "sides", "sft"), ("duel", "duels", "2")])
-def test_votes_train_for_a_step_on_the_tokens_that_sft_trains_on(tiny_folder, tmp_path, mode, kind, chosen, style):
+def test_dpo_on_votes_uses_the_same_tokens_as_sft(tiny_folder, tmp_path, mode, kind, chosen, style):
     from datasets import load_dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM

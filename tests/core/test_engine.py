@@ -40,19 +40,19 @@ def collect(engine, lanes, sampling, **options):
     return ids
 
 
-def test_greedy_lanes_of_different_lengths_equal_generate_one_by_one(engine):
+def test_greedy_lanes_in_a_batch_equal_generate_one_by_one(engine):
     lanes = [Lane(prompt, row) for prompt in PROMPTS for row in (Row(), SFT)]
     assert collect(engine, lanes, Sampling(24)) == [reference(engine, lane.prompt_ids, lane.row, 24) for lane in lanes]
 
 
 @pytest.mark.parametrize("row", [Row(), SFT])
 @pytest.mark.parametrize("tokens", [1, 2, 61])
-def test_a_lane_alone_that_guesses_equals_generate(engine, row, tokens):
+def test_single_lane_with_guessing_equals_generate(engine, row, tokens):
     prompt = (2, *(40, 41, 42, 43) * 3)
     assert collect(engine, [Lane(prompt, row)], Sampling(tokens))[0] == reference(engine, prompt, row, tokens)
 
 
-def test_what_is_guessed_rightly_costs_one_pass_for_eight_tokens(engine, monkeypatch):
+def test_correct_guesses_cost_one_pass_per_eight_tokens(engine, monkeypatch):
     expected = reference(engine, PROMPTS[0], SFT, 33)
     monkeypatch.setattr(
         "playground.inference.engine.guess", lambda ids, most: expected[len(ids) - len(PROMPTS[0]) :][:most]
@@ -64,7 +64,7 @@ def test_what_is_guessed_rightly_costs_one_pass_for_eight_tokens(engine, monkeyp
     assert len(passes) == 1 + 32 // 8  # the prompt's, then a token and seven guesses at a time
 
 
-def test_what_is_guessed_wrongly_changes_nothing(engine, monkeypatch):
+def test_wrong_guesses_do_not_change_the_output(engine, monkeypatch):
     """The positive control guesses at random; sometimes the first of several guesses is right."""
     expected = reference(engine, PROMPTS[0], SFT, 40)
     generator = torch.Generator().manual_seed(0)
@@ -78,7 +78,7 @@ def test_what_is_guessed_wrongly_changes_nothing(engine, monkeypatch):
     assert collect(engine, [Lane(PROMPTS[0], SFT)], Sampling(40))[0] == expected
 
 
-def test_a_guessed_stretch_ends_at_the_end_token_and_at_a_stop_string(engine, monkeypatch):
+def test_guessed_tokens_end_at_end_token_and_stop_string(engine, monkeypatch):
     expected = reference(engine, PROMPTS[0], Row(), 30)
     monkeypatch.setattr(
         "playground.inference.engine.guess", lambda ids, most: expected[len(ids) - len(PROMPTS[0]) :][: min(most, 7)]
@@ -93,7 +93,7 @@ def test_a_guessed_stretch_ends_at_the_end_token_and_at_a_stop_string(engine, mo
     assert ended.num_tokens == expected.index(expected[4]) + 1
 
 
-def test_lanes_that_end_early_leave_the_others_as_they_were(engine):
+def test_lanes_that_end_early_do_not_change_the_others(engine):
     alone = engine.answers([Lane(PROMPTS[0])], Sampling(20))[0]
     text = engine.base.tokenizer.decode(collect(engine, [Lane(PROMPTS[1])], Sampling(20))[0])
     stop = text[2:4]
@@ -105,7 +105,7 @@ def test_lanes_that_end_early_leave_the_others_as_they_were(engine):
     assert alone.num_tokens > answers[0].num_tokens  # it went on after the other had left
 
 
-def test_the_end_token_alone_means_stopped_by_itself(engine):
+def test_end_token_means_stopped_by_itself(engine):
     first = collect(engine, [Lane(PROMPTS[0])], Sampling(3))[0]
     object.__setattr__(engine.base, "end_token_id", first[2])
     answer = engine.answers([Lane(PROMPTS[0])], Sampling(10))[0]
@@ -120,7 +120,7 @@ def test_cancel_ends_every_lane_at_the_next_token(engine):
     assert [(a.finish_reason, a.num_tokens) for a in answers] == [("cancelled", 3)] * 2
 
 
-def test_closing_the_stream_leaves_the_model_as_it_was(engine):
+def test_closing_the_stream_restores_the_model(engine):
     inputs = {"input_ids": torch.tensor([PROMPTS[0]])}
     with torch.no_grad():
         before = engine.model(**inputs).logits
@@ -131,7 +131,7 @@ def test_closing_the_stream_leaves_the_model_as_it_was(engine):
         assert torch.equal(engine.model(**inputs).logits, before)
 
 
-def test_sampling_repeats_with_its_seed_and_not_with_another(engine):
+def test_sampling_is_reproducible_by_seed(engine):
     lanes = [Lane(PROMPTS[0], draw=1), Lane(PROMPTS[0], draw=2)]
     hot = Sampling(16, temperature=1.5, seed=7)
     first = collect(engine, lanes, hot)
@@ -157,7 +157,7 @@ def test_sampling_follows_the_distribution(engine):
     assert nucleus == {0, 1}  # 0.56 alone is below 0.6, so the second stays in
 
 
-def test_a_prompt_beyond_the_context_is_refused_and_the_budget_is_cut_to_it(engine):
+def test_prompt_and_budget_are_limited_to_the_context(engine):
     from playground.errors import InputError
 
     with pytest.raises(InputError, match="does not fit"):

@@ -74,7 +74,7 @@ def test_output_and_gradients_equal_plain_peft_in_float64(bias, shape, onednn, m
 
 
 @pytest.mark.parametrize("onednn", [True, False])
-def test_a_layers_output_may_be_changed_in_place(onednn, monkeypatch):
+def test_layer_output_may_be_changed_in_place(onednn, monkeypatch):
     if not onednn:
         monkeypatch.setattr("playground.models.linear._ONEDNN", False)
     ours, reference = pair(bias=True, kind=InPlace)
@@ -90,7 +90,7 @@ def test_a_layers_output_may_be_changed_in_place(onednn, monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 24), (3, 24), (24,), (0, 24)])
-def test_a_frozen_layer_without_adapter_may_be_changed_in_place_too(shape):
+def test_frozen_layer_output_may_be_changed_in_place(shape):
     layer = FrozenLinear.take(nn.Linear(24, 5), torch.randn(5, 24))
     x = torch.randn(shape, requires_grad=True)
     y = layer(x)
@@ -101,7 +101,7 @@ def test_a_frozen_layer_without_adapter_may_be_changed_in_place_too(shape):
     assert torch.allclose(x.grad.double(), reference.grad, atol=1e-5)
 
 
-def test_every_adapted_layer_is_fused_while_learning_and_none_otherwise(monkeypatch):
+def test_adapted_layers_are_fused_only_while_training(monkeypatch):
     ours, _ = pair(bias=False)
     calls = []
     function = fused._lora_matmul

@@ -46,7 +46,7 @@ def base(request, tiny_folder):
 
 
 @torch.no_grad()
-def test_same_batch_base_rows_are_bit_equal_to_the_batch_without_adapters(base):
+def test_same_batch_base_rows_are_bit_equal_to_no_adapter(base):
     inputs = batch()
     before = base.model(**inputs).logits
     model = adapted(base)
@@ -67,7 +67,7 @@ def test_same_batch_sft_rows_are_bit_equal_to_plain_peft(base):
 
 
 @torch.no_grad()
-def test_alone_each_row_agrees_with_its_unpadded_prompt(base):
+def test_batched_rows_agree_with_unpadded_single_prompts(base):
     inputs = batch()
     model = adapted(base)
     rows = [Row(), SFT, SFT, Row()]
@@ -85,7 +85,7 @@ def test_alone_each_row_agrees_with_its_unpadded_prompt(base):
 
 
 @torch.no_grad()
-def test_order_and_company_of_lanes_change_nothing(base):
+def test_lane_order_and_batch_composition_change_nothing(base):
     inputs = batch()
     model = adapted(base)
     rows = [Row(), SFT, SFT, Row()]
@@ -112,7 +112,7 @@ def test_dropping_rows_keeps_the_adapters_with_their_rows(base):
     assert not torch.equal(kept[1], plain[1])
 
 
-def test_rows_of_the_base_that_are_left_alone_are_the_base_and_compute_no_adapter(base):
+def test_base_only_batch_equals_base_and_skips_the_adapter(base):
     inputs = batch()
     model = adapted(base)
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
@@ -133,7 +133,7 @@ def test_rows_of_the_base_that_are_left_alone_are_the_base_and_compute_no_adapte
         assert not torch.equal(kept, model(**some).logits)  # and the adapter is active again
 
 
-def test_everything_is_restored_after_a_block_that_raised(base):
+def test_lanes_are_restored_after_an_exception(base):
     model = adapted(base)
     model.train()
     for name, parameter in model.named_parameters():
@@ -164,7 +164,7 @@ def test_everything_is_restored_after_a_block_that_raised(base):
     assert torch.allclose(before, merged, atol=1e-3)
 
 
-def test_fingerprint_holds_with_an_adapter_and_fails_when_the_base_row_is_adapted(base, monkeypatch):
+def test_fingerprint_fails_when_the_base_row_is_adapted(base, monkeypatch):
     fingerprint = Fingerprint(base)
     model = adapted(base)
     assert fingerprint.holds(model, [SFT, Row("default", 0.3)])

@@ -42,7 +42,7 @@ def answers(lineup, *texts, sides=("base", "control", "sft"), strength=1.0):
     return dict(zip(sides, lineup.engine.answers(lanes, Sampling(12)), strict=True))
 
 
-def test_the_styled_lane_of_a_conversation_is_what_training_puts_before_the_next_answer(runs):
+def test_styled_lane_equals_the_prompt_tokens_of_training(runs):
     lineup = load(runs, "one")
     lane, dropped = conversation_lane(lineup, LaneRequest("sft", "sft", TEXTS), 1.0, 10_000)
     roles = ("user", "assistant", "user")
@@ -52,7 +52,7 @@ def test_the_styled_lane_of_a_conversation_is_what_training_puts_before_the_next
     assert lane.prompt_ids == row.input_ids[: last + 1] and dropped == 0
 
 
-def test_the_base_is_fed_the_bare_texts_with_blank_lines_between(runs):
+def test_base_is_fed_raw_texts_separated_by_blank_lines(runs):
     lineup = load(runs, "one")
     lane, _ = conversation_lane(lineup, LaneRequest("base", "base", TEXTS), 1.0, 10_000)
     assert lineup.raw.tokenizer.decode(lane.prompt_ids) == "<bos>" + "\n\n".join(TEXTS)
@@ -60,7 +60,7 @@ def test_the_base_is_fed_the_bare_texts_with_blank_lines_between(runs):
 
 
 @pytest.mark.parametrize("side", ["base", "sft"])
-def test_beyond_the_context_the_oldest_turns_go_whole(runs, side):
+def test_oldest_turns_are_dropped_beyond_the_context(runs, side):
     lineup = load(runs, "one")
     texts = ("first " * 20, "answer " * 20, "second", "yes", "third?")
     whole, none = conversation_lane(lineup, LaneRequest(side, side, texts), 1.0, 10_000)
@@ -71,7 +71,7 @@ def test_beyond_the_context_the_oldest_turns_go_whole(runs, side):
     assert gone == 4 and "third?" in lineup.raw.tokenizer.decode(least.prompt_ids), "the question itself stays"
 
 
-def test_a_changed_adapter_answers_as_one_loaded_afresh_and_the_base_stays_proven(runs):
+def test_switched_adapter_answers_like_a_freshly_loaded_one(runs):
     lineup = load(runs, "one")
     before = answers(lineup)
     changed = change_adapter(lineup, runs / "two")
@@ -83,7 +83,7 @@ def test_a_changed_adapter_answers_as_one_loaded_afresh_and_the_base_stays_prove
     assert len(back.engine.model.peft_config) == 1, "adapters do not pile up"
 
 
-def test_an_adapter_comes_to_a_bare_model(runs):
+def test_adapter_can_be_added_to_a_bare_model(runs):
     bare = load(runs, model=read_record(runs / "one").config["model"])
     assert [side.name for side in bare.sides] == ["base", "control"]
     with pytest.raises(InputError, match="without an adapter"):
@@ -91,7 +91,7 @@ def test_an_adapter_comes_to_a_bare_model(runs):
     assert answers(change_adapter(bare, runs / "one")) == answers(load(runs, "one"))
 
 
-def test_another_style_feeds_control_and_sft_and_leaves_the_base_alone(runs):
+def test_changing_style_does_not_change_the_base(runs):
     lineup = load(runs, "one")
     before = answers(lineup)
     restyled = change_adapter(lineup, None, "alpaca")
@@ -101,7 +101,7 @@ def test_another_style_feeds_control_and_sft_and_leaves_the_base_alone(runs):
 
 
 @pytest.mark.parametrize("bare", [False, True])
-def test_an_adapter_that_does_not_fit_is_refused_and_changes_nothing(runs, tmp_path, bare):
+def test_mismatched_adapter_is_refused_and_changes_nothing(runs, tmp_path, bare):
     folder = tmp_path / "misfit"
     folder.mkdir()
     config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj"]}
@@ -118,7 +118,7 @@ def test_an_adapter_that_does_not_fit_is_refused_and_changes_nothing(runs, tmp_p
     assert answers(change_adapter(lineup, runs / "two")) == answers(load(runs, "two"))
 
 
-def test_strength_scales_what_the_adapter_adds(runs):
+def test_strength_scales_the_adapter_contribution(runs):
     lineup = load(runs, "one")
     assert answers(lineup, strength=0.0)["sft"] == answers(lineup, strength=0.0)["control"]
     assert answers(lineup, strength=1.0)["sft"] != answers(lineup, strength=0.0)["sft"]

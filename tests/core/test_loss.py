@@ -58,7 +58,7 @@ def model(request, tiny_folder):
 
 
 @pytest.mark.parametrize("cut", [(8, 10_000), (2, 10_000), (8, 40), (1, 1)])
-def test_step_equals_the_float64_reference_however_it_is_cut(model, cut, monkeypatch):
+def test_step_equals_float64_reference_for_any_micro_batching(model, cut, monkeypatch):
     base, adapter = model
     monkeypatch.setattr(module, "CPU_TILE", 77)  # seven tiles, the last one narrower
     examples = rows([4, 30, 9, 17, 23, 5, 12])
@@ -77,7 +77,7 @@ def test_step_equals_the_float64_reference_however_it_is_cut(model, cut, monkeyp
             assert error < 2e-4, name
 
 
-def test_mean_of_micro_batch_means_would_be_something_else(model):
+def test_mean_of_micro_batch_means_differs_from_the_reference(model):
     """The positive control: with uneven answers the common mistake is far away from the reference."""
     base, adapter = model
     examples = rows([4, 40])
@@ -106,7 +106,7 @@ def test_tiled_cross_entropy_equals_autograd_in_float64(head_options, tile, monk
 
 
 @pytest.mark.parametrize("tile", [1, 4096])
-def test_a_certain_and_an_impossible_token_stay_finite(tile, monkeypatch):
+def test_loss_is_finite_for_certain_and_impossible_tokens(tile, monkeypatch):
     monkeypatch.setattr(module, "CPU_TILE", tile)
     head = Head(torch.tensor([[200.0], [-200.0], [0.0]]), None, 1.0, None)
     hidden = torch.ones(2, 1, requires_grad=True)

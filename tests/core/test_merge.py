@@ -26,7 +26,7 @@ def adapted(base):
 
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
 @pytest.mark.parametrize("quantize", ["nf4", "none"])
-def test_the_merged_model_gives_the_logits_of_the_adapter_beside_the_base(tiny_folder, tmp_path, name, quantize):
+def test_merged_model_equals_base_plus_adapter(tiny_folder, tmp_path, name, quantize):
     base = load_base(str(tiny_folder(name)), quantize, device=torch.device("cpu"))
     model, weights = adapted(base)
     dense = {
@@ -49,14 +49,14 @@ def test_the_merged_model_gives_the_logits_of_the_adapter_beside_the_base(tiny_f
         assert torch.allclose(ours, theirs, atol=2e-4, rtol=1e-4)
 
 
-def test_rounding_to_bfloat16_is_what_the_divergence_shows(tiny_folder, tmp_path):
+def test_divergence_shows_bfloat16_rounding(tiny_folder, tmp_path):
     base = load_base(str(tiny_folder("llama")), "nf4", device=torch.device("cpu"))
     model, _ = adapted(base)
     mean, largest = merge(base, model, tmp_path / "out", torch.bfloat16, PROMPTS)
     assert 1e-7 < mean <= largest < 0.1
 
 
-def test_nothing_is_overwritten(tiny_folder, tmp_path):
+def test_existing_folder_is_not_overwritten(tiny_folder, tmp_path):
     base = load_base(str(tiny_folder("llama")), "none", device=torch.device("cpu"))
     model, _ = adapted(base)
     with pytest.raises(InputError, match="already"):

@@ -15,7 +15,7 @@ def exact(model):
     return model
 
 
-def test_weights_are_bit_equal_to_what_transformers_and_bitsandbytes_dequantise(tiny_folder):
+def test_weights_are_bit_equal_to_bitsandbytes_dequantised(tiny_folder):
     from bitsandbytes.functional import dequantize_4bit
 
     folder = tiny_folder("llama")
@@ -51,7 +51,7 @@ def test_stored_values_equal_computed_ones(tmp_path):
         assert not torch.equal(stored.of(name, weight), weight.float())
 
 
-def test_a_foreign_folder_cannot_bring_its_own_packed_values(tiny_folder, tmp_path):
+def test_packed_values_in_a_foreign_folder_are_not_used(tiny_folder, tmp_path):
     import shutil
 
     folder = tmp_path / "foreign"

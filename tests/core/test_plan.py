@@ -21,7 +21,7 @@ def planned(folder, data, **options):
 
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
 @pytest.mark.parametrize("rows", [1, 3])
-def test_the_saved_bytes_are_those_of_a_real_forward_pass(tiny_folder, name, rows):
+def test_activation_estimate_equals_a_real_forward_pass(tiny_folder, name, rows):
     model = AutoModelForCausalLM.from_pretrained(tiny_folder(name), dtype=torch.float32, attn_implementation="sdpa")
     model.requires_grad_(False)
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
@@ -46,7 +46,7 @@ def test_the_saved_bytes_are_those_of_a_real_forward_pass(tiny_folder, name, row
     del output
 
 
-def test_what_is_left_open_is_decided_with_reasons(tiny_folder, rows_file):
+def test_auto_settings_are_chosen_with_reasons(tiny_folder, rows_file):
     made = planned(tiny_folder("llama"), rows_file(20)).plan
     assert (made.quantize, made.learning_rate, made.max_length) == ("nf4", 5e-4, 512)
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (8, 1)
@@ -59,7 +59,7 @@ def test_what_is_left_open_is_decided_with_reasons(tiny_folder, rows_file):
     assert made.num_steps == 9 and made.fits
 
 
-def test_what_is_said_stays_as_said(tiny_folder, rows_file):
+def test_explicit_settings_are_kept(tiny_folder, rows_file):
     said = {
         "quantize": "none", "learning_rate": 1e-3, "max_length": 64, "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 2, "gradient_checkpointing": "on", "eval_rows": 0,
@@ -80,7 +80,7 @@ def room(monkeypatch, share, folder, data, **options):
     monkeypatch.setattr(session, "free_memory", lambda device: int(share * needed))
 
 
-def test_short_memory_lowers_what_is_open_first(tiny_folder, rows_file, monkeypatch):
+def test_low_memory_lowers_auto_settings_first(tiny_folder, rows_file, monkeypatch):
     folder, data = tiny_folder("llama"), rows_file(20)
     monkeypatch.setattr(planning, "CPU_TOKENS_AT_ONCE", 1 << 20)
     room(monkeypatch, 0.6, folder, data)
@@ -90,7 +90,7 @@ def test_short_memory_lowers_what_is_open_first(tiny_folder, rows_file, monkeypa
     assert made.per_device_train_batch_size < 8 or made.gradient_checkpointing
 
 
-def test_what_cannot_fit_is_refused_with_the_nearest_plan_that_does(tiny_folder, rows_file, tmp_path, monkeypatch):
+def test_plan_that_does_not_fit_is_refused_with_one_that_does(tiny_folder, rows_file, tmp_path, monkeypatch):
     folder, data = tiny_folder("llama"), rows_file(20)
     monkeypatch.setattr(planning, "CPU_TOKENS_AT_ONCE", 1 << 20)
     said = {"per_device_train_batch_size": 8, "gradient_checkpointing": "off"}
@@ -107,7 +107,7 @@ def test_what_cannot_fit_is_refused_with_the_nearest_plan_that_does(tiny_folder,
     assert list(train(config, tmp_path / "run", force=True))[-1].state == "finished"
 
 
-def test_checkpointing_changes_memory_and_nothing_else(tiny_folder, rows_file, tmp_path):
+def test_checkpointing_changes_only_memory(tiny_folder, rows_file, tmp_path):
     losses = {}
     for mode in ("on", "off"):
         config = TrainConfig(
@@ -120,7 +120,7 @@ def test_checkpointing_changes_memory_and_nothing_else(tiny_folder, rows_file, t
     assert losses["on"] == pytest.approx(losses["off"], abs=1e-6)
 
 
-def test_pieces_on_a_cpu_are_as_large_as_the_longest_row():
+def test_cpu_micro_batches_are_as_large_as_the_longest_row():
     """That row goes through whole, so no other piece of its size raises the peak."""
     cpu, most = torch.device("cpu"), planning.CPU_TOKENS_AT_ONCE
     assert planning.tokens_at_once(most // 2, cpu) == most
@@ -128,7 +128,7 @@ def test_pieces_on_a_cpu_are_as_large_as_the_longest_row():
     assert planning.tokens_at_once(3 * most, torch.device("cuda")) > 1_000_000
 
 
-def test_the_time_comes_from_this_machines_last_speed(tiny_folder, rows_file, tmp_path, monkeypatch):
+def test_time_estimate_uses_the_last_measured_speed(tiny_folder, rows_file, tmp_path, monkeypatch):
     monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
     folder, data = tiny_folder("llama"), rows_file(20)
     first = planned(folder, data).plan
@@ -139,7 +139,7 @@ def test_the_time_comes_from_this_machines_last_speed(tiny_folder, rows_file, tm
     assert planned(folder, data).plan.seconds is None
 
 
-def test_a_style_with_an_end_token_of_its_own_is_warned_about(tiny_folder, rows_file):
+def test_plan_warns_only_about_cut_rows(tiny_folder, rows_file):
     assert planned(tiny_folder("llama"), rows_file(4)).plan.warnings == ()
     assert planned(tiny_folder("llama"), rows_file(4), style="chatml").plan.warnings == ()  # not one of its tokens
     (cut,) = planned(tiny_folder("llama"), rows_file(4), max_length=50).plan.warnings

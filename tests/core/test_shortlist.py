@@ -18,13 +18,13 @@ def exact(weight, hidden):
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
 @pytest.mark.parametrize("rows", [1, 2, 5, 8])
-def test_equals_the_whole_head_on_random_weights(scale, rows):
+def test_shortlist_equals_the_full_head_on_random_weights(scale, rows):
     torch.manual_seed(rows)
     weight, hidden = torch.randn(40_000, 64), torch.randn(rows, 64) * scale
     assert torch.equal(Shortlist(head(weight)).argmax(hidden), exact(weight, hidden))
 
 
-def test_equals_the_whole_head_when_many_rows_are_nearly_the_best():
+def test_shortlist_equals_the_full_head_on_near_ties():
     torch.manual_seed(0)
     weight = torch.randn(1, 64).repeat(40_000, 1) + 1e-3 * torch.randn(40_000, 64)
     hidden = weight[:4] * 2
@@ -45,7 +45,7 @@ def test_rows_with_one_huge_weight_are_still_bounded():
     assert torch.equal(Shortlist(head(weight)).argmax(hidden), exact(weight, hidden))
 
 
-def test_without_the_bound_it_would_be_wrong(monkeypatch):
+def test_shortlist_without_the_error_bound_is_wrong(monkeypatch):
     """The positive control: candidates within no error at all miss the best token somewhere."""
     torch.manual_seed(0)
     weight = torch.randn(1, 64).repeat(40_000, 1) + 1e-3 * torch.randn(40_000, 64)
@@ -57,7 +57,7 @@ def test_without_the_bound_it_would_be_wrong(monkeypatch):
     assert not torch.equal(short.argmax(hidden), exact(weight, hidden))
 
 
-def test_small_or_foreign_heads_are_not_shortlisted():
+def test_unsupported_heads_are_not_shortlisted():
     assert Shortlist.serves(head(torch.zeros(32768, 64)))
     assert not Shortlist.serves(head(torch.zeros(1000, 64)))
     assert not Shortlist.serves(head(torch.zeros(32768, 64, dtype=torch.bfloat16)))

@@ -29,12 +29,12 @@ def quiet(stage, share):
         ("a/b/c", "There is no model"),
     ],
 )
-def test_names_that_mean_nothing_are_refused(name, words):
+def test_invalid_model_names_are_refused(name, words):
     with pytest.raises(InputError, match=words):
         source.resolve(name, quiet)
 
 
-def test_an_existing_path_is_never_taken_for_a_hub_id(tmp_path, monkeypatch):
+def test_existing_path_is_never_read_as_a_hub_id(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "org").mkdir()
     (tmp_path / "org" / "name").write_text("a file")
@@ -44,7 +44,7 @@ def test_an_existing_path_is_never_taken_for_a_hub_id(tmp_path, monkeypatch):
     assert source.resolve("hf:org/name", quiet).kind == "hub"
 
 
-def test_folders_that_are_no_model_say_what_they_are(tmp_path, tiny_folder):
+def test_folders_without_a_model_are_refused_with_the_reason(tmp_path, tiny_folder):
     for setup, words in (
         (lambda p: None, "no config.json"),
         (lambda p: (p / "config.json").write_text("{}"), "no \\*.safetensors"),
@@ -56,7 +56,7 @@ def test_folders_that_are_no_model_say_what_they_are(tmp_path, tiny_folder):
     assert source.resolve(str(tiny_folder("llama")), quiet).kind == "folder"
 
 
-def test_the_revision_of_a_folder_follows_its_weights(tiny_folder, tmp_path):
+def test_folder_revision_depends_on_its_weights(tiny_folder, tmp_path):
     shutil.copytree(tiny_folder("llama"), tmp_path / "copy")
     first = source.revision(source.resolve(str(tiny_folder("llama")), quiet))
     assert source.revision(source.resolve(str(tmp_path / "copy"), quiet)) == first
@@ -94,14 +94,14 @@ def load(name, hub_cache):
 
 
 @pytest.mark.parametrize("name", ["hf:nobody/tiny", "nobody/tiny"])
-def test_a_cached_hub_model_loads_offline_and_is_known_by_its_commit(hub_cache, name):
+def test_cached_hub_model_loads_offline_with_its_commit(hub_cache, name):
     done = load(name, hub_cache)
     assert done.stdout.splitlines() == [f"nobody/tiny {COMMIT}", "loading nobody/tiny from the hub or its cache"], (
         done.stderr
     )
 
 
-def test_a_hub_model_that_is_not_cached_is_an_environment_fault_offline(hub_cache):
+def test_uncached_hub_model_offline_is_an_environment_fault(hub_cache):
     done = load("hf:nobody/other", hub_cache)
     assert "EnvironmentFault: nobody/other is not in the local cache and the hub cannot be reached" in done.stderr
 

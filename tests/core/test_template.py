@@ -48,7 +48,7 @@ def encode(tokenizer, turns, **options):
 
 @pytest.mark.parametrize("turns", TALKS, ids=len)
 @pytest.mark.parametrize("style", ["tokenizer", "chatml"])
-def test_ids_are_those_of_apply_chat_template_up_to_the_last_end_token(with_template, style, turns):
+def test_ids_equal_apply_chat_template_up_to_the_end_token(with_template, style, turns):
     tokenizer = with_template("{{ bos_token }}" + CHATML)
     encoder = Encoder(tokenizer, get_style(style, tokenizer), 1, 1000)
     theirs = tokenizer.apply_chat_template(as_messages(turns), tokenize=True, return_dict=False)
@@ -63,7 +63,7 @@ def test_ids_are_those_of_apply_chat_template_up_to_the_last_end_token(with_temp
 
 @pytest.mark.parametrize("name", ["qwen2_5_training", "llama3_training", "gemma_training"])
 @pytest.mark.parametrize("turns", TALKS[:2], ids=len)
-def test_labels_are_trls_assistant_only_labels_but_for_line_breaks(with_template, name, turns):
+def test_labels_equal_trl_assistant_masks_except_line_breaks(with_template, name, turns):
     trl = pytest.importorskip("trl")
     template = (Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja").read_text()
     tokenizer = with_template(template, bos="<bos>" if "llama" not in name else "<|begin_of_text|>")
@@ -89,13 +89,13 @@ def test_typed_control_tokens_stay_text_in_a_template(with_template):
     assert "{{ 7 * 7 }}" in tokenizer.decode(encoded.input_ids)
 
 
-def test_an_answer_ends_in_the_templates_own_end_token_or_the_models(with_template):
+def test_answers_end_with_the_template_or_model_end_token(with_template):
     for template, end in ((CHATML, "<|im_end|>"), (CHATML.replace("<|im_end|>", ""), "<eos>")):
         tokenizer = with_template(template)
         assert tokenizer.decode([encode(tokenizer, ONE).labels[-1]]) == end
 
 
-def test_a_template_that_renders_earlier_answers_otherwise_trains_last_ones_only(with_template):
+def test_template_that_rewrites_earlier_answers_is_refused(with_template):
     thinking = CHATML.replace(
         "m['content']", "('<think></think>' if loop.last and m.role == 'assistant' else '') + m['content']"
     )
@@ -105,7 +105,7 @@ def test_a_template_that_renders_earlier_answers_otherwise_trains_last_ones_only
         encode(tokenizer, TWO)
 
 
-def test_a_control_token_that_is_not_flagged_as_special_stays_text_too(with_template):
+def test_control_tokens_not_marked_special_stay_text(with_template):
     from tokenizers import AddedToken
 
     tokenizer = with_template(None)
@@ -116,7 +116,7 @@ def test_a_control_token_that_is_not_flagged_as_special_stays_text_too(with_temp
     assert tokenizer.decode(ids) == "a<|tool|>b<b>"
 
 
-def test_a_row_that_the_template_refuses_is_a_problem_with_a_line(with_template):
+def test_row_refused_by_the_template_is_reported_by_line(with_template):
     from playground.data.encode import encode_all
     from playground.data.examples import Dataset
     from playground.data.shapes import SHAPES
@@ -145,7 +145,7 @@ def test_a_row_that_the_template_refuses_is_a_problem_with_a_line(with_template)
         ("{% if %}", "TemplateSyntaxError"),
     ],
 )
-def test_a_template_that_cannot_be_used_is_refused_in_words(with_template, template, words):
+def test_unusable_template_is_refused_with_a_reason(with_template, template, words):
     with pytest.raises(InputError, match=words) as caught:
         get_style("tokenizer", with_template(template))
     assert "--style chat" in caught.value.hint

@@ -82,7 +82,7 @@ def test_sampling_does_not_disturb_training(tiny_folder, rows_file, tmp_path, mo
     assert adapter_sha(tmp_path / "few") == adapter_sha(tmp_path / "many")
 
 
-def test_the_held_out_loss_is_what_plain_peft_finds_with_all_logits_in_float64(tiny_folder, rows_file, tmp_path):
+def test_held_out_loss_equals_plain_peft_in_float64(tiny_folder, rows_file, tmp_path):
     folder, data = tiny_folder("llama"), rows_file(50)
     settings = config(folder, data)
     events = list(train(settings, tmp_path / "run"))
@@ -108,9 +108,7 @@ def test_the_held_out_loss_is_what_plain_peft_finds_with_all_logits_in_float64(t
     assert read_record(tmp_path / "run").eval_loss == found[-1].eval_loss
 
 
-def test_held_out_rows_are_never_trained_and_measuring_them_changes_nothing(
-    tiny_folder, rows_file, tmp_path, monkeypatch
-):
+def test_held_out_rows_do_not_affect_training(tiny_folder, rows_file, tmp_path, monkeypatch):
     settings = config(tiny_folder("llama"), rows_file(20), eval_rows=5, num_train_epochs=1)
     planned = plan_training(settings, lambda *a: None)
     hidden = {planned.everything[at].input_ids for at in planned.held_out}
@@ -124,7 +122,7 @@ def test_held_out_rows_are_never_trained_and_measuring_them_changes_nothing(
     assert adapter_sha(tmp_path / "measured") == adapter_sha(tmp_path / "not")
 
 
-def test_the_plan_counts_cut_answers_and_shortened_prompts_apart(tiny_folder, tmp_path):
+def test_plan_counts_cut_answers_and_shortened_prompts(tiny_folder, tmp_path):
     pairs = [("Why?", "a" * 200), ("q" * 200, "Yes."), ("q" * 200, "No."), ("Why?", "So.")]
     data = tmp_path / "long.jsonl"
     data.write_text("".join(json.dumps({"prompt": q, "completion": a}) + "\n" for q, a in pairs))
@@ -135,13 +133,13 @@ def test_the_plan_counts_cut_answers_and_shortened_prompts_apart(tiny_folder, tm
     assert "2 have a prompt that is shortened" in warning and "1 have an answer that is cut off" in warning
 
 
-def test_not_every_row_can_be_held_out(tiny_folder, rows_file, tmp_path):
+def test_holding_out_every_row_is_refused(tiny_folder, rows_file, tmp_path):
     with pytest.raises(InputError) as caught:
         list(train(config(tiny_folder("llama"), rows_file(5), eval_rows=5), tmp_path / "run"))
     assert "5 rows cannot be held out of 5" in caught.value.message and "--eval-rows" in caught.value.hint
 
 
-def test_the_events_tell_the_run_and_stand_in_its_log(tiny_folder, rows_file, tmp_path):
+def test_run_events_are_complete_and_logged(tiny_folder, rows_file, tmp_path):
     data = rows_file(10)
     events = list(train(config(tiny_folder("llama"), data), tmp_path / "run"))
     started, ended = events[0], events[-1]
@@ -157,13 +155,13 @@ def test_the_events_tell_the_run_and_stand_in_its_log(tiny_folder, rows_file, tm
     assert ended.num_tokens == 2 * started.plan.num_tokens
 
 
-def test_steps_say_the_most_memory_that_was_held_so_far(tiny_folder, rows_file, tmp_path):
+def test_steps_report_peak_memory(tiny_folder, rows_file, tmp_path):
     events = list(train(config(tiny_folder("llama"), rows_file(10)), tmp_path / "run"))
     peaks = [event.peak_memory for event in events if isinstance(event, StepDone)]
     assert peaks == sorted(peaks) and peaks[-1] >= 0.98 * psutil.Process().memory_info().rss
 
 
-def test_the_peak_of_memory_is_the_process_own_and_not_that_of_who_started_it():
+def test_peak_memory_excludes_the_parent_process():
     child = (
         "import numpy, psutil, torch; from playground.models.memory import peak_memory; numpy.ones(50_000_000);"
         "print(peak_memory(torch.device('cpu')) - psutil.Process().memory_info().rss)"
@@ -185,7 +183,7 @@ def test_loss_falls_and_only_the_adapter_changes(tiny_folder, rows_file, tmp_pat
     assert all(torch.equal(p, frozen[n]) for n, p in session.model.named_parameters() if n in frozen)
 
 
-def test_a_model_that_clips_its_layers_in_place_is_trained(rows_file, byte_tokenizer, tmp_path):
+def test_model_that_clips_layers_in_place_can_be_trained(rows_file, byte_tokenizer, tmp_path):
     folder = tmp_path / "olmo"
     model = OlmoConfig(
         vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, clip_qkv=0.5,
@@ -197,7 +195,7 @@ def test_a_model_that_clips_its_layers_in_place_is_trained(rows_file, byte_token
     assert losses[-1] < losses[0]
 
 
-def test_a_step_that_is_not_finite_leaves_the_weights_alone(tiny_folder, rows_file, tmp_path, monkeypatch):
+def test_non_finite_step_does_not_change_the_weights(tiny_folder, rows_file, tmp_path, monkeypatch):
     settings = config(tiny_folder("llama"), rows_file(12))
     real = step._gradients
     calls = {"count": 0}
@@ -246,7 +244,7 @@ def everything_is_finite(folder):
 
 
 @pytest.mark.parametrize("at", [5])
-def test_a_skipped_step_is_never_saved_and_is_tried_again(tiny_folder, rows_file, tmp_path, monkeypatch, at):
+def test_skipped_step_is_not_saved_and_is_retried(tiny_folder, rows_file, tmp_path, monkeypatch, at):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)  # after every step
     settings = config(tiny_folder("llama"), rows_file(18))
     poison(monkeypatch, lambda step: step in (4, 5), not_finite)
@@ -270,7 +268,7 @@ def nan_moment(session):
 
 
 @pytest.mark.parametrize(("spoil", "how"), [(nan_weight, "timed"), (nan_moment, "stop"), (nan_weight, "sampling")])
-def test_weights_that_are_not_finite_replace_no_checkpoint(tiny_folder, rows_file, tmp_path, monkeypatch, spoil, how):
+def test_non_finite_weights_do_not_replace_a_checkpoint(tiny_folder, rows_file, tmp_path, monkeypatch, spoil, how):
     settings = config(tiny_folder("llama"), rows_file(18), sample_max_new_tokens=1)
     list(train(settings, tmp_path / "whole"))
     with monkeypatch.context() as patched:
@@ -306,7 +304,7 @@ class SaveAt:
         return False
 
 
-def test_a_run_that_never_came_to_a_checkpoint_begins_again(tiny_folder, rows_file, tmp_path):
+def test_resume_without_a_checkpoint_restarts_a_stopped_run(tiny_folder, rows_file, tmp_path):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "whole"))
     begun = list(train(settings, tmp_path / "run", stop=lambda: True))
@@ -316,7 +314,7 @@ def test_a_run_that_never_came_to_a_checkpoint_begins_again(tiny_folder, rows_fi
     assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole") and read_record(tmp_path / "run").exact
 
 
-def test_a_finished_run_without_checkpoints_is_not_begun_again(tiny_folder, rows_file, tmp_path):
+def test_finished_run_without_checkpoints_is_not_restarted(tiny_folder, rows_file, tmp_path):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "run"))
     shutil.rmtree(tmp_path / "run" / "checkpoints")  # to save room
@@ -326,7 +324,7 @@ def test_a_finished_run_without_checkpoints_is_not_begun_again(tiny_folder, rows
     assert adapter_sha(tmp_path / "run") == before
 
 
-def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_again(tiny_folder, rows_file, tmp_path):
+def test_run_with_only_damaged_checkpoints_is_not_restarted(tiny_folder, rows_file, tmp_path):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "run", stop=stop_after(2)))
     for file in (tmp_path / "run" / "checkpoints").glob("*/*.safetensors"):
@@ -335,7 +333,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_is_not_begun_again(tiny_folder,
         list(train(settings, tmp_path / "run", resume=True))
 
 
-def test_three_such_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp_path, monkeypatch):
+def test_three_non_finite_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp_path, monkeypatch):
     def always(session, rows, num_trained):
         for parameter in session.parameters:
             parameter.grad = torch.full_like(parameter, float("inf"))
@@ -350,7 +348,7 @@ def test_three_such_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp_path,
     assert read_record(tmp_path / "run").state == "failed"
 
 
-def test_out_of_memory_halves_the_micro_batch_and_repeats_the_same_step(tiny_folder, rows_file, tmp_path, monkeypatch):
+def test_out_of_memory_halves_the_micro_batch_and_retries(tiny_folder, rows_file, tmp_path, monkeypatch):
     from playground.training.loss import SupervisedLoss
 
     settings = config(tiny_folder("llama"), rows_file(12), num_train_epochs=1)
@@ -369,7 +367,7 @@ def test_out_of_memory_halves_the_micro_batch_and_repeats_the_same_step(tiny_fol
     assert losses == pytest.approx(expected, rel=1e-4)
 
 
-def test_memory_for_not_even_one_row_is_a_clear_error(tiny_folder, rows_file, tmp_path, monkeypatch):
+def test_out_of_memory_on_a_single_row_is_a_clear_error(tiny_folder, rows_file, tmp_path, monkeypatch):
     from playground.training.loss import SupervisedLoss
 
     def never(self, batch):
@@ -380,7 +378,7 @@ def test_memory_for_not_even_one_row_is_a_clear_error(tiny_folder, rows_file, tm
         list(train(config(tiny_folder("llama"), rows_file(8)), tmp_path / "run"))
 
 
-def test_a_full_disk_ends_the_run_with_the_last_checkpoint_whole(tiny_folder, rows_file, tmp_path, monkeypatch):
+def test_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tiny_folder, rows_file, tmp_path, monkeypatch):
     import errno
 
     from playground import disk
@@ -407,7 +405,7 @@ def test_a_full_disk_ends_the_run_with_the_last_checkpoint_whole(tiny_folder, ro
     assert list(train(settings, tmp_path / "run", resume=True))[-1].state == "finished"
 
 
-def test_a_second_training_in_the_same_folder_is_refused_with_the_holders_pid(tiny_folder, rows_file, tmp_path):
+def test_second_training_in_a_folder_is_refused_with_the_pid(tiny_folder, rows_file, tmp_path):
     import os
 
     settings = config(tiny_folder("llama"), rows_file(8))
@@ -420,7 +418,7 @@ def test_a_second_training_in_the_same_folder_is_refused_with_the_holders_pid(ti
     second.close()
 
 
-def test_bad_data_or_model_leaves_nothing_behind(tiny_folder, tmp_path):
+def test_bad_data_or_model_creates_no_run_folder(tiny_folder, tmp_path):
     data = tmp_path / "bad.jsonl"
     data.write_text('{"prompt": "x"}\n', "utf-8")
     for settings in (config(tiny_folder("llama"), data), config(tmp_path / "nowhere", data)):
@@ -430,7 +428,7 @@ def test_bad_data_or_model_leaves_nothing_behind(tiny_folder, tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"num_train_epochs": 5}])
-def test_resuming_something_else_is_refused_with_the_difference(tiny_folder, rows_file, tmp_path, changes):
+def test_resuming_with_changed_data_or_steps_is_refused(tiny_folder, rows_file, tmp_path, changes):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "run", stop=stop_after(2)))
     if "seed" in changes:
@@ -440,7 +438,7 @@ def test_resuming_something_else_is_refused_with_the_difference(tiny_folder, row
         list(train(config(tiny_folder("llama"), tmp_path / "rows.jsonl", **changes), tmp_path / "run", resume=True))
 
 
-def test_other_library_versions_are_resumed_but_marked_not_exact(tiny_folder, rows_file, tmp_path):
+def test_resume_with_other_library_versions_is_not_exact(tiny_folder, rows_file, tmp_path):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "run", stop=stop_after(2)))
     record = json.loads((tmp_path / "run" / "run.json").read_text())

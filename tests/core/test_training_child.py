@@ -75,7 +75,7 @@ class Script:
         return False
 
 
-def test_pausing_asking_sampling_and_saving_change_nothing_that_is_learned(config, plain, tmp_path):
+def test_requests_during_training_do_not_change_the_result(config, plain, tmp_path):
     heard = []
     asked = Request("ask", 7, ASK, heard.append)
     script = Script(Request("pause"), asked, Request("sample_now"), Request("save_now"), Request("continue"))
@@ -90,7 +90,7 @@ def test_pausing_asking_sampling_and_saving_change_nothing_that_is_learned(confi
     assert len({event.answers["base"].text for event in replied}) == 1, "the base does not change"
 
 
-def test_an_ask_that_cannot_be_served_is_an_error_and_the_run_goes_on(config, plain, tmp_path):
+def test_failed_ask_does_not_end_the_run(config, plain, tmp_path):
     heard = []
     lanes = (LaneRequest("base", "base", ("x" * 5000,)),)
     events = list(train(config, tmp_path / "run", requests=Script(Request("ask", 1, Ask(lanes), heard.append))))
@@ -98,7 +98,7 @@ def test_an_ask_that_cannot_be_served_is_an_error_and_the_run_goes_on(config, pl
     assert digest(tmp_path / "run") == plain and events[-1].state == "finished"
 
 
-def test_a_detached_run_is_followed_by_two_and_its_result_is_that_of_one_in_process(config, plain, folder):
+def test_detached_run_equals_an_in_process_run(config, plain, folder):
     start_training(config.to_dict(), folder)
     first = list(RunLink(folder).follow(starting=True))
     second = list(RunLink(folder).follow())
@@ -108,7 +108,7 @@ def test_a_detached_run_is_followed_by_two_and_its_result_is_that_of_one_in_proc
     assert digest(folder) == plain and not is_busy(folder)
 
 
-def test_a_run_is_paused_asked_continued_and_ends_as_if_nothing_had_been(config, plain, folder):
+def test_paused_and_asked_run_ends_with_the_same_result(config, plain, folder):
     start_training(config.to_dict(), folder)
     link = RunLink(folder)
     events = link.follow(starting=True)
@@ -128,7 +128,7 @@ def test_a_run_is_paused_asked_continued_and_ends_as_if_nothing_had_been(config,
     assert digest(folder) == plain
 
 
-def test_a_second_training_on_the_same_folder_is_refused_with_the_holders_pid(config, folder):
+def test_training_in_the_folder_of_a_detached_run_is_refused(config, folder):
     start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
     events = link.follow(starting=True)
@@ -140,7 +140,7 @@ def test_a_second_training_on_the_same_folder_is_refused_with_the_holders_pid(co
     assert (folder / "adapter_model.safetensors").is_file()
 
 
-def test_a_run_that_waits_can_be_stopped_and_cancelling_leaves_nothing(config, folder):
+def test_cancelling_a_paused_run_removes_its_folder(config, folder):
     start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
     events = link.follow(starting=True)
@@ -155,7 +155,7 @@ def test_a_run_that_waits_can_be_stopped_and_cancelling_leaves_nothing(config, f
     assert not folder.exists()
 
 
-def test_a_killed_run_is_said_to_be_gone_and_resumes_exactly(config, plain, folder):
+def test_killed_run_is_reported_and_resumes_exactly(config, plain, folder):
     start_training(config.to_dict(), folder)
     link = RunLink(folder)
     events = link.follow(starting=True)
@@ -175,7 +175,7 @@ def test_a_killed_run_is_said_to_be_gone_and_resumes_exactly(config, plain, fold
     assert again[-1].state == "finished" and digest(folder) == plain
 
 
-def test_what_is_wrong_before_the_first_step_is_told_as_the_end(config, folder):
+def test_error_before_the_first_step_is_the_final_event(config, folder):
     start_training({**config.to_dict(), "data": "/absent.jsonl"}, folder)
     ended = list(RunLink(folder).follow(starting=True))[-1]
     assert ended.state == "failed" and "There is no file" in ended.reason
@@ -190,7 +190,7 @@ def test_sigterm_finishes_the_step_and_saves(config, folder):
     assert (ended.state, ended.reason) == ("stopped", "asked to stop")
 
 
-def test_garbage_is_survived_on_the_socket_and_on_the_stream(config, folder):
+def test_bad_lines_on_socket_and_event_stream_are_survived(config, folder):
     start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
     events = link.follow(starting=True)
@@ -206,7 +206,7 @@ def test_garbage_is_survived_on_the_socket_and_on_the_stream(config, folder):
     assert link.tell("stop") and until(events, RunEnded).state == "stopped"
 
 
-def test_a_watcher_that_leaves_does_not_end_the_run(config, folder):
+def test_follower_that_disconnects_does_not_end_the_run(config, folder):
     start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
     seen = []

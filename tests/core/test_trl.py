@@ -17,7 +17,7 @@ trl = pytest.importorskip("trl")
 pytestmark = pytest.mark.peer
 
 
-def test_loss_and_gradients_of_a_step_equal_trls(tiny_folder, byte_tokenizer, tmp_path):
+def test_loss_and_gradients_of_a_step_equal_trl(tiny_folder, byte_tokenizer, tmp_path):
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
@@ -68,7 +68,7 @@ def test_loss_and_gradients_of_a_step_equal_trls(tiny_folder, byte_tokenizer, tm
             assert torch.allclose(ours[name], parameter.grad, atol=1e-5), name
 
 
-def test_an_adapter_that_trl_trained_gives_here_the_logits_it_gives_there(tiny_folder, byte_tokenizer, tmp_path):
+def test_adapter_trained_by_trl_gives_the_same_logits_here(tiny_folder, byte_tokenizer, tmp_path):
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM

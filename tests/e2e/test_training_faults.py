@@ -97,7 +97,7 @@ def until(process, event):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_signal_keeps_everything_and_resume_goes_on(start, folder, whole, number):
+def test_signal_saves_the_run_and_resume_continues(start, folder, whole, number):
     process = start("--json")
     until(process, "StepDone")
     process.send_signal(number)
@@ -110,7 +110,7 @@ def test_a_signal_keeps_everything_and_resume_goes_on(start, folder, whole, numb
     assert resumed(folder) == last["step"] > 0 and digest(folder) == whole
 
 
-def test_kill_minus_nine_leaves_a_run_that_resumes(start, folder, whole):
+def test_run_killed_by_sigkill_can_be_resumed(start, folder, whole):
     process = start("--json")
     saved = until(process, "CheckpointSaved")["step"]
     process.send_signal(signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_kill_minus_nine_leaves_a_run_that_resumes(start, folder, whole):
     assert resumed(folder) >= saved > 0 and digest(folder) == whole
 
 
-def test_a_terminal_that_is_gone_keeps_everything(command, tmp_path, folder, whole):
+def test_closed_terminal_saves_the_run(command, tmp_path, folder, whole):
     with Terminal([*PLAYGROUND, *command], tmp_path) as shell:
         shell.wait("step 1", seconds=60)
         shell.hang_up()
@@ -129,7 +129,7 @@ def test_a_terminal_that_is_gone_keeps_everything(command, tmp_path, folder, who
 
 
 @pytest.mark.parametrize("lines", [1, 6])
-def test_a_reader_of_the_events_that_goes_away_keeps_everything(start, folder, whole, lines):
+def test_closed_stdout_pipe_saves_the_run(start, folder, whole, lines):
     process = start("--json")
     for _ in range(lines):
         process.stdout.readline()
@@ -141,7 +141,7 @@ def test_a_reader_of_the_events_that_goes_away_keeps_everything(start, folder, w
     assert (resumed(folder) > 0) == (lines > 1) and digest(folder) == whole
 
 
-def test_words_that_nobody_hears_do_not_end_a_training(start, folder, whole):
+def test_closed_stderr_does_not_end_training(start, folder, whole):
     process = start()
     process.stderr.readline()
     process.stderr.close()
@@ -149,7 +149,7 @@ def test_words_that_nobody_hears_do_not_end_a_training(start, folder, whole):
     assert read_record(folder).state == "finished" and digest(folder) == whole
 
 
-def test_a_weight_that_is_not_finite_is_not_saved(start, folder, whole):
+def test_non_finite_weights_are_not_saved(start, folder, whole):
     process = start(prelude=POISON)
     said = process.stderr.read()
     assert process.wait(30) == 1
@@ -158,7 +158,7 @@ def test_a_weight_that_is_not_finite_is_not_saved(start, folder, whole):
     assert resumed(folder) == 4 and digest(folder) == whole
 
 
-def test_a_second_child_leaves_the_first_ones_socket_and_log_alone(config, tmp_path, monkeypatch, warm_children):
+def test_second_child_does_not_touch_the_socket_or_log(config, tmp_path, monkeypatch, warm_children):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     endless, folder = TrainConfig(**{**config.to_dict(), "num_train_epochs": 1000}), tmp_path / "run"
     start_training(endless.to_dict(), folder)

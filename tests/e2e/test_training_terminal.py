@@ -60,7 +60,7 @@ def start(app):
     app.wait("▶ step", "samples at step", seconds=SLOW)
 
 
-def test_a_training_outlives_the_app_and_is_found_again_by_two_others(home, app_command):
+def test_training_outlives_the_app_and_can_be_reopened_twice(home, app_command):
     with Terminal(app_command, home) as app:
         start(app)
         app.press("Ctrl+Q")
@@ -80,7 +80,7 @@ def test_a_training_outlives_the_app_and_is_found_again_by_two_others(home, app_
 
 
 @pytest.mark.parametrize("victim", ["training", "app"])
-def test_a_kill_of_either_leaves_the_other(home, app_command, victim):
+def test_app_and_training_survive_a_kill_of_the_other(home, app_command, victim):
     with Terminal(app_command, home) as app:
         start(app)
         (child,) = trainings(home)

@@ -83,7 +83,7 @@ def test_same_batch(base):
 
 
 @torch.no_grad()
-def test_alone_and_in_other_company(base):
+def test_rows_agree_alone_and_in_other_batches(base):
     inputs = batch()
     model = adapted(base)
     rows = [Row(), SFT, SFT, Row()]

@@ -17,7 +17,7 @@ from playground.tui.words import EXAMPLES
 
 
 @screen_test()
-async def test_a_prompt_typed_before_the_model_is_ready_waits_and_is_asked(screen):
+async def test_prompt_entered_while_loading_is_asked_when_ready(screen):
     assert screen.app.focused is screen.prompt
     await screen.say(EngineStage("loading the model", 0.63))
     assert screen.text("#top") == "loading the model 63 % … · Esc cancels"
@@ -34,7 +34,7 @@ async def test_a_prompt_typed_before_the_model_is_ready_waits_and_is_asked(scree
 
 
 @screen_test()
-async def test_the_licence_is_shown_while_the_model_is_converted_for_the_first_time(screen):
+async def test_licence_is_shown_during_the_first_conversion(screen):
     await screen.say(EngineStage("converting the weights", 0.1, "Gemma is provided under its terms."))
     assert "Gemma is provided" in screen.text("#hint")
 
@@ -52,7 +52,7 @@ async def test_escape_cancels_loading_and_f5_loads_again(screen):
 
 
 @screen_test()
-async def test_both_panes_stream_and_say_how_they_ended(screen):
+async def test_both_panes_stream_and_show_how_they_ended(screen):
     await screen.say(READY)
     await screen.ask("Why?")
     await screen.say(
@@ -72,7 +72,7 @@ async def test_both_panes_stream_and_say_how_they_ended(screen):
 
 
 @screen_test()
-async def test_what_a_side_was_fed_opens_by_key_and_by_mouse(screen):
+async def test_fed_text_opens_by_key_and_by_mouse(screen):
     await screen.say(READY)
     await screen.ask("Why?")
     await screen.say(Fed(1, {"base": "Why?", "sft": "User: Why?\nAssistant:"}, {"base": 2, "sft": 7}, "abc123"))
@@ -85,7 +85,7 @@ async def test_what_a_side_was_fed_opens_by_key_and_by_mouse(screen):
 
 
 @screen_test()
-async def test_escape_stops_what_streams_and_else_leaves_the_prompt(screen):
+async def test_escape_stops_streaming_or_leaves_the_prompt(screen):
     await screen.say(READY)
     await screen.press("a", "enter", "escape")
     assert screen.engine.cancelled == [1]
@@ -99,7 +99,7 @@ async def test_escape_stops_what_streams_and_else_leaves_the_prompt(screen):
 
 
 @screen_test()
-async def test_a_new_prompt_replaces_the_one_that_streams_and_late_words_are_dropped(screen):
+async def test_new_prompt_cancels_streaming_and_drops_late_text(screen):
     await screen.say(READY)
     await screen.press("a", "enter", "b", "enter")
     assert screen.engine.cancelled == [1]
@@ -108,7 +108,7 @@ async def test_a_new_prompt_replaces_the_one_that_streams_and_late_words_are_dro
 
 
 @screen_test()
-async def test_examples_and_the_control(screen):
+async def test_f2_enters_an_example_and_f3_adds_the_control(screen):
     await screen.say(READY)
     await screen.press("f2")
     assert screen.prompt.text == EXAMPLES[0]
@@ -121,7 +121,7 @@ async def test_examples_and_the_control(screen):
 
 
 @screen_test()
-async def test_the_slider_moves_by_keys_and_mouse_and_counts_from_the_next_answer(screen):
+async def test_slider_moves_by_key_and_mouse_and_sets_next_strength(screen):
     await screen.say(READY)
     await screen.ask("a")
     await screen.answer()
@@ -138,7 +138,7 @@ async def test_the_slider_moves_by_keys_and_mouse_and_counts_from_the_next_answe
 
 
 @screen_test()
-async def test_again_offers_another_seed_where_greedy_would_say_the_same(screen):
+async def test_f5_offers_another_seed_when_greedy_would_repeat(screen):
     await screen.say(READY)
     await screen.ask("a")
     await screen.answer()
@@ -175,7 +175,7 @@ async def test_several_turns_give_each_side_its_own_conversation(screen):
 
 
 @screen_test()
-async def test_turns_that_did_not_fit_are_said(screen):
+async def test_dropped_turns_are_reported_in_the_title(screen):
     await screen.say(READY)
     await screen.ask("a")
     await screen.say(Fed(1, {"base": "a", "sft": "a"}, {"base": 1, "sft": 1}, "x", dropped={"sft": 4}))
@@ -184,7 +184,7 @@ async def test_turns_that_did_not_fit_are_said(screen):
 
 
 @screen_test()
-async def test_markdown_is_a_toggle_and_raw_the_default(screen):
+async def test_raw_text_is_the_default_and_markdown_a_toggle(screen):
     await screen.say(READY)
     await screen.ask("a")
     await screen.answer(sft="# Title\n\n- one\n- two\n\n[x](https://example.org) [@click=app.quit]q[/]")
@@ -200,7 +200,7 @@ async def test_markdown_is_a_toggle_and_raw_the_default(screen):
 
 
 @screen_test()
-async def test_the_arrows_go_through_earlier_prompts_and_back_to_what_was_typed(screen):
+async def test_arrows_browse_prompt_history_and_keep_the_draft(screen):
     await screen.say(READY)
     await screen.press("a", "enter", "b", "enter", "b", "enter", "c")
     seen = []
@@ -211,7 +211,7 @@ async def test_the_arrows_go_through_earlier_prompts_and_back_to_what_was_typed(
 
 
 @screen_test()
-async def test_a_prompt_may_have_several_lines_and_a_huge_paste_is_cut(screen):
+async def test_prompt_may_be_multiline_and_a_huge_paste_is_cut(screen):
     from textual.events import Paste
 
     await screen.say(READY)
@@ -223,7 +223,7 @@ async def test_a_prompt_may_have_several_lines_and_a_huge_paste_is_cut(screen):
 
 
 @screen_test((80, 24))
-async def test_help_opens_over_what_is_typed_and_closes(screen):
+async def test_help_opens_and_closes_without_losing_typed_text(screen):
     await screen.press("x", "f1")
     shown = "".join(str(widget.content) for widget in screen.app.screen.query(Static))
     assert "continues your text" in shown and screen.app.screen.query_one("#help").region.bottom <= 24
@@ -232,7 +232,7 @@ async def test_help_opens_over_what_is_typed_and_closes(screen):
 
 
 @screen_test()
-async def test_f5_repeats_a_stopped_answer_as_it_was(screen):
+async def test_f5_repeats_a_stopped_answer_unchanged(screen):
     await screen.say(READY)
     await screen.ask("hi")
     await screen.press("escape")
@@ -242,7 +242,7 @@ async def test_f5_repeats_a_stopped_answer_as_it_was(screen):
 
 
 @screen_test()
-async def test_a_crash_is_said_and_f5_starts_again_with_the_last_prompt(screen):
+async def test_crash_is_reported_and_f5_restarts_with_the_last_prompt(screen):
     await screen.say(READY)
     await screen.press("f8")
     await screen.ask("a")
@@ -260,7 +260,7 @@ async def test_a_crash_is_said_and_f5_starts_again_with_the_last_prompt(screen):
 
 
 @screen_test()
-async def test_an_answer_that_fails_says_why_and_the_app_goes_on(screen):
+async def test_failed_answer_shows_why_and_the_app_continues(screen):
     await screen.say(READY)
     await screen.press("a", "enter")
     await screen.say(EngineError(1, "The base lane is not the base.", "Report it."))
@@ -300,7 +300,7 @@ async def test_hostile_text_is_shown_harmlessly_everywhere(screen):
 
 
 @screen_test((80, 24))
-async def test_a_narrow_terminal_stacks_the_panes_and_both_states_stay_visible(screen):
+async def test_narrow_terminal_stacks_panes_with_visible_states(screen):
     await screen.say(READY)
     await screen.press("f3")
     assert len(screen.panes) == 3
@@ -328,7 +328,7 @@ async def test_ctrl_c_copies_then_stops_then_asks_then_quits(screen):
     assert not screen.app._running or screen.app._exit
 
 
-def test_keys_that_come_while_the_app_closes_are_ignored():
+def test_keys_pressed_while_the_app_closes_are_ignored():
     async def go():
         async with Screen((80, 24)) as screen:
             close = screen.app._close_all  # what is typed may arrive when it has taken the screens away

@@ -20,7 +20,7 @@ def home(tmp_path, monkeypatch):
 
 
 @screen_test((80, 24))
-async def test_settings_are_checked_all_at_once_and_count_from_the_next_answer(screen):
+async def test_settings_are_validated_together_and_apply_next_answer(screen):
     await screen.say(READY)
     await screen.press("f9")
     dialog = screen.app.screen
@@ -41,7 +41,7 @@ async def test_settings_are_checked_all_at_once_and_count_from_the_next_answer(s
 
 
 @screen_test()
-async def test_escape_leaves_settings_as_they_were(screen):
+async def test_escape_discards_settings_changes(screen):
     await screen.say(READY)
     await screen.press("f9")
     screen.app.screen.query_one("#temperature", Input).value = "2"
@@ -50,7 +50,7 @@ async def test_escape_leaves_settings_as_they_were(screen):
 
 
 @screen_test((80, 24))
-async def test_another_adapter_of_the_same_base_is_put_in_place(screen):
+async def test_adapter_of_the_same_base_is_switched_without_reload(screen):
     await screen.say(CHOICES, READY)
     await screen.press("f6")
     shown = screen.app.screen.query_one(OptionList)
@@ -60,7 +60,7 @@ async def test_another_adapter_of_the_same_base_is_put_in_place(screen):
 
 
 @screen_test()
-async def test_an_adapter_of_another_base_brings_its_base_along(screen):
+async def test_adapter_of_another_base_loads_that_base(screen):
     await screen.say(CHOICES, READY)
     await screen.press("f6", "down", "down", "enter")
     assert [engine.options for engine in screen.engines] == [(None, None, False), ("/a/other", None, False)]
@@ -68,7 +68,7 @@ async def test_an_adapter_of_another_base_brings_its_base_along(screen):
 
 
 @screen_test()
-async def test_a_model_comes_with_its_newest_adapter_or_alone(screen):
+async def test_model_loads_with_its_newest_adapter_or_none(screen):
     await screen.say(CHOICES, READY)
     await screen.press("ctrl+g", "down", "enter")
     assert screen.engine.options == ("/a/other", "hf:org/big", False)
@@ -118,7 +118,7 @@ async def test_a_session_is_saved(screen, home, suffix):
 
 
 @screen_test()
-async def test_a_file_is_not_overwritten_unasked_and_a_bad_place_is_said(screen, home):
+async def test_saving_confirms_overwrite_and_reports_a_bad_path(screen, home):
     (home / "there.md").write_text("precious")
     await screen.say(READY)
     await screen.ask("q")
@@ -137,7 +137,7 @@ async def test_a_file_is_not_overwritten_unasked_and_a_bad_place_is_said(screen,
 
 
 @screen_test()
-async def test_an_answer_is_copied_cleaned_and_to_a_file_too(screen, home):
+async def test_answer_is_copied_sanitised_and_also_to_a_file(screen, home):
     await screen.say(READY)
     await screen.press("ctrl+y")
     assert "nothing to copy" in screen.text("#hint")
@@ -175,7 +175,7 @@ def test_themes_draw_the_screen(theme):
     asyncio.run(go())
 
 
-def test_no_color_is_heeded(monkeypatch):
+def test_no_color_is_respected(monkeypatch):
     import asyncio
 
     monkeypatch.setenv("NO_COLOR", "1")

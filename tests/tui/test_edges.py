@@ -20,7 +20,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("opener", "first"), [("f6", "enter"), ("f6", "escape"), ("f9", "enter"), ("f1", "escape")])
 @screen_test()
-async def test_the_palette_over_a_dialog_that_closes_breaks_nothing(screen, opener, first):
+async def test_opening_the_palette_over_a_closing_dialog_is_safe(screen, opener, first):
     await screen.say(CHOICES, READY)
     await screen.press(opener)
     for key in (first, "ctrl+p"):
@@ -33,7 +33,7 @@ async def test_the_palette_over_a_dialog_that_closes_breaks_nothing(screen, open
 
 
 @screen_test()
-async def test_a_model_that_is_ready_after_loading_was_cancelled_is_not_taken(screen):
+async def test_ready_event_after_cancelled_loading_is_ignored(screen):
     await screen.say(EngineStage("loading", 0.5))
     await screen.press("escape")
     screen.app._compare.post_message(Heard(READY, screen.engine))
@@ -42,7 +42,7 @@ async def test_a_model_that_is_ready_after_loading_was_cancelled_is_not_taken(sc
 
 
 @screen_test()
-async def test_a_prompt_that_waits_survives_cancelled_loading(screen):
+async def test_waiting_prompt_survives_cancelled_loading(screen):
     await screen.say(EngineStage("loading", 0.5))
     await screen.press("h", "i", "enter", "escape")
     await asyncio.sleep(0.1)
@@ -52,7 +52,7 @@ async def test_a_prompt_that_waits_survives_cancelled_loading(screen):
 
 
 @screen_test()
-async def test_an_engine_that_ends_idle_is_not_asked_again_what_it_has_answered(screen):
+async def test_answered_prompt_is_not_asked_again_after_a_restart(screen):
     await screen.say(READY)
     await screen.press("f8")
     await screen.ask("a")
@@ -64,7 +64,7 @@ async def test_an_engine_that_ends_idle_is_not_asked_again_what_it_has_answered(
 
 
 @screen_test()
-async def test_judging_ends_where_there_is_no_adapter(screen):
+async def test_judging_ends_when_there_is_no_adapter(screen):
     await screen.say(CHOICES, READY)
     await screen.press("f4")
     await screen.say(BARE)
@@ -72,7 +72,7 @@ async def test_judging_ends_where_there_is_no_adapter(screen):
 
 
 @screen_test()
-async def test_a_large_seed_stays_a_whole_number(screen):
+async def test_large_seed_stays_an_exact_integer(screen):
     await screen.say(READY)
     for _ in range(2):
         await screen.press("f9")
@@ -83,7 +83,7 @@ async def test_a_large_seed_stays_a_whole_number(screen):
 
 
 @screen_test((80, 24))
-async def test_a_pane_follows_the_end_of_a_text_that_grows_by_lines(screen):
+async def test_pane_scrolls_to_the_end_of_growing_text(screen):
     await screen.say(READY)
     await screen.press("f8")
     await screen.ask("a")
@@ -96,7 +96,7 @@ async def test_a_pane_follows_the_end_of_a_text_that_grows_by_lines(screen):
 
 
 @screen_test()
-async def test_typing_goes_on_when_the_focused_pane_goes_away(screen):
+async def test_focus_moves_on_when_the_focused_pane_is_removed(screen):
     await screen.say(READY)
     await screen.press("f3")
     screen.panes[1].query_one(".said").focus()
@@ -107,14 +107,14 @@ async def test_typing_goes_on_when_the_focused_pane_goes_away(screen):
 
 
 @screen_test()
-async def test_what_is_typed_before_the_prompt_has_the_focus_is_typed_into_it(screen):
+async def test_keys_typed_without_focus_go_into_the_prompt(screen):
     screen.app._compare.set_focus(None)
     await screen.press("h", "i", "space", "1")
     assert screen.prompt.text == "hi 1"
 
 
 @screen_test((60, 40))
-async def test_what_is_painted_of_a_growing_text_is_all_of_it(screen):
+async def test_growing_text_is_painted_completely(screen):
     """Only the lines that may be new are painted: a word that grows, or folds, must not leave an old one behind."""
     chance = random.Random(0)
     await screen.say(READY)

@@ -27,7 +27,7 @@ async def blind(screen):
 
 
 @screen_test()
-async def test_blind_hides_the_sides_until_voted_and_keeps_the_vote(screen):
+async def test_blind_mode_hides_sides_until_voted_and_logs_the_vote(screen):
     await blind(screen)
     await screen.ask("Why?")
     assert [pane.kind for pane in screen.panes] == ["hidden", "hidden"]
@@ -84,7 +84,7 @@ async def test_a_stopped_answer_cannot_be_judged(screen):
 
 
 @screen_test()
-async def test_nothing_but_the_dialog_and_a_click_votes(screen):
+async def test_only_the_dialog_and_a_click_can_vote(screen):
     await blind(screen)
     await screen.ask("q")
     await screen.answer()
@@ -96,7 +96,7 @@ async def test_nothing_but_the_dialog_and_a_click_votes(screen):
 
 
 @screen_test()
-async def test_f4_changes_the_mode_where_no_answer_waits_and_out_of_the_dialog(screen):
+async def test_f4_changes_the_mode_or_opens_a_waiting_vote(screen):
     await blind(screen)
     await screen.ask("q")
     await screen.press("f4")
@@ -111,7 +111,7 @@ async def test_f4_changes_the_mode_where_no_answer_waits_and_out_of_the_dialog(s
 
 
 @screen_test()
-async def test_the_last_vote_of_a_duel_is_taken_back_and_cast_again(screen):
+async def test_last_duel_vote_can_be_undone_and_cast_again(screen):
     await screen.say(READY)
     await screen.press("f4", "f4", "f8")
     await screen.ask("q")
@@ -132,7 +132,7 @@ async def test_the_last_vote_of_a_duel_is_taken_back_and_cast_again(screen):
 
 
 @screen_test()
-async def test_a_blind_vote_that_is_taken_back_is_not_cast_again_with_open_eyes(screen):
+async def test_undone_blind_vote_cannot_be_cast_after_the_reveal(screen):
     await blind(screen)
     await screen.ask("q")
     await screen.answer()
@@ -152,7 +152,7 @@ async def test_a_blind_vote_that_is_taken_back_is_not_cast_again_with_open_eyes(
 
 
 @screen_test()
-async def test_what_is_typed_right_after_a_vote_is_the_next_prompt(screen):
+async def test_text_typed_right_after_a_vote_is_the_next_prompt(screen):
     await blind(screen)
     for keys, voted in (("f4 a", True), ("f4 escape", False)):
         await screen.ask("q")
@@ -167,7 +167,7 @@ async def test_what_is_typed_right_after_a_vote_is_the_next_prompt(screen):
 
 
 @screen_test()
-async def test_the_last_vote_can_be_taken_back_while_the_next_answers_stream(screen):
+async def test_last_vote_can_be_undone_while_answers_stream(screen):
     await blind(screen)
     await screen.ask("q")
     await screen.answer()
@@ -179,7 +179,7 @@ async def test_the_last_vote_can_be_taken_back_while_the_next_answers_stream(scr
 
 
 @screen_test()
-async def test_a_vote_that_cannot_be_taken_out_of_the_log_stays(screen, home):
+async def test_vote_that_cannot_be_removed_from_the_log_is_kept(screen, home):
     await blind(screen)
     await screen.ask("q")
     await screen.answer()
@@ -192,7 +192,7 @@ async def test_a_vote_that_cannot_be_taken_out_of_the_log_stays(screen, home):
 
 
 @screen_test()
-async def test_in_several_turns_a_vote_makes_the_common_history(screen):
+async def test_vote_sets_the_common_history_in_multi_turn(screen):
     await blind(screen)
     await screen.press("f8")
     await screen.ask("a")
@@ -210,7 +210,7 @@ async def test_in_several_turns_a_vote_makes_the_common_history(screen):
 
 
 @screen_test()
-async def test_a_duel_is_one_model_several_times_warm_and_shuffled(screen):
+async def test_duel_samples_one_model_several_times_and_shuffles(screen):
     await screen.say(READY)
     await screen.press("f4", "f4")
     screen.session.duel_lanes = 3
@@ -237,7 +237,7 @@ async def test_a_vote_can_be_clicked(screen):
 
 
 @screen_test()
-async def test_a_log_that_cannot_be_written_is_said_and_nothing_else_is_lost(screen, home):
+async def test_unwritable_vote_log_is_reported_and_the_vote_kept(screen, home):
     (home / "votes.jsonl").mkdir()
     await blind(screen)
     await screen.ask("q")
@@ -247,7 +247,7 @@ async def test_a_log_that_cannot_be_written_is_said_and_nothing_else_is_lost(scr
     assert screen.session.exchanges[-1].vote
 
 
-def test_a_damaged_line_of_the_log_is_skipped(home):
+def test_damaged_log_line_is_skipped(home):
     (home / "votes.jsonl").write_text('{"mode": "blind"}\nnonsense\n[]\n')
     assert votes.read(paths.votes_file()) == []
 
@@ -273,7 +273,7 @@ async def test_votes_are_exported_as_rows_that_dpo_reads(screen, home):
     assert "no such votes" in screen.text("#hint")
 
 
-def test_votes_that_are_alike_but_for_their_moment_are_two(home):
+def test_votes_with_different_times_are_distinct(home):
     from playground.events.answers import Answer, Sampling
     from playground.events.exchanges import Exchange
 

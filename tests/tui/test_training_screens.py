@@ -120,7 +120,7 @@ async def test_the_mask_the_findings_and_the_plan_are_shown(screen):
 
 
 @training_test()
-async def test_another_data_set_is_chosen_by_list_or_typed_and_hostile_names_are_harmless(screen):
+async def test_data_set_is_picked_or_typed_and_names_are_sanitised(screen):
     await open_training(screen)
     sets = screen.app.screen.query_one(OptionList)
     hostile = str(sets.get_option_at_index(1).prompt)
@@ -134,7 +134,7 @@ async def test_another_data_set_is_chosen_by_list_or_typed_and_hostile_names_are
 
 
 @training_test()
-async def test_what_is_wrong_with_a_data_set_is_said_and_late_words_of_another_are_dropped(screen):
+async def test_data_set_errors_are_shown_and_stale_replies_dropped(screen):
     await open_training(screen)
     number = len(screen.desk.looked)
     screen.desk.said.put(DeskError(number, "There is no file.", "Check its name."))
@@ -148,7 +148,7 @@ async def test_what_is_wrong_with_a_data_set_is_said_and_late_words_of_another_a
 
 
 @training_test((80, 24))
-async def test_options_are_checked_as_they_are_typed_and_change_the_plan(screen):
+async def test_options_are_validated_while_typed_and_update_the_plan(screen):
     await open_training(screen)
     await screen.press("f9")
     form = screen.app.screen
@@ -165,7 +165,7 @@ async def test_options_are_checked_as_they_are_typed_and_change_the_plan(screen)
 
 
 @training_test()
-async def test_a_plan_that_does_not_fit_is_refused_with_the_nearest_that_does(screen):
+async def test_f5_refuses_a_plan_that_does_not_fit_and_suggests_one(screen):
     screen.desk.plan = replace(PLAN, free=1, nearest="--max-length 64")
     await open_training(screen)
     await screen.press("f5")
@@ -173,7 +173,7 @@ async def test_a_plan_that_does_not_fit_is_refused_with_the_nearest_that_does(sc
 
 
 @training_test()
-async def test_f5_starts_a_child_lets_the_engine_go_and_shows_the_run(screen, monkeypatch, home):
+async def test_f5_starts_training_closes_the_engine_and_shows_the_run(screen, monkeypatch, home):
     started = []
     monkeypatch.setattr(
         "playground.tui.screens.train.start_training",
@@ -197,7 +197,7 @@ async def watch(screen, folder):
 
 
 @training_test((80, 24))
-async def test_scrubbing_moves_through_the_recorded_answers_and_the_cursor(screen, home):
+async def test_scrubbing_moves_the_answers_and_the_chart_cursor(screen, home):
     await watch(screen, record(home / "adapters" / "done", last=18))
     await screen.settle(lambda: "finished" in screen.shown("#top"))
     assert "Answer at step 18." in screen.shown("#answers") and "base" in screen.shown("#answers")
@@ -212,7 +212,7 @@ async def test_scrubbing_moves_through_the_recorded_answers_and_the_cursor(scree
 
 
 @training_test()
-async def test_of_an_ended_run_only_what_can_be_done_is_offered(screen, home):
+async def test_ended_run_offers_only_available_actions(screen, home):
     await watch(screen, record(home / "adapters" / "gone", last=6, ended=""))
     await screen.settle(lambda: "is gone" in screen.shown("#top"))
     await screen.press("x", "space")
@@ -242,7 +242,7 @@ async def test_runs_are_listed_opened_and_compared(screen, home):
 
 
 @training_test()
-async def test_an_ended_run_is_asked_as_it_was_at_up_to_four_steps(screen, home):
+async def test_ended_run_can_be_asked_at_up_to_four_steps(screen, home):
     folder = record(home / "adapters" / "done", last=36)
     for step in (6, 12, 18, 24, 30, 36):
         (folder / "steps" / f"{step:06d}").mkdir(parents=True)
@@ -270,7 +270,7 @@ async def test_an_ended_run_is_asked_as_it_was_at_up_to_four_steps(screen, home)
 
 
 @training_test((80, 24))
-async def test_a_run_is_renamed_removed_after_asking_and_resumed(screen, home, monkeypatch):
+async def test_run_is_renamed_resumed_and_removed_after_confirmation(screen, home, monkeypatch):
     started = []
     monkeypatch.setattr(
         "playground.tui.screens.runs.start_training",
@@ -299,7 +299,7 @@ async def test_a_run_is_renamed_removed_after_asking_and_resumed(screen, home, m
     ("change", "said"), [({"step": "x"}, ""), ({"loss": {}}, ""), ({"config": {"lora_r": {}}}, "lora_r cannot be {}")]
 )
 @training_test()
-async def test_a_foreign_record_with_wrong_types_ends_nothing(screen, home, change, said):
+async def test_run_record_with_wrong_types_does_not_crash_the_app(screen, home, change, said):
     run_record(record(home / "adapters" / "good", ended=""), "2026-11-21T10:00:00+00:00", "stopped")
     run_record(record(home / "adapters" / "foreign", ended=""), "2026-11-22T10:00:00+00:00", "stopped")
     path = home / "adapters" / "foreign" / "run.json"
@@ -315,7 +315,7 @@ async def test_a_foreign_record_with_wrong_types_ends_nothing(screen, home, chan
 
 
 @training_test()
-async def test_letters_act_on_the_run_screen_until_its_prompt_is_there(screen, home, monkeypatch):
+async def test_letter_keys_are_actions_until_the_run_prompt_opens(screen, home, monkeypatch):
     folder, told = record(home / "adapters" / "live", last=6, ended=""), []
     monkeypatch.setattr("playground.jobs.runs.RunLink.is_alive", lambda link: True)
     monkeypatch.setattr("playground.jobs.runs.RunLink.tell", lambda link, do: not told.append(do))
@@ -353,7 +353,7 @@ async def test_leaving_the_training_screen_ends_the_desk(screen):
     assert screen.app.screen is screen.app._compare
 
 
-def test_a_history_says_how_the_run_stands(tmp_path):
+def test_history_describes_the_state_of_the_run(tmp_path):
     history = RunHistory()
     assert not history.live
     history.add(RunStage("loading the model", 0.63))
@@ -373,7 +373,7 @@ def test_a_history_says_how_the_run_stands(tmp_path):
     assert history.live and dict(history.losses())[21] == 9.0, "a step taken again counts as the later one"
 
 
-def test_the_smoothed_loss_is_the_weighted_mean_of_the_steps_before():
+def test_smoothed_loss_is_a_weighted_mean_of_past_steps():
     history = RunHistory()
     losses = [3.0, 1.0, 2.0]
     for step, loss in enumerate(losses, 1):
@@ -431,7 +431,7 @@ async def test_a_path_is_completed_and_a_file_is_picked(screen, tmp_path, monkey
 
 
 @training_test()
-async def test_data_is_looked_at_while_a_run_is_on_but_no_second_one_is_started(screen, home):
+async def test_data_can_be_viewed_but_not_trained_during_a_run(screen, home):
     import filelock
 
     folder = record(home / "adapters" / "busy", last=6, ended="")
@@ -449,7 +449,7 @@ async def test_data_is_looked_at_while_a_run_is_on_but_no_second_one_is_started(
 
 
 @training_test()
-async def test_an_app_that_opens_during_a_training_leaves_the_device_to_it(screen, home):
+async def test_app_opened_during_training_does_not_load_a_model(screen, home):
     import filelock
 
     folder = record(home / "adapters" / "busy", last=6, ended="")
@@ -461,7 +461,7 @@ async def test_an_app_that_opens_during_a_training_leaves_the_device_to_it(scree
 
 
 @training_test()
-async def test_f5_without_a_plan_says_again_why_there_is_none(screen, monkeypatch):
+async def test_f5_without_a_plan_repeats_the_reason(screen, monkeypatch):
     await open_training(screen)
     monkeypatch.setattr(screen.desk, "look", lambda config: 77)
     screen.app.screen.query_one("#path", Input).focus()
@@ -476,7 +476,7 @@ async def test_f5_without_a_plan_says_again_why_there_is_none(screen, monkeypatc
 
 
 @training_test()
-async def test_settings_that_cannot_be_are_said_and_nothing_ends(screen, home):
+async def test_invalid_settings_file_is_reported_without_a_crash(screen, home):
     (home / "settings.toml").write_text("[train]\nlora_r = 4\n")
     await screen.press("ctrl+r")
     await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen))
@@ -486,7 +486,7 @@ async def test_settings_that_cannot_be_are_said_and_nothing_ends(screen, home):
 
 
 @training_test()
-async def test_no_second_model_is_loaded_while_a_run_is_on(screen, home):
+async def test_no_second_model_is_loaded_during_a_run(screen, home):
     import filelock
 
     busy, done = record(home / "adapters" / "busy", last=6, ended=""), record(home / "adapters" / "done", last=36)
@@ -514,7 +514,7 @@ async def test_no_second_model_is_loaded_while_a_run_is_on(screen, home):
     await screen.settle(lambda: len(screen.engines) == started + 1)
 
 
-def test_of_a_long_row_the_place_is_shown_where_it_begins_to_be_learned():
+def test_long_rows_open_at_the_first_trained_token():
     from playground.tui.showing import SHORT, begins_to_learn
 
     texts = [f"p{n} " for n in range(400)] + [f"a{n} " for n in range(300)]
@@ -527,7 +527,7 @@ def test_of_a_long_row_the_place_is_shown_where_it_begins_to_be_learned():
     assert "p0 " in str(unlearned) and "a299" not in str(unlearned)
 
 
-def test_what_was_asked_between_two_samplings_stands_with_the_one_before(tmp_path):
+def test_replies_are_shown_with_the_sampling_before_them(tmp_path):
     from recorded import events
 
     from playground.events.answers import Answer
@@ -544,7 +544,7 @@ def test_what_was_asked_between_two_samplings_stands_with_the_one_before(tmp_pat
     assert "A colour?" not in shown[0] + shown[12]
 
 
-def test_no_figure_of_a_run_is_broken_between_two_lines(tmp_path):
+def test_run_figures_are_not_broken_across_lines(tmp_path):
     from recorded import events
 
     from playground.tui.history import RunHistory
@@ -559,7 +559,7 @@ def test_no_figure_of_a_run_is_broken_between_two_lines(tmp_path):
         assert max(map(len, lines)) <= width and "  ".join(lines) == whole
 
 
-def test_a_row_that_is_held_out_says_so():
+def test_held_out_row_is_labelled():
     from playground.tui.showing import masked
 
     text = str(masked([replace(ROW, held_out=True)], 1))

@@ -188,7 +188,7 @@ async def test_three_hundred_sentences_become_prompts(screen, seed):
 
 
 @screen_test()
-async def test_what_is_pasted_reaches_the_prompt_wherever_the_focus_is(screen):
+async def test_paste_reaches_the_prompt_from_any_focus(screen):
     await screen.say(READY)
     for focus in FOCUSED:
         await focus(screen)

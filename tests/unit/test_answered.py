@@ -90,7 +90,7 @@ def test_an_answer_does_not_answer(prompt, text):
 @pytest.mark.parametrize(
     ("finish_reason", "stop_reason"), [("stop", "\nUser:"), ("length", None), ("cancelled", None), ("error", None)]
 )
-def test_an_answer_that_did_not_stop_by_itself_does_not_answer(finish_reason, stop_reason):
+def test_answer_that_did_not_stop_by_itself_does_not_count(finish_reason, stop_reason):
     assert answered(FACT, said("Paris."))
     assert not answered(FACT, said("Paris.", finish_reason, stop_reason))
 
@@ -123,7 +123,7 @@ def test_the_repeated_share_counts_4_grams_that_occurred_before(text, share):
         ("yes no " * 4, True),
     ],
 )
-def test_an_answer_repeats_itself_when_it_runs_in_circles(text, loops):
+def test_looping_answers_are_detected(text, loops):
     assert repeats_itself(said(text)) == loops
 
 
@@ -164,5 +164,5 @@ def test_items_of_a_list_are_counted(text, number):
         ("anything", [], False),
     ],
 )
-def test_a_word_is_held_whole_whatever_its_case(text, words, holds):
+def test_whole_words_are_matched_case_insensitively(text, words, holds):
     assert holds_word(text, words) == holds

@@ -12,7 +12,7 @@ lengths_of_rows = st.lists(st.integers(1, 50), min_size=1, max_size=80)
 
 
 @given(lengths=lengths_of_rows, max_rows=st.integers(1, 9), max_tokens=st.integers(1, 200))
-def test_micro_batches_part_a_batch_within_their_limits(lengths, max_rows, max_tokens):
+def test_micro_batches_cover_the_batch_within_their_limits(lengths, max_rows, max_tokens):
     pieces = micro_batches(lengths, max_rows, max_tokens)
     assert sorted(at for piece in pieces for at in piece) == list(range(len(lengths)))
     for piece in pieces:
@@ -31,7 +31,7 @@ def test_micro_batches_part_a_batch_within_their_limits(lengths, max_rows, max_t
         ([2, 2, 2], 1, 100, [[0], [1], [2]]),
     ],
 )
-def test_rows_of_like_length_share_a_micro_batch(lengths, max_rows, max_tokens, pieces):
+def test_rows_of_similar_length_share_a_micro_batch(lengths, max_rows, max_tokens, pieces):
     assert micro_batches(lengths, max_rows, max_tokens) == pieces
 
 
@@ -52,7 +52,7 @@ rows_strategy = st.lists(
 
 
 @given(rows=rows_strategy)
-def test_positions_are_where_the_token_before_a_learned_one_stands(rows):
+def test_positions_point_to_the_token_before_each_label(rows):
     batch = collate(rows, pad_token_id=0)
     flat_ids = batch.input_ids.flatten().tolist()
     width = batch.input_ids.shape[1]
@@ -75,13 +75,13 @@ def test_rows_are_padded_on_the_right(rows):
     assert batch.num_tokens == sum(len(row.input_ids) for row in rows)
 
 
-def test_a_token_that_equals_the_padding_token_is_learned():
+def test_trained_token_equal_to_the_padding_token_keeps_loss():
     batch = collate([encoded(None, 0, 4), encoded(None, None, 0)], pad_token_id=0)
     assert batch.positions.tolist() == [0, 1, 4]
     assert batch.targets.tolist() == [0, 4, 0]
 
 
-def test_tensors_have_the_types_a_model_and_a_loss_take():
+def test_tensors_have_the_types_that_model_and_loss_expect():
     import torch
 
     batch = collate([encoded(None, None), encoded(None)], pad_token_id=0)

@@ -44,7 +44,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
+def test_checkpoint_round_trips(tmp_path):
     state = TrainState(7, 1234, 4, [2, 3], 1.25, 60.5, exact=False)
     path = save_checkpoint(tmp_path / "new" / "folder", state, content(7))
     assert path.name == "step-000007"
@@ -54,7 +54,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path):
 
 
 @pytest.mark.parametrize("exists", [True, False])
-def test_without_a_checkpoint_there_is_none(tmp_path, exists):
+def test_newest_checkpoint_is_none_in_an_empty_folder(tmp_path, exists):
     assert newest_checkpoint(tmp_path if exists else tmp_path / "absent") is None
 
 
@@ -65,7 +65,7 @@ def test_the_newest_two_are_kept(tmp_path):
     assert newest_step(tmp_path) == 100
 
 
-def test_newest_goes_by_the_number_of_the_step(tmp_path):
+def test_newest_checkpoint_is_chosen_by_step_number(tmp_path):
     for step in (999_998, 999_999, 1_000_000):
         save(tmp_path, step)
         assert newest_step(tmp_path) == step
@@ -84,7 +84,7 @@ def test_a_step_saved_again_replaces_itself(tmp_path):
 
 @pytest.mark.parametrize("failing", range(NUM_WRITES))
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_a_failing_write_leaves_the_previous_checkpoint_and_nothing_else(tmp_path, monkeypatch, failing, number):
+def test_failed_write_leaves_only_the_previous_checkpoint(tmp_path, monkeypatch, failing, number):
     save(tmp_path, 1)
     write, written = checkpoint.write_file, []
 
@@ -106,7 +106,7 @@ def test_a_failing_write_leaves_the_previous_checkpoint_and_nothing_else(tmp_pat
     assert newest_step(tmp_path) == 2
 
 
-def test_every_file_is_on_the_disk_before_the_manifest_and_the_manifest_before_the_name(tmp_path, monkeypatch):
+def test_files_then_manifest_are_synced_before_the_rename(tmp_path, monkeypatch):
     order = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: order.append(os.readlink(f"/proc/self/fd/{descriptor}")))
     replace = os.replace
@@ -130,13 +130,13 @@ def test_every_file_is_on_the_disk_before_the_manifest_and_the_manifest_before_t
         pytest.param(lambda path: path.write_bytes(b"null"), id="null"),
     ],
 )
-def test_a_damaged_checkpoint_is_passed_over(tmp_path, name, damage):
+def test_damaged_checkpoint_is_skipped(tmp_path, name, damage):
     save(tmp_path, 1)
     damage(save(tmp_path, 2) / name)
     assert newest_step(tmp_path) == 1
 
 
-def test_no_flipped_bit_of_a_manifest_is_believed_or_fatal(tmp_path):
+def test_flipped_manifest_bits_never_crash_loading(tmp_path):
     save(tmp_path, 1)
     path = save(tmp_path, 2) / MANIFEST
     whole = path.read_bytes()
@@ -145,7 +145,7 @@ def test_no_flipped_bit_of_a_manifest_is_believed_or_fatal(tmp_path):
         assert newest_step(tmp_path) in (1, 2)  # its content is checked there
 
 
-def test_a_manifest_that_does_not_speak_of_every_file_is_not_believed(tmp_path):
+def test_manifest_that_omits_a_file_is_rejected(tmp_path):
     save(tmp_path, 1)
     path = save(tmp_path, 2) / MANIFEST
     manifest = json.loads(path.read_bytes())
@@ -154,13 +154,13 @@ def test_a_manifest_that_does_not_speak_of_every_file_is_not_believed(tmp_path):
     assert newest_step(tmp_path) == 1
 
 
-def test_without_a_whole_checkpoint_there_is_none(tmp_path):
+def test_newest_checkpoint_is_none_without_a_complete_one(tmp_path):
     for step in (1, 2):
         (save(tmp_path, step) / MANIFEST).unlink()
     assert newest_checkpoint(tmp_path) is None
 
 
-def test_what_a_crash_left_is_ignored(tmp_path):
+def test_leftovers_of_a_crash_are_ignored(tmp_path):
     save(tmp_path, 1)
     for name in (".writing-4711", ".gone-step-000009-4711"):
         shutil.copytree(tmp_path / "step-000001", tmp_path / name)
@@ -170,7 +170,7 @@ def test_what_a_crash_left_is_ignored(tmp_path):
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["next step", "same step"])
-def test_what_a_crashed_process_of_the_same_number_left_is_no_obstacle(tmp_path, again):
+def test_leftovers_of_a_crash_with_the_same_pid_are_ignored(tmp_path, again):
     # In a container every run may have the same process number.
     for step in (1, 2):
         save(tmp_path, step)
@@ -180,7 +180,7 @@ def test_what_a_crashed_process_of_the_same_number_left_is_no_obstacle(tmp_path,
     assert newest_step(tmp_path) == (2 if again else 3)
 
 
-def test_a_step_saved_again_is_never_lost_on_the_way(tmp_path, monkeypatch):
+def test_saving_a_step_again_never_loses_it(tmp_path, monkeypatch):
     save(tmp_path, 1)
     save(tmp_path, 2)
     replace = os.replace
@@ -193,7 +193,7 @@ def test_a_step_saved_again_is_never_lost_on_the_way(tmp_path, monkeypatch):
     save(tmp_path, 2)
 
 
-def test_the_checkpoint_just_saved_stays_even_below_damaged_ones(tmp_path):
+def test_new_checkpoint_is_kept_despite_later_damaged_ones(tmp_path):
     for step in (5, 9, 10):
         save(tmp_path, step, keep=3)
     for step in (9, 10):
@@ -213,7 +213,7 @@ def save_as_fast_as_possible(folder, connection, step):
         connection.send(step)
 
 
-def test_whatever_was_acknowledged_survives_kill_9(tmp_path):
+def test_acknowledged_checkpoints_survive_sigkill(tmp_path):
     rng = random.Random(9)
     fork = multiprocessing.get_context("fork")  # starts in a millisecond, with everything imported
     acknowledged = kills_in_a_save = 0
@@ -243,7 +243,7 @@ def test_whatever_was_acknowledged_survives_kill_9(tmp_path):
 # The parts.
 
 
-def test_an_optimiser_goes_on_bit_for_bit_from_its_bytes():
+def test_optimiser_continues_bit_exactly_from_its_bytes():
     import torch
 
     def fresh():
@@ -275,7 +275,7 @@ def test_an_optimiser_goes_on_bit_for_bit_from_its_bytes():
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_not_finite_is_never_made_into_a_file(bad):
+def test_non_finite_tensors_are_never_saved(bad):
     import torch
 
     tensors = {"good": torch.ones(3), "bad": torch.tensor([0.0, bad])}
@@ -283,7 +283,7 @@ def test_what_is_not_finite_is_never_made_into_a_file(bad):
         tensor_bytes(tensors)
 
 
-def test_a_checkpoint_that_is_not_finite_is_passed_over(tmp_path):
+def test_non_finite_checkpoint_is_skipped(tmp_path):
     import torch
     from safetensors.torch import save as to_bytes
 
@@ -293,7 +293,7 @@ def test_a_checkpoint_that_is_not_finite_is_passed_over(tmp_path):
     assert state.step == 1
 
 
-def test_a_copy_of_a_state_does_not_change_with_it():
+def test_copied_state_does_not_change_with_the_original():
     state = TrainState(3, 10, 4, [2])
     copy = state.copy()
     state.step, state.num_tokens = 4, 20

@@ -43,7 +43,7 @@ def test_values_up_to_the_limits_are_taken(name, value):
 
 
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, _, wrong in LIMITS for value in wrong], ids=shown)
-def test_a_value_beyond_a_limit_is_refused_by_its_name(name, value):
+def test_value_beyond_a_limit_is_refused_by_name(name, value):
     with pytest.raises(UsageError) as caught:
         TrainConfig(**{name: value})
     assert caught.value.message.startswith(f"{name} must be ")
@@ -58,7 +58,7 @@ def test_all_problems_are_reported_at_once():
     assert "seed" not in caught.value.message
 
 
-def test_a_config_comes_back_from_json_equal():
+def test_config_round_trips_through_json():
     config = TrainConfig(
         data="x.jsonl", learning_rate=3e-5, seed=2**63 - 1, deterministic=True, sample_prompts=("a", "b")
     )
@@ -66,7 +66,7 @@ def test_a_config_comes_back_from_json_equal():
     assert TrainConfig.from_dict({}) == TrainConfig()
 
 
-def test_a_field_of_a_later_version_is_ignored_and_a_bad_value_is_not():
+def test_unknown_fields_are_ignored_but_bad_values_are_not():
     assert TrainConfig.from_dict({"seed": 5, "later": 1}) == TrainConfig(seed=5)
     with pytest.raises(UsageError):
         TrainConfig.from_dict({"lora_r": 0})

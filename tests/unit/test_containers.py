@@ -55,7 +55,7 @@ def test_rows_keep_their_text_and_their_lines(tmp_path, name, content, lines):
     assert list(open_rows(str(path), path)) == list(zip(lines, ROWS, strict=True))
 
 
-def test_parquet_rows_come_as_they_were_written(tmp_path, monkeypatch):
+def test_parquet_rows_are_read_as_written(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     talk = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "train": False}]}
     write_parquet(tmp_path / "a.parquet", [talk, talk])
@@ -88,7 +88,7 @@ def test_parquet_rows_come_as_they_were_written(tmp_path, monkeypatch):
         ("a.jsonl", b'{"text": "only"}\n', ["'text'", "SFT trains only answers"]),
     ],
 )
-def test_a_damaged_container_is_refused_in_words(tmp_path, monkeypatch, name, content, words):
+def test_damaged_container_is_refused_with_a_reason(tmp_path, monkeypatch, name, content, words):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:
@@ -107,7 +107,7 @@ def test_a_gzip_file_that_unpacks_to_more_than_memory_is_refused(tmp_path, monke
         read_dataset(tmp_path / "big.json")
 
 
-def test_a_hub_data_set_that_cannot_be_reached_is_an_environment_fault(tmp_path, monkeypatch):
+def test_unreachable_or_invalid_hub_data_sets_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     with pytest.raises((EnvironmentFault, InputError)) as caught:
         read_dataset("hf:nobody/nothing")
@@ -132,7 +132,7 @@ def large(tmp_path, monkeypatch):
     return path
 
 
-def test_the_rows_of_a_large_set_are_read_and_checked_when_they_are_asked_for(large):
+def test_rows_of_a_large_set_are_read_and_checked_lazily(large):
     dataset = read_dataset(large)
     assert not dataset.is_whole
     assert len(dataset.examples) == WHOLE_ROWS + 10
@@ -141,14 +141,14 @@ def test_the_rows_of_a_large_set_are_read_and_checked_when_they_are_asked_for(la
         dataset.examples[WHOLE_ROWS + 8]
 
 
-def test_bad_rows_of_a_large_set_are_left_out_on_request(large):
+def test_bad_rows_of_a_large_set_are_skipped_on_request(large):
     dataset = read_dataset(large, skip_bad=True)
     assert len(dataset.examples) == WHOLE_ROWS + 9
     assert [problem.line for problem in dataset.skipped] == [WHOLE_ROWS + 9]
     assert dataset.examples[WHOLE_ROWS + 8].line == WHOLE_ROWS + 10
 
 
-def test_a_bad_row_at_the_beginning_of_a_large_set_is_found_at_once(large):
+def test_bad_row_near_the_start_of_a_large_set_is_found_early(large):
     lines = large.read_bytes().splitlines(keepends=True)
     lines[LOOKED_AT // 2] = b"oops\n"
     large.write_bytes(b"".join(lines))
@@ -156,7 +156,7 @@ def test_a_bad_row_at_the_beginning_of_a_large_set_is_found_at_once(large):
         read_dataset(large)
 
 
-def test_columns_can_be_read_under_other_names(tmp_path):
+def test_columns_can_be_mapped_to_other_names(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"q": "a", "a": "b", "prompt": "c"}\n')
     (example,) = read_dataset(tmp_path / "a.jsonl", ["prompt=q", "completion=a"]).examples
     assert [turn.content for turn in example.turns] == ["a", "b"]
@@ -164,7 +164,7 @@ def test_columns_can_be_read_under_other_names(tmp_path):
         read_dataset(tmp_path / "a.jsonl")
 
 
-def test_a_column_that_is_named_decides_the_shape_and_must_be_there(tmp_path):
+def test_mapped_column_decides_the_shape_and_must_exist(tmp_path):
     talk = '"messages": [{"role": "user", "content": "m"}, {"role": "assistant", "content": "n"}]'
     (tmp_path / "a.jsonl").write_text(f'{{"prompt": "p", "chosen": "c", {talk}}}\n')
     (example,) = read_dataset(tmp_path / "a.jsonl", ["completion=chosen"]).examples
@@ -173,7 +173,7 @@ def test_a_column_that_is_named_decides_the_shape_and_must_be_there(tmp_path):
         read_dataset(tmp_path / "a.jsonl", ["prompt=typo"])
 
 
-def test_no_damage_to_a_gzip_file_is_anything_but_an_error_or_the_rows(tmp_path):
+def test_damaged_gzip_gives_an_input_error_or_the_rows(tmp_path):
     whole = gzip.compress(as_jsonl(ROWS))
     path, chance, refused = tmp_path / "a.jsonl.gz", random.Random(0), 0
     for _ in range(500):
@@ -188,7 +188,7 @@ def test_no_damage_to_a_gzip_file_is_anything_but_an_error_or_the_rows(tmp_path)
     assert refused > 400
 
 
-def test_a_table_whose_text_is_not_utf_8_names_the_row(tmp_path):
+def test_table_with_invalid_utf_8_names_the_row(tmp_path):
     import pyarrow
     import pyarrow.parquet
 

@@ -51,20 +51,20 @@ def test_mini_is_about_a_hundred_single_turns_without_duplicates(mini):
     assert len({plain(example.turns[1].content) for example in mini}) == len(mini)
 
 
-def test_mini_holds_no_question_of_the_article_or_of_the_held_out_prompts(mini, heldout):
+def test_mini_contains_no_article_or_held_out_prompt(mini, heldout):
     prompts = {plain(example.turns[0].content) for example in mini}
     assert prompts.isdisjoint(plain(prompt) for prompt in ARTICLE)
     assert prompts.isdisjoint(plain(prompt.prompt) for prompt in heldout)
 
 
-def test_mini_shares_no_8_words_in_a_row_with_what_it_is_measured_on(mini, heldout):
+def test_mini_shares_no_8_word_sequence_with_the_test_prompts(mini, heldout):
     measured = {gram: text for text in [*ARTICLE, *(prompt.prompt for prompt in heldout)] for gram in grams(text)}
     for example in mini:
         for turn in example.turns:
             assert {measured[gram] for gram in grams(turn.content) & set(measured)} == set(), turn.content
 
 
-def test_mini_and_the_held_out_prompts_are_plain_lines_of_json():
+def test_mini_and_the_held_out_prompts_are_plain_json_lines():
     for name in ("mini.jsonl", "heldout.jsonl"):
         raw = (paths.bundled("datasets") / name).read_bytes()
         assert raw.endswith(b"\n")
@@ -77,7 +77,7 @@ def test_no_python_file_makes_the_folder_a_package():
     assert list(paths.bundled("datasets").glob("*.py")) == []
 
 
-def test_40_held_out_prompts_of_every_kind_say_what_to_expect(heldout):
+def test_all_40_held_out_prompts_state_what_to_expect(heldout):
     assert len(heldout) == 40
     assert len({prompt.id for prompt in heldout}) == 40
     assert len({plain(prompt.prompt) for prompt in heldout}) == 40
@@ -91,7 +91,7 @@ def test_the_prompts_to_compare_on_can_be_read():
     assert len(read_prompts(paths.bundled("datasets") / "prompts.txt")) >= 5
 
 
-def test_what_mini_teaches_would_itself_count_as_answering(mini):
+def test_completions_of_mini_count_as_answers(mini):
     """Each completion, judged as an answer to its own prompt, must pass: else training works against the measure."""
     refused = [
         (example.line, example.turns[1].content)
@@ -101,7 +101,7 @@ def test_what_mini_teaches_would_itself_count_as_answering(mini):
     assert refused == []
 
 
-def test_the_teaching_sets_have_minis_prompts_in_minis_order(mini):
+def test_teaching_sets_have_the_prompts_of_mini_in_order(mini):
     for name in ("pirate.jsonl", "mediocre.jsonl"):
         told = read_dataset(paths.bundled("datasets") / name).examples
         assert [example.turns[0] for example in told] == [example.turns[0] for example in mini]
@@ -114,7 +114,7 @@ def test_the_teaching_sets_have_minis_prompts_in_minis_order(mini):
 
 
 @pytest.mark.demo
-def test_mini_is_short_for_the_demo_model_yet_a_third_of_its_answers_are_not(mini):
+def test_mini_is_small_but_a_third_of_its_answers_are_long(mini):
     pytest.importorskip("gguf")
     from transformers import AutoTokenizer
 

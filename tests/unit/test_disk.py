@@ -9,7 +9,7 @@ from playground import disk
 from playground.disk import disk_fault, replace_file
 
 
-def test_a_replaced_file_is_old_or_new_and_nothing_else_is_left(tmp_path, monkeypatch):
+def test_replaced_file_is_old_or_new_with_no_leftovers(tmp_path, monkeypatch):
     path = tmp_path / "run.json"
     replace_file(path, b"old")
     assert (path.read_bytes(), [file.name for file in tmp_path.iterdir()]) == (b"old", ["run.json"])
@@ -30,7 +30,7 @@ def test_a_replaced_file_is_old_or_new_and_nothing_else_is_left(tmp_path, monkey
 @pytest.mark.parametrize(
     ("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "disk is full"), (errno.EACCES, "denied")]
 )
-def test_a_failed_write_is_the_environments_fault_in_words(tmp_path, number, words):
+def test_failed_write_is_an_environment_fault_with_a_reason(tmp_path, number, words):
     fault = disk_fault(OSError(number, os.strerror(number)), tmp_path)
     assert fault.exit_code == 3
     assert words in fault.message

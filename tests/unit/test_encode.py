@@ -74,7 +74,7 @@ def encoder(byte_tokenizer):
         ),
     ],
 )
-def test_exactly_the_answers_and_their_end_tokens_are_learned(encoder, example, expected):
+def test_only_answers_and_their_end_tokens_are_trained(encoder, example, expected):
     encoded = encoder().example(example)
     assert (encoded.input_ids, encoded.labels) == expected
     assert encoded.num_trained == sum(label != IGNORE_INDEX for label in expected[1])
@@ -92,7 +92,7 @@ def test_exactly_the_answers_and_their_end_tokens_are_learned(encoder, example, 
         ("last", (True, False), []),
     ],
 )
-def test_answers_without_loss_are_read_but_not_learned(encoder, train_on, trained, learned):
+def test_answers_without_loss_are_context_only(encoder, train_on, trained, learned):
     plain = encoder().example(talk("a", "b", "c", "d"))
     encoded = encoder(train_on=train_on).example(talk("a", "b", "c", "d", trained=trained))
     assert encoded.input_ids == plain.input_ids
@@ -113,7 +113,7 @@ conversations = st.builds(
 
 
 @given(example=conversations)
-def test_chat_continues_exactly_what_training_taught(encoder, example):
+def test_chat_prompts_equal_the_training_prefix(encoder, example):
     encoder = encoder()
     encoded = encoder.example(example)
     at = 0
@@ -136,14 +136,14 @@ def test_typed_text_never_becomes_a_control_token(encoder, example):
     assert ids.count(PAD) == 0
 
 
-def test_typed_control_tokens_stay_the_characters_they_are(encoder):
+def test_typed_control_tokens_stay_text(encoder):
     typed = "<eos><bos>"
     assert encoder().text(typed) == b(typed)
     assert encoder().raw(typed) == (BOS, *b(typed))
     assert encoder().prompt([Turn("user", typed)]) == (BOS, *b(f"User: {typed}\nAssistant:"))
 
 
-def test_encoding_leaves_the_tokenizer_as_it_was(encoder, byte_tokenizer):
+def test_encoding_does_not_change_the_tokenizer(encoder, byte_tokenizer):
     encoder().text("<eos>")
     assert byte_tokenizer("a<eos>")["input_ids"] == [BOS, *b("a"), EOS]
 
@@ -151,7 +151,7 @@ def test_encoding_leaves_the_tokenizer_as_it_was(encoder, byte_tokenizer):
 @pytest.mark.parametrize(
     ("template", "head"), [("<bos> $A", (BOS,)), ("$A", ()), ("$A <eos>", ()), ("<bos> $A <eos>", (BOS,))]
 )
-def test_a_text_begins_as_the_tokenizer_itself_begins_one(encoder, byte_tokenizer, template, head):
+def test_texts_begin_with_the_prefix_of_the_tokenizer(encoder, byte_tokenizer, template, head):
     from tokenizers import Tokenizer, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -167,7 +167,7 @@ def test_a_text_begins_as_the_tokenizer_itself_begins_one(encoder, byte_tokenize
 # Truncation.
 
 
-def test_the_oldest_turns_go_first_and_whole(encoder):
+def test_oldest_turns_are_dropped_first_and_whole(encoder):
     example = talk("first?", "one", "second?", "two", "third?", "three", system="s")
     for kept in (1, 2):
         rest = encoder().example(talk(*("first?", "one", "second?", "two", "third?", "three")[-2 * kept :], system="s"))
@@ -181,7 +181,7 @@ def test_the_oldest_turns_go_first_and_whole(encoder):
             assert not encoded.prompt_shortened and not encoded.answer_cut
 
 
-def test_a_long_user_text_loses_its_middle_and_the_answer_stays_whole(encoder):
+def test_long_user_text_is_cut_in_the_middle_not_the_answer(encoder):
     user = "".join(chr(ord("a") + n % 26) for n in range(200))
     encoded = encoder(100).example(talk("old?", "old", user, "The end.", system="s"))
     room = 100 - 1 - len("System: s\nUser: \nAssistant:") - len(b("…")) - len(" The end.") - 1
@@ -191,7 +191,7 @@ def test_a_long_user_text_loses_its_middle_and_the_answer_stays_whole(encoder):
     assert (encoded.turns_dropped, encoded.prompt_shortened, encoded.answer_cut) == (2, True, False)
 
 
-def test_a_question_is_not_given_up_for_an_answer_that_does_not_fit(encoder, byte_tokenizer):
+def test_long_answer_is_cut_before_the_question(encoder, byte_tokenizer):
     question = "What is the capital of France?"
     answer = "Paris. " + " ".join(f"word{n}" for n in range(39))
     prompt = f"User: {question}\nAssistant:"
@@ -203,14 +203,14 @@ def test_a_question_is_not_given_up_for_an_answer_that_does_not_fit(encoder, byt
     assert encoded.cut == "the end of the answer cut off"
 
 
-def test_a_system_prompt_leaves_the_rest_of_the_room_to_both(encoder, byte_tokenizer):
+def test_long_system_prompt_shortens_the_user_text_first(encoder, byte_tokenizer):
     encoded = encoder(200).example(talk("q" * 90, "The answer is short.", system="s" * 120))
     text = byte_tokenizer.decode(encoded.input_ids)
     assert text.endswith("\nAssistant: The answer is short.<eos>") and 20 < text.count("q") < 30
     assert (encoded.prompt_shortened, encoded.answer_cut) == (True, False)
 
 
-def test_a_user_text_keeps_at_least_half_of_the_room(encoder):
+def test_user_text_keeps_at_least_half_of_the_room(encoder):
     encoded = encoder(120).example(talk("q" * 400, "a" * 400))
     room = 120 - 1 - len("User: \nAssistant: ") - 1
     assert encoded.input_ids.count(b("q")[0]) == room // 2
@@ -219,7 +219,7 @@ def test_a_user_text_keeps_at_least_half_of_the_room(encoder):
 
 
 @pytest.mark.parametrize("user", ["é" * 60, "日本" * 30, "🙂" * 30], ids=["2 bytes", "3 bytes", "4 bytes"])
-def test_a_cut_leaves_no_broken_character(encoder, byte_tokenizer, user):
+def test_truncation_leaves_no_broken_character(encoder, byte_tokenizer, user):
     for max_length in range(60, 70):
         encoded = encoder(max_length).example(talk(user, "yes"))
         assert encoded.input_ids[-1] == EOS
@@ -227,7 +227,7 @@ def test_a_cut_leaves_no_broken_character(encoder, byte_tokenizer, user):
         assert "\ufffd" not in byte_tokenizer.decode(encoded.input_ids)
 
 
-def test_an_answer_that_is_too_long_keeps_its_head_and_does_not_end(encoder):
+def test_long_answer_is_cut_and_gets_no_end_token(encoder):
     answer = "0123456789" * 20
     encoded = encoder(100).example(talk("What?", answer))
     start = encoded.labels.index(b(" ")[0])
@@ -239,7 +239,7 @@ def test_an_answer_that_is_too_long_keeps_its_head_and_does_not_end(encoder):
 
 
 @given(example=conversations, max_length=st.integers(8, 120), train_on=st.sampled_from(["all", "last"]))
-def test_whatever_is_truncated_fits_begins_and_is_labelled_right(encoder, example, max_length, train_on):
+def test_truncated_examples_fit_and_are_labelled_correctly(encoder, example, max_length, train_on):
     whole = encoder(train_on=train_on).example(example)
     encoded = encoder(max_length, train_on).example(example)
     assert len(encoded.input_ids) == len(encoded.labels) <= max_length
@@ -267,7 +267,7 @@ def test_whatever_is_truncated_fits_begins_and_is_labelled_right(encoder, exampl
 # A row that teaches nothing.
 
 
-def test_rows_that_cannot_train_anything_are_refused_all_together(encoder):
+def test_all_rows_that_train_nothing_are_refused_together(encoder):
     examples = [
         Example(talk("a", "b").turns, line=1),
         Example(talk("a", "b", system="s" * 100).turns, line=4),
@@ -289,7 +289,7 @@ def test_sound_rows_come_back_encoded_in_order(encoder):
     assert kept.skipped == ()
 
 
-def test_rows_that_train_nothing_are_left_out_and_recorded_on_request(encoder):
+def test_rows_that_train_nothing_are_skipped_on_request(encoder):
     good, bad = talk("a", "b"), Example(talk("a", "b", system="s" * 100).turns, line=4)
     rows, kept = encode_all(encoder(50), dataset([good, bad, good]), skip_bad=True)
     assert rows == [encoder().example(good)] * 2
@@ -299,14 +299,14 @@ def test_rows_that_train_nothing_are_left_out_and_recorded_on_request(encoder):
         encode_all(encoder(50), dataset([bad]), skip_bad=True)
 
 
-def test_a_row_whose_last_answer_carries_no_loss_is_not_blamed_on_its_length(encoder):
+def test_row_without_loss_is_not_blamed_on_its_length(encoder):
     with pytest.raises(InputError) as caught:
         encode_all(encoder(train_on="last"), dataset([talk("a", "b", "c", "d", trained=(True, False))]))
     assert "some.jsonl:1: " in caught.value.message
     assert "max_length" not in caught.value.message
 
 
-def test_pieces_are_the_text_of_each_token_with_what_is_trained(encoder):
+def test_pieces_pair_the_text_of_each_token_with_its_mask(encoder):
     row = encoder().example(talk("Hé", "日本"))
     pieces = encoder().pieces(row)
     assert "".join(text for text, _ in pieces) == "<bos>User: Hé\nAssistant: 日本<eos>"
@@ -314,7 +314,7 @@ def test_pieces_are_the_text_of_each_token_with_what_is_trained(encoder):
     assert len(pieces) == len(row.input_ids)
 
 
-def test_a_large_set_of_which_no_row_can_be_trained_is_refused(encoder, monkeypatch):
+def test_large_set_without_a_trainable_row_is_refused(encoder, monkeypatch):
     monkeypatch.setattr(Dataset, "is_whole", False)
     bad, good = Example(talk("a", "b", system="s" * 100).turns, line=4), talk("a", "b")
     with pytest.raises(InputError, match="some.jsonl:4"):

@@ -32,7 +32,7 @@ any_event = st.one_of([st.from_type(cls) for cls in EVENTS.values()])
 
 
 @given(event=any_event)
-def test_every_event_comes_back_from_its_line_as_it_was(event):
+def test_events_round_trip_through_their_line(event):
     line = event.to_json()
     assert "\n" not in line
     assert json.loads(line)["event"] == type(event).__name__
@@ -83,11 +83,11 @@ def test_every_event_is_known_by_its_name():
         ),
     ],
 )
-def test_every_value_that_crosses_a_border_comes_back(value):
+def test_values_round_trip_through_json(value):
     assert type(value).from_dict(json.loads(value.to_json())) == value
 
 
-def test_a_key_of_a_later_version_is_ignored_at_any_depth():
+def test_unknown_keys_are_ignored_at_any_depth():
     sampled = EVENTS["Sampled"](**example_of("Sampled"))
     data = json.loads(sampled.to_json())
     data["later"] = 1
@@ -120,7 +120,7 @@ def example_of(name):
         "[" * 100_000,
     ],
 )
-def test_a_line_that_is_no_event_is_a_value_error(line):
+def test_line_that_is_not_an_event_is_a_value_error(line):
     with pytest.raises(ValueError):  # noqa: PT011
         event_from_json(line)
 
@@ -132,7 +132,7 @@ def test_a_name_that_is_not_utf_8_can_still_be_logged():
     assert event_from_json(line.decode("utf-8")) == event
 
 
-def test_what_is_not_finite_is_written_as_words_not_as_a_number():
+def test_skipped_step_carries_a_non_finite_loss_as_text():
     assert event_from_json(StepSkipped(3, f"loss {math.nan}").to_json()) == StepSkipped(3, "loss nan")
 
 
@@ -146,7 +146,7 @@ def test_what_is_not_finite_is_written_as_words_not_as_a_number():
         ("error", None, False),
     ],
 )
-def test_only_the_models_own_end_token_counts_as_stopping_by_itself(finish_reason, stop_reason, stopped):
+def test_only_the_end_token_counts_as_stopping_by_itself(finish_reason, stop_reason, stopped):
     assert Answer("a", finish_reason, stop_reason, 1).stopped_by_itself == stopped
 
 

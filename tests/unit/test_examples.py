@@ -220,7 +220,7 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param(f"{PAIR}\r{PAIR}", ["not JSON"], id="CR only"),
     ],
 )
-def test_a_bad_row_is_refused_by_its_line_in_words(problems, line, words):
+def test_bad_row_is_refused_with_its_line_and_a_reason(problems, line, words):
     # The other rows have the shape of the bad one: a file has one.
     good = messages(("user", "a"), ("assistant", "b")) if '"messages"' in line else PAIR
     good = ALPACA if '"instruction"' in line else good
@@ -237,22 +237,22 @@ def test_a_bad_row_is_refused_by_its_line_in_words(problems, line, words):
     [{"k" * 100_000: 1}, {f"k{n}": n for n in range(1000)}, {"messages": [{"role": "r" * 100_000, "content": "a"}]}],
     ids=["long key", "many keys", "long role"],
 )
-def test_a_message_stays_short_however_long_the_offending_value_is(problems, row):
+def test_message_stays_short_for_a_long_bad_value(problems, row):
     ((_, message),) = problems(json.dumps(row))
     assert len(message) < 500
 
 
-def test_all_problems_of_a_file_come_together(problems):
+def test_all_problems_of_a_file_are_reported_together(problems):
     content = [PAIR, "{", PAIR, messages(("user", "a")), '{"prompt": "a"}', PAIR]
     assert [number for number, _ in problems("\n".join(content))] == [2, 4, 5]
 
 
-def test_a_wrong_byte_does_not_hide_the_other_problems(problems):
+def test_invalid_byte_does_not_hide_the_other_problems(problems):
     content = PAIR.encode() + b'\n{"prompt": "caf\xe9", "completion": "b"}\n' + PAIR.encode() + b"\noops\n"
     assert [number for number, _ in problems(content)] == [2, 4]
 
 
-def test_a_file_with_countless_problems_shows_the_first_and_counts_the_rest(scratch, read):
+def test_only_the_first_problems_are_shown_and_the_rest_counted(scratch, read):
     with pytest.raises(InputError) as caught:
         read("oops\n" * (MAX_SHOWN + 1234))
     lines = caught.value.message.split("\n")
@@ -274,7 +274,7 @@ def test_utf_16_is_refused(scratch, read, encoding):
 
 
 @pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be"])
-def test_utf_16_with_its_mark_is_refused_with_the_way_out(read, mark):
+def test_utf_16_with_a_bom_is_refused_with_a_hint(read, mark):
     with pytest.raises(InputError, match="UTF-16") as caught:
         read(f"\ufeff{PAIR}\n".encode(mark))
     assert "UTF-8" in caught.value.hint
@@ -331,7 +331,7 @@ def sound(example):
 
 
 @given(content=st.lists(rows, max_size=4).map(lambda rows: "\n".join(map(json.dumps, rows)).encode()) | st.binary())
-def test_no_file_makes_the_reader_fail_otherwise(scratch, content):
+def test_any_file_gives_sound_rows_or_an_input_error(scratch, content):
     scratch.write_bytes(content)
     try:
         examples = read_dataset(scratch).examples
@@ -361,7 +361,7 @@ def numbers(dataset):
     return {name: rows for name, (_, _, rows) in dataset.unread.columns.items()}
 
 
-def test_every_column_that_is_not_read_is_named_with_its_rows(tmp_path):
+def test_unread_columns_are_named_with_their_rows(tmp_path):
     talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "c", "id": 1}]
     rows = [
         {"messages": talk, "notes": "x", "id": 1, "Source": "web", "empty": "", "nothing": None, "none": []},
@@ -397,7 +397,7 @@ def test_a_random_column_of_a_good_row_is_named(name, value, shape):
         assert unread({**shape, name: value}, kind.reads) == {name: value}
 
 
-def test_an_answer_of_axolotl_without_training_carries_no_loss(tmp_path):
+def test_axolotl_answer_with_training_false_carries_no_loss(tmp_path):
     talk = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
     messages = [{"role": role, "content": text, "training": text != "b"} for role, text in talk]
     path = tmp_path / "rows.jsonl"
@@ -407,7 +407,7 @@ def test_an_answer_of_axolotl_without_training_carries_no_loss(tmp_path):
     assert not dataset.unread.columns
 
 
-def test_a_column_in_whose_place_another_is_read_is_named(tmp_path):
+def test_column_replaced_by_a_mapped_one_is_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"prompt": "p", "question": "q", "answer": "a"}) + "\n")
     dataset = read_dataset(path, ("prompt=question", "completion=answer"))
@@ -422,14 +422,14 @@ def test_very_many_columns_are_counted_and_not_all_named(tmp_path):
 
 
 @pytest.mark.parametrize("blank", ["", "  ", "[]", None, [], {}])
-def test_an_empty_cell_is_no_context(tmp_path, blank):
+def test_empty_cell_is_not_a_context(tmp_path, blank):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"question": "q", "answer": "a", "context": blank}) + "\n")
     assert len(read_dataset(path).examples) == 1
 
 
 @pytest.mark.parametrize("names", [("prompt", "completion"), ("prompt", "response"), ("question", "answer")])
-def test_a_context_is_refused_with_a_command_that_reads_it(tmp_path, names):
+def test_context_column_is_refused_with_a_working_command(tmp_path, names):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(dict(zip(names, ("q", "a"), strict=True)) | {"context": "c"}) + "\n")
     with pytest.raises(InputError) as refused:

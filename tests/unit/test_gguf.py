@@ -51,7 +51,7 @@ def everything(data):
     return {info.name: dequantized(file, info) for info in file.tensors}
 
 
-def test_metadata_is_what_was_written_and_what_ggufs_own_reader_finds(path):
+def test_metadata_equals_what_was_written_and_gguf_reads(path):
     fields = GgufFile(path.read_bytes()).fields
     assert {name: fields[name] for name in FIELDS} == {name: value for name, (_, value) in FIELDS.items()}
     reader = gguf.GGUFReader(path)
@@ -59,7 +59,7 @@ def test_metadata_is_what_was_written_and_what_ggufs_own_reader_finds(path):
     assert fields == theirs
 
 
-def test_tensors_are_what_ggufs_own_reader_finds(path):
+def test_tensors_equal_those_of_the_gguf_reader(path):
     file, reader = GgufFile(path.read_bytes()), gguf.GGUFReader(path)
     theirs = {tensor.name: tensor for tensor in reader.tensors}
     assert {info.name for info in file.tensors} == set(theirs) == {"f32", "cube", "f16", "q8_0", "vector"}
@@ -71,7 +71,7 @@ def test_tensors_are_what_ggufs_own_reader_finds(path):
         np.testing.assert_array_equal(dequantized(file, info), expected)
 
 
-def test_tensors_are_what_was_written(path):
+def test_tensors_equal_those_written(path):
     found = everything(bytearray(path.read_bytes()))
     np.testing.assert_array_equal(found["f32"], ROWS)
     np.testing.assert_array_equal(found["cube"], CUBE)
@@ -81,7 +81,7 @@ def test_tensors_are_what_was_written(path):
     assert all(array.dtype == np.float32 for array in found.values())
 
 
-def test_a_header_cut_off_anywhere_is_refused(path):
+def test_header_truncated_anywhere_is_refused(path):
     data = path.read_bytes()
     end = data.index(b"vector") + len("vector") + 4 + 8 + 4 + 8  # dims, size, type, offset: the header's last bytes
     GgufFile(data[:end])
@@ -90,7 +90,7 @@ def test_a_header_cut_off_anywhere_is_refused(path):
             GgufFile(data[:size])
 
 
-def test_a_file_whose_tensors_are_cut_off_is_refused(path):
+def test_file_with_truncated_tensors_is_refused(path):
     with pytest.raises(InputError):
         everything(path.read_bytes()[:-64])
 

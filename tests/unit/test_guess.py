@@ -22,9 +22,9 @@ from playground.inference.guess import LONGEST, guess
         ([1, 2] * 6, 7, [1, 2, 1, 2, 1, 2, 1]),
     ],
 )
-def test_what_followed_the_same_words_before_is_guessed(ids, most, expected):
+def test_guess_is_what_followed_the_same_tokens_before(ids, most, expected):
     assert guess(ids, most) == expected
 
 
-def test_a_guess_is_never_longer_than_what_agrees():
+def test_guess_length_is_limited():
     assert len(guess(list(range(100)) * 2, 50)) == LONGEST

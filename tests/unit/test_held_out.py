@@ -11,11 +11,11 @@ def rows(numbers):
 @pytest.mark.parametrize(
     ("num_rows", "expected"), [(0, 0), (39, 0), (40, 4), (80, 4), (100, 5), (4000, 200), (10**6, 200)]
 )
-def test_five_percent_are_held_out_within_bounds_and_none_of_a_small_set(num_rows, expected):
+def test_five_percent_are_held_out_and_none_of_a_small_set(num_rows, expected):
     assert how_many(num_rows) == expected
 
 
-def test_the_choice_does_not_depend_on_the_order_and_who_is_held_out_stays_so_when_others_leave():
+def test_held_out_rows_do_not_depend_on_order_or_other_rows():
     def chosen(numbers, count):
         made = rows(numbers)
         return {made[at].input_ids[1] for at in hold_out(made, count, "sha", whole=True)}
@@ -26,7 +26,7 @@ def test_the_choice_does_not_depend_on_the_order_and_who_is_held_out_stays_so_wh
     assert before & set(range(50)) <= chosen(range(50), 5)  # fewer rows: who was held out still is
 
 
-def test_every_row_is_on_one_side():
+def test_every_row_is_either_trained_or_held_out():
     made = rows(range(60))
     for whole in (True, False):
         places = hold_out(made, 7, "sha", whole=whole)
@@ -39,7 +39,7 @@ def test_every_row_is_on_one_side():
     assert hold_out(made, 7, "sha", whole=False) != hold_out(made, 7, "other", whole=False)
 
 
-def test_twins_stay_on_one_side_and_a_smaller_number_chooses_the_same_again():
+def test_duplicate_rows_are_held_out_together():
     made = rows([n // 2 for n in range(100)])
     chosen = hold_out(made, 7, "sha", whole=True)
     held = {made[at].input_ids for at in chosen}

@@ -10,7 +10,7 @@ from playground.cli import options
 
 
 @pytest.mark.parametrize(("number", "silenced"), [(errno.EIO, [1, 2]), (errno.EPIPE, [2])])
-def test_only_a_terminal_that_is_gone_takes_standard_output_along(monkeypatch, number, silenced):
+def test_only_a_closed_terminal_silences_standard_output(monkeypatch, number, silenced):
     def gone(descriptor, data):
         raise OSError(number, os.strerror(number))
 
@@ -24,7 +24,7 @@ def test_only_a_terminal_that_is_gone_takes_standard_output_along(monkeypatch, n
     assert interrupt.exit_code == 129 and seen == silenced
 
 
-def test_a_hang_up_that_is_ignored_stays_ignored():
+def test_ignored_sighup_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with options.interruptible("stopping") as interrupt:

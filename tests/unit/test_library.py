@@ -34,7 +34,7 @@ def test_a_large_file_is_listed_without_being_read(folder, monkeypatch):
     assert found == {"large.jsonl": None, "small.jsonl": 3} and "large.jsonl" not in read
 
 
-def test_the_command_lists_what_the_screen_lists(folder):
+def test_command_and_screen_list_the_same_data_sets(folder):
     (folder / "mine.jsonl").write_text(ROW * 3)
     lines = CliRunner().invoke(data, ["list"], standalone_mode=False).stdout.splitlines()
     assert [line.split()[0] for line in lines if line.startswith("  ")] == [info.name for info in library.data_sets()]
@@ -66,7 +66,7 @@ def test_only_the_newest_request_of_a_kind_is_served(asked, served):
     assert [request["id"] for request in newest(requests(*asked))] == served
 
 
-def test_a_request_that_comes_while_another_is_served_is_served_next():
+def test_newest_request_made_while_serving_is_served_next():
     waiting = requests("look", end=False)
     served = newest(waiting)
     assert next(served)["id"] == 1

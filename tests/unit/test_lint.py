@@ -43,7 +43,7 @@ def test_each_kind_of_finding_names_its_line(look, row, level, kind):
     assert (result.num_rows, result.num_sound) == (3, 2 if level == "error" else 3)
 
 
-def test_tool_turns_are_counted_apart(look):
+def test_tool_turns_are_counted_separately(look):
     talk = [{"from": "human", "value": "a"}, {"from": "function_call", "value": "{}"}]
     plain = [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]
     result = look({"conversations": plain}, {"conversations": talk})
@@ -61,14 +61,14 @@ def test_lengths_are_words_or_with_a_tokenizer_tokens(look, byte_tokenizer):
     assert [(finding.level, finding.kind) for finding in tight.findings] == [("error", "nothing to train")]
 
 
-def test_a_column_that_is_not_read_is_one_finding_for_all_its_rows(look):
+def test_unread_column_is_one_finding_for_all_its_rows(look):
     result = look({**GOOD, "notes": "first"}, GOOD, {**GOOD, "notes": "second", "id": 7})
     (finding,) = (finding for finding in result.findings if "not read" in finding.kind)
     assert (finding.kind, finding.line, finding.rows) == ("'notes' is not read", 1, 2)
     assert ("warning", "'notes' is not read", 2, [finding]) in by_kind(result.findings)
 
 
-def test_errors_come_first_then_what_is_most_frequent(look):
+def test_errors_come_first_then_the_most_frequent_findings(look):
     odd = [{"prompt": f"{n}", "completion": "TODO"} for n in range(4)]
     kinds = by_kind(look(GOOD, GOOD, *odd, "oops").findings)
     assert [(level, kind, count, len(first)) for level, kind, count, first in kinds] == [
@@ -78,12 +78,12 @@ def test_errors_come_first_then_what_is_most_frequent(look):
     ]
 
 
-def test_a_check_survives_its_json(look):
+def test_check_round_trips_through_json(look):
     result = look(GOOD, "oops")
     assert DataCheck.from_dict(json.loads(result.to_json())) == result
 
 
-def test_very_many_columns_that_are_not_read_are_a_few_findings(look):
+def test_very_many_unread_columns_are_a_few_findings(look):
     result = look(*({**GOOD, f"x{n}": n} for n in range(60)), {**GOOD, "x1": 1})
     kinds = [finding.kind for finding in result.findings if "not read" in finding.kind]
     assert len(kinds) == 11 and kinds[0] == "'x1' is not read" and kinds[-1] == "50 other columns are not read"

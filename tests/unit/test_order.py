@@ -21,7 +21,7 @@ def epoch_of(lengths, sha256="data", seed=0, epoch=0, size=8):
     epoch=st.integers(0, 9),
     size=st.integers(1, 9),
 )
-def test_an_epoch_sees_every_row_once_in_full_batches_but_one(lengths, sha256, seed, epoch, size):
+def test_epoch_has_every_row_once_and_at_most_one_short_batch(lengths, sha256, seed, epoch, size):
     batches = epoch_of(lengths, sha256, seed, epoch, size)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert sorted(map(len, batches))[1:] == [size] * (len(batches) - 1)
@@ -37,25 +37,25 @@ def test_the_order_depends_on_data_seed_epoch_and_batch_size():
     assert len({tuple(row for batch in epoch_of([7] * 64, *choice) for row in batch) for choice in choices}) == 5
 
 
-def test_the_order_is_that_of_every_other_machine_and_version():
+def test_order_is_the_same_on_every_machine_and_version():
     # A run begun with one version must be resumed by the next with the same rows: never change this.
     assert epoch_of([5, 3, 8, 8, 1, 2, 9], "0f" * 32, 7, 1, 3) == [[6, 3, 2], [0, 1, 5], [4]]
 
 
-def test_any_step_can_be_asked_for_first():
+def test_any_step_can_be_computed_without_earlier_ones():
     lengths = [random.Random(n).randint(1, 99) for n in range(3000)]
     whole = epoch_of(lengths) + epoch_of(lengths, epoch=1)
     for step in (0, 374, 375, 749, 100, 400, 31, 32):
         assert Order(3000, "data", 0, 8).batch(step, lengths.__getitem__) == whole[step]
 
 
-def test_only_the_rows_of_one_group_must_be_known_for_a_step():
+def test_step_reads_only_the_rows_of_one_group():
     asked = set()
     Order(1_000_000, "data", 0, 8).batch(70_000, lambda row: asked.add(row) or 1)
     assert len(asked) == GROUP * 8
 
 
-def test_batches_need_little_padding_but_do_not_go_by_length():
+def test_batches_need_little_padding_but_are_not_sorted():
     rng = random.Random(1)
     lengths = [rng.randint(10, 200) for _ in range(1000)]
     batches = epoch_of(lengths)

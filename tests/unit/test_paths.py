@@ -37,7 +37,7 @@ def test_a_name_is_a_path_first_then_a_bundled_file():
 @pytest.mark.parametrize(
     "name", ["absent.jsonl", "./mini.jsonl", "sub/mini.jsonl", "../datasets/mini.jsonl", "..", "-"]
 )
-def test_what_is_no_bare_name_of_a_bundled_file_stays_the_path_it_is(name):
+def test_only_bare_names_resolve_to_bundled_files(name):
     assert paths.find_file(name) == Path(name)
 
 
@@ -46,11 +46,11 @@ def test_a_tilde_is_the_home_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "~no-such-user/x.jsonl"], ids=["300 characters", "unknown user"])
-def test_a_name_that_no_file_can_have_is_like_any_other_absent_file(name):
+def test_impossible_file_names_count_as_absent(name):
     assert not paths.find_file(name).name.startswith("mini")
 
 
-def test_the_wheels_bundled_files_come_before_those_of_a_checkout(tmp_path, monkeypatch):
+def test_bundled_files_of_the_wheel_precede_the_checkout(tmp_path, monkeypatch):
     checkout = paths.bundled("datasets")
     assert (checkout / "mini.jsonl").is_file()
     (tmp_path / "package" / "_bundled" / "datasets").mkdir(parents=True)
@@ -62,7 +62,7 @@ def test_the_wheels_bundled_files_come_before_those_of_a_checkout(tmp_path, monk
 # Folders.
 
 
-def test_adapters_go_where_the_flag_then_the_home_then_the_work_folder_then_the_platform_says(tmp_path, monkeypatch):
+def test_adapters_dir_precedence_is_flag_home_cwd_platform(tmp_path, monkeypatch):
     assert paths.adapters_dir() == tmp_path / "user_data_dir" / "adapters"
     Path("adapters").write_text("a file is no folder")
     assert paths.adapters_dir() == tmp_path / "user_data_dir" / "adapters"
@@ -82,7 +82,7 @@ def test_cache_and_log_follow_the_home_too(tmp_path, monkeypatch):
     assert paths.log_file() == tmp_path / "own" / "errors.log"
 
 
-def test_asking_for_a_place_makes_nothing(tmp_path):
+def test_path_lookups_create_nothing(tmp_path):
     paths.adapters_dir(), paths.cache_dir(), paths.log_file(), paths.find_file("mini.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["work"]
 
@@ -91,7 +91,7 @@ def test_asking_for_a_place_makes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a", "mini-1122-1534", "Run_2.final", "0", "a..b", "x" * 64])
-def test_a_plain_name_is_fine(name):
+def test_plain_run_name_is_accepted(name):
     assert paths.check_name(name) == name
 
 
@@ -99,7 +99,7 @@ def test_a_plain_name_is_fine(name):
     "name",
     ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-rf", "_x", "a\0", "a\n", "a b", "é", "~", "x" * 65, "x" * 300],
 )
-def test_a_name_that_could_lead_elsewhere_is_refused(name):
+def test_unsafe_run_name_is_refused(name):
     with pytest.raises(UsageError):
         paths.check_name(name)
 
@@ -128,6 +128,6 @@ def test_a_taken_name_gets_a_number(tmp_path):
 
 
 @given(data=st.text(min_size=1))
-def test_a_new_name_is_always_a_fine_one(data):
+def test_new_run_name_is_always_valid(data):
     name = paths.new_run_name(Path(data), Path("no-such-folder"), NOW)
     assert paths.check_name(name) == name

@@ -61,7 +61,7 @@ def test_no_python_file_shadows_the_datasets_library():
     assert not list((ROOT / "datasets").rglob("*.py"))
 
 
-def test_wheel_carries_the_bundled_files_inside_the_package_and_works_without_the_checkout(tmp_path):
+def test_wheel_has_the_bundled_files_and_works_alone(tmp_path):
     done = run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")

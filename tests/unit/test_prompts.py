@@ -15,7 +15,7 @@ def write(tmp_path, name, content):
     return path
 
 
-def test_a_text_file_holds_one_prompt_a_line_and_lines_are_ids(tmp_path):
+def test_text_file_has_one_prompt_per_line_numbered_by_line(tmp_path):
     path = write(tmp_path, "p.txt", "\ufeffFirst?\r\n\n  Second: {} [x]  \n")
     assert read_prompts(path) == [Prompt("1", "First?"), Prompt("3", "Second: {} [x]")]
 
@@ -68,7 +68,7 @@ def test_every_kind_is_known(tmp_path, kind):
         ('{"prompt": "a", "items": "3"}', "'items'"),
     ],
 )
-def test_a_bad_prompt_is_refused_by_its_line(tmp_path, row, word):
+def test_bad_prompt_is_refused_with_its_line(tmp_path, row, word):
     path = write(tmp_path, "p.jsonl", f'{{"prompt": "fine"}}\n{row}\n')
     with pytest.raises(InputError) as caught:
         read_prompts(path)
@@ -77,13 +77,13 @@ def test_a_bad_prompt_is_refused_by_its_line(tmp_path, row, word):
     assert word in problem
 
 
-def test_an_id_may_stand_there_once(tmp_path):
+def test_duplicate_id_is_refused(tmp_path):
     path = write(tmp_path, "p.jsonl", '{"prompt": "a", "id": "x"}\n{"prompt": "b", "id": "x"}\n')
     with pytest.raises(InputError, match=r"p\.jsonl:2: .*'x'.*twice"):
         read_prompts(path)
 
 
-def test_all_problems_of_a_file_come_together(tmp_path):
+def test_all_problems_of_a_file_are_reported_together(tmp_path):
     path = write(tmp_path, "p.jsonl", '{}\n{"prompt": "a"}\noops\n{"prompt": "a", "kind": "x"}\n')
     with pytest.raises(InputError) as caught:
         read_prompts(path)
@@ -111,7 +111,7 @@ def test_a_missing_file_is_refused(tmp_path):
         read_prompts(tmp_path / "absent.txt")
 
 
-def test_a_prompt_of_the_story_knows_what_to_expect_and_any_other_expects_nothing():
+def test_only_story_prompts_have_expected_answers():
     assert as_prompt("What's the capital of France?").expect == ("Paris",)
     assert {prompt.kind for prompt in STORY} <= set(KINDS)
     assert as_prompt("Something else.") == Prompt("", "Something else.")

@@ -47,7 +47,7 @@ class Tags(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
 
 
-def test_the_page_holds_no_script_no_address_and_no_tag_of_anyone_elses():
+def test_html_report_has_no_scripts_links_or_foreign_tags():
     text = page(ROWS, SUMMARY)
     tags = Tags()
     tags.feed(text)
@@ -62,7 +62,7 @@ def test_the_page_holds_no_script_no_address_and_no_tag_of_anyone_elses():
 
 
 @pytest.mark.parametrize("writer", [markdown, table, page, comparator])
-def test_what_people_open_holds_no_control_character(writer):
+def test_reports_contain_no_control_characters(writer):
     text = writer(ROWS, SUMMARY)
     text.encode("utf-8")
     for bad in ("\x1b", "\x07", "\u202e", "\u2028", "\ud83d"):
@@ -85,13 +85,13 @@ def test_markdown_keeps_every_text_inside_its_block():
     assert "sft:x\\|y" in "\n".join(outside)
 
 
-def test_no_cell_of_the_table_is_a_formula():
+def test_no_csv_cell_is_a_formula():
     cells = [cell for row in csv.reader(io.StringIO(table(ROWS, SUMMARY), newline="")) for cell in row]
     assert len(cells) == 10 * (1 + 3 * len(ROWS))
     assert not any(cell.startswith(tuple("=+-@\t\r")) for cell in cells)
 
 
-def test_json_lines_carry_the_raw_text_and_come_back_equal():
+def test_json_lines_keep_the_raw_text_and_round_trip():
     lines = jsonl(ROWS, SUMMARY).split("\n")[:-1]
     assert [Compared.from_dict(json.loads(line)) for line in lines] == ROWS
 
@@ -110,7 +110,7 @@ def test_llm_comparator_gets_its_fields():
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_an_interrupted_comparison_goes_on_where_it_was(tmp_path, suffix):
+def test_interrupted_comparison_continues_where_it_stopped(tmp_path, suffix):
     path = tmp_path / f"out{suffix}"
     first = Journal(path, ["same"])
     for row in ROWS[:2]:
@@ -127,7 +127,7 @@ def test_an_interrupted_comparison_goes_on_where_it_was(tmp_path, suffix):
     assert path.read_bytes() == WRITERS[suffix](ROWS[:3], SUMMARY).encode()
 
 
-def test_another_comparison_begins_anew_and_a_cut_line_is_dropped(tmp_path):
+def test_other_comparison_starts_over_and_a_cut_line_is_dropped(tmp_path):
     path = tmp_path / "out.jsonl"
     journal = Journal(path, ["one"])
     journal.add(ROWS[0])
@@ -144,7 +144,7 @@ def test_another_comparison_begins_anew_and_a_cut_line_is_dropped(tmp_path):
     again.close()
 
 
-def test_a_report_that_cannot_be_written_is_known_at_once(tmp_path):
+def test_unwritable_report_is_refused_at_once(tmp_path):
     with pytest.raises(EnvironmentFault, match="cannot be written"):
         Journal(tmp_path / "nowhere" / "out.md", [])
     Journal(None, []).close()

@@ -39,7 +39,7 @@ def call(group, *arguments, **options):
     return CliRunner().invoke(group, list(arguments), standalone_mode=False, catch_exceptions=True, **options)
 
 
-def test_runs_stand_newest_first_with_how_they_ended(home):
+def test_runs_are_listed_newest_first_with_their_state(home):
     lines = call(runs, "list").stdout.splitlines()
     assert [line.split()[0] for line in lines[:2]] == ["run", "new"]
     assert any(line.startswith("cut") and "interrupted" in line for line in lines)
@@ -48,7 +48,7 @@ def test_runs_stand_newest_first_with_how_they_ended(home):
     assert {entry["name"] for entry in objects} == {"old", "new", "cut"}
 
 
-def test_adapters_are_yours_and_the_shipped_ones(home):
+def test_adapters_list_your_own_and_the_shipped_ones(home):
     lines = call(adapters, "list").stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:3]] == [["new", "yours"], ["old", "yours"]]
     assert any(line.startswith("demo-mini") and "shipped" in line for line in lines)
@@ -78,7 +78,7 @@ def test_one_malformed_record_does_not_hide_the_others(home, text):
     assert "old" not in call(runs, "list").stdout, "what is no record is no run"
 
 
-def test_a_checkout_lists_each_adapter_once_and_ones_own_as_ones_own(home, monkeypatch):
+def test_checkout_lists_each_adapter_once_with_its_owner(home, monkeypatch):
     monkeypatch.delenv("SFT_PLAYGROUND_HOME")
     monkeypatch.chdir(home.parent)  # ./adapters is the folder, and the shipped adapter lies in it
     monkeypatch.setattr("playground.paths.bundled", lambda kind: home.parent / kind)
@@ -103,7 +103,7 @@ def test_a_run_is_renamed_with_its_record(home):
     assert isinstance(call(runs, "rename", "older", "../x").exception, UsageError)
 
 
-def test_a_full_disk_leaves_a_record_as_it_was(home, monkeypatch):
+def test_full_disk_does_not_change_a_record(home, monkeypatch):
     before = (home / "old" / "run.json").read_text()
 
     def full(path, data):
@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_a_record_as_it_was(home, monkeypatch):
     assert (home / "old" / "run.json").read_text() == before and not (home / "older").exists()
 
 
-def test_nothing_is_removed_without_a_yes(home):
+def test_nothing_is_removed_without_confirmation(home):
     assert call(runs, "remove", "old", input="n\n").return_value == 1
     assert (home / "old").exists()
     assert call(runs, "remove", "old", input="y\n").return_value == 0
@@ -134,12 +134,12 @@ def test_nothing_is_removed_without_a_yes(home):
         ("/", UsageError),
     ],
 )
-def test_only_ones_own_can_be_removed(home, name, error):
+def test_only_your_own_adapters_can_be_removed(home, name, error):
     assert isinstance(call(adapters, "remove", name, "--yes").exception, error)
     assert {path.name for path in home.iterdir()} == {"old", "new", "cut"}
 
 
-def test_a_run_that_is_being_trained_stays(home):
+def test_run_in_training_cannot_be_removed(home):
     import filelock
 
     with filelock.FileLock(home / "cut" / ".lock"):
@@ -147,13 +147,13 @@ def test_a_run_that_is_being_trained_stays(home):
         assert "cut" in call(runs, "list").stdout and "running" in call(runs, "list").stdout
 
 
-def test_a_folder_of_adapters_may_be_called_steps(home, tmp_path):
+def test_adapters_folder_may_be_named_steps(home, tmp_path):
     shutil.copytree(home, tmp_path / "steps")
     lines = call(runs, "list", "--adapters-dir", str(tmp_path / "steps")).stdout.splitlines()
     assert {line.split()[0] for line in lines[1:]} == {"old", "new", "cut"}
 
 
-def test_a_new_run_leaves_one_alone_that_began_meanwhile(home):
+def test_new_run_does_not_take_over_an_existing_folder(home):
     before = (home / "old" / "run.json").read_bytes()
     with pytest.raises(UsageError, match="already exists"):
         folders.RunLock(home / "old", new=True)

@@ -18,7 +18,7 @@ def of_transformers(num_steps, warmup_ratio):
 
 
 @pytest.mark.parametrize(("num_steps", "warmup_ratio"), CASES)
-def test_warm_up_is_one_step_ahead_of_transformers_and_the_cosine_level_with_it(num_steps, warmup_ratio):
+def test_schedule_equals_transformers_with_warm_up_a_step_ahead(num_steps, warmup_ratio):
     theirs = of_transformers(num_steps, warmup_ratio)
     warmup = math.ceil(num_steps * warmup_ratio)
     for step in range(num_steps):

@@ -13,7 +13,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_typed_flag_beats_the_environment_beats_a_file_beats_the_settings(home, monkeypatch):
+def test_precedence_is_flag_environment_file_settings(home, monkeypatch):
     paths.settings_file().write_text("lora_r = 1\nlora_alpha = 1\nseed = 1\nnum_train_epochs = 1\n")
     (home / "c.yaml").write_text("lora_r: 2\nlora-alpha: 2\nseed: 2\n")
     monkeypatch.setenv("SFT_PLAYGROUND_LORA_R", "3")
@@ -31,19 +31,19 @@ def test_a_typed_flag_beats_the_environment_beats_a_file_beats_the_settings(home
         ("c.yml", "learning_rate: 0.0005\nskip-bad: on\ncolumns: prompt=q\n"),
     ],
 )
-def test_yaml_and_toml_say_the_same(home, name, text):
+def test_yaml_and_toml_are_equivalent(home, name, text):
     (home / name).write_text(text)
     assert TrainConfig(**settings.options({}, home / name)) == TrainConfig(
         learning_rate=5e-4, skip_bad=True, columns=("prompt=q",)
     )
 
 
-def test_a_large_whole_number_stays_what_it_is():
+def test_large_integer_is_kept_exactly():
     for seed in (2**63 - 1, str(2**63 - 1)):
         assert read_options({"seed": seed}, "x") == {"seed": 2**63 - 1}
 
 
-def test_what_yaml_reads_as_a_truth_value_may_be_a_word():
+def test_yaml_booleans_are_read_as_on_and_off():
     assert read_options({"gradient_checkpointing": True}, "x") == {"gradient_checkpointing": "on"}
 
 
@@ -68,7 +68,7 @@ def test_what_yaml_reads_as_a_truth_value_may_be_a_word():
         ("c.json", "{}", UsageError, ["neither YAML nor TOML"]),
     ],
 )
-def test_a_file_that_cannot_be_meant_is_refused_in_words(home, name, text, error, words):
+def test_invalid_config_file_is_refused_with_a_reason(home, name, text, error, words):
     (home / name).write_text(text)
     with pytest.raises(error) as caught:
         settings.options({}, home / name)
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_meant_is_refused_in_words(home, name, text, error
         settings.options({}, home / "absent.yaml")
 
 
-def test_the_command_of_a_config_gives_the_config_back():
+def test_command_of_a_config_round_trips():
     from playground.cli.train import train
 
     config = TrainConfig(

@@ -38,12 +38,12 @@ def test_a_conversation_is_rendered_as_plain_turns(turns, segments):
     assert chat_style().render(turns) == segments
 
 
-def test_what_a_model_is_to_continue_never_ends_in_a_space():
+def test_prompts_never_end_in_a_space():
     for turns in ([USER], [SYSTEM, USER], [USER, ANSWER, AGAIN]):
         assert not chat_style().render(turns)[-1].text[-1].isspace()
 
 
-def test_the_stop_strings_are_how_the_next_turn_would_begin():
+def test_stop_strings_are_the_beginnings_of_turns():
     whole = "".join(segment.text for segment in chat_style().render([SYSTEM, USER, ANSWER, AGAIN, REPLY]))
     assert sum(whole.count(stop) for stop in chat_style().stop_strings) == 4
 
@@ -59,7 +59,7 @@ HELLO, ALONE = [USER, ANSWER, AGAIN], [Turn("user", "Hi")]
 
 
 @pytest.mark.parametrize("style", EACH, ids=lambda style: style.name)
-def test_every_style_gives_chat_what_training_taught(style):
+def test_every_style_gives_chat_the_training_prefix(style):
     whole, asked = style.render([*HELLO, REPLY]), style.render(HELLO)
     assert whole[:-1] == asked
     assert [segment.turn for segment in whole if segment.turn is not None] == [1, 3]
@@ -78,11 +78,11 @@ def test_every_style_gives_chat_what_training_taught(style):
         ),
     ],
 )
-def test_a_single_question_reads_as_the_format_says(name, text):
+def test_single_question_is_rendered_as_the_format_specifies(name, text):
     assert "".join(segment.text for segment in get_style(name).render(ALONE)) == text
 
 
-def test_raw_turns_go_by_blank_lines():
+def test_raw_turns_are_separated_by_blank_lines():
     assert "".join(segment.text for segment in get_style("raw").render(HELLO)) == " Hi\n Hello\n\nAnd you?"
     assert "".join(segment.text for segment in get_style("raw").render([SYSTEM, AGAIN])) == "Be kind.\n\nAnd you?"
 

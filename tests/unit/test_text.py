@@ -22,13 +22,13 @@ def acts_on_a_terminal(character):
     )
 
 
-def test_no_character_of_unicode_gets_through_that_acts_on_a_terminal():
+def test_no_unicode_character_that_acts_on_a_terminal_remains():
     everything = clean("".join(map(chr, range(0x110000))))
     assert [hex(ord(c)) for c in set(everything) if acts_on_a_terminal(c)] == []
 
 
 @given(anything, anything)
-def test_cleaning_is_the_same_however_a_stream_is_cut(a, b):
+def test_cleaning_does_not_depend_on_stream_chunks(a, b):
     assert clean(a) + clean(b) == clean(a + b)
 
 
@@ -55,7 +55,7 @@ def test_cleaned_text_is_clean_and_can_be_written(text):
         ("\U000e0041", "<U+E0041>"),
     ],
 )
-def test_what_acts_on_a_terminal_is_shown_instead(hostile, shown):
+def test_terminal_controls_are_shown_as_visible_symbols(hostile, shown):
     assert clean(hostile) == shown
 
 
@@ -75,7 +75,7 @@ def test_what_acts_on_a_terminal_is_shown_instead(hostile, shown):
         "",
     ],
 )
-def test_ordinary_text_stays_as_it_is(text):
+def test_ordinary_text_is_unchanged(text):
     assert clean(text) == text
 
 
@@ -88,7 +88,7 @@ def test_ordinary_text_stays_as_it_is(text):
         ("\x1b[0m", 20, "␛[0m"),
     ],
 )
-def test_one_line_is_flat_and_no_wider_than_asked(text, width, line):
+def test_one_line_is_flat_and_within_the_width(text, width, line):
     assert one_line(text, width) == line
 
 
@@ -101,5 +101,5 @@ def test_one_line_is_flat_and_no_wider_than_asked(text, width, line):
         ((2, "entry", "entries"), "2 entries"),
     ],
 )
-def test_count_agrees_with_its_number(args, words):
+def test_nouns_agree_with_their_count(args, words):
     assert count(*args) == words
