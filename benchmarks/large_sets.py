@@ -61,9 +61,9 @@ def rows() -> None:
 
 def prompts() -> None:
     from playground import paths
-    from playground.analysis.compare import compare
     from playground.data.prompts import Prompt
     from playground.events.answers import Sampling
+    from playground.inference.compare import compare
     from playground.inference.lineup import load_lineup
 
     lineup = load_lineup([paths.bundled("adapters") / "demo-mini"], lambda stage, share: None)

@@ -70,12 +70,15 @@ def trl(data: Path, quantize: str) -> dict[str, Any]:
     from trl import SFTConfig, SFTTrainer
 
     from playground.models import demo
-    from playground.training.session import prepare
+    from playground.models.load import pick_device
+    from playground.training.plan import plan_training
+    from playground.training.ranks import Ranks
+    from playground.training.setup import prepare
 
-    session = prepare(config(data, quantize), lambda stage, share: None)
-    rows = [{"input_ids": list(row.input_ids), "labels": list(row.labels)} for row in session.rows]
-    tokenizer, tokens = session.base.tokenizer, sum(len(row["input_ids"]) for row in rows)
-    del session
+    training = prepare(plan_training(config(data, quantize), lambda *_: None), lambda *_: None, Ranks(pick_device()))
+    rows = [{"input_ids": list(row.input_ids), "labels": list(row.labels)} for row in training.rows]
+    tokenizer, tokens = training.base.tokenizer, sum(len(row["input_ids"]) for row in rows)
+    del training
     quantization = None
     if quantize == "nf4":
         quantization = BitsAndBytesConfig(

@@ -24,8 +24,9 @@ from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineReady, LaneRequest, Spoken
 from playground.events.runs import RunEnded
 from playground.jobs.engine import EngineProcess
-from playground.jobs.runs import RunLink, start_training
-from playground.tui.screens.ask import kept_steps, spread
+from playground.jobs.training import RunLink, start_training
+from playground.runs.folder import kept_steps
+from playground.tui.screens.ask import spread
 
 REPEATS, SCRUBS, ASKS, LETTERS = 3, 40, 3, 40
 PROMPT = "Name three fruits."

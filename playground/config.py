@@ -11,7 +11,7 @@ import reprlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from playground.errors import UsageError
 from playground.events.values import revive
@@ -111,6 +111,17 @@ class TrainConfig:
         if wrong:
             raise UsageError("; ".join(wrong) + ".", "The record of this run is damaged or not one of ours.")
         return cls(**values)
+
+
+class ResolvedConfig(TrainConfig):
+    """A config after planning: nothing in it is ``auto`` any more. What a run trains with and its record keeps."""
+
+    if TYPE_CHECKING:
+        learning_rate: float
+        max_length: int
+        eval_rows: int
+        per_device_train_batch_size: int
+        gradient_accumulation_steps: int
 
 
 def flag_of(f: Field[Any]) -> str:

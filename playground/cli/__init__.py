@@ -13,7 +13,7 @@ def main() -> None:
     """Run ``sft-playground``; the one border where any error becomes a line and an exit code."""
     if not sys.argv[1:] and sys.stdin.isatty() and sys.stdout.isatty():
         # The app does not wait for the command line's imports, which are a fifth of its start.
-        from playground.tui.run import run as open_app
+        from playground.tui.launch import run as open_app
 
         sys.exit(open_app())
     from playground.cli.app import run

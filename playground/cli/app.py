@@ -108,7 +108,7 @@ def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> int:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             click.echo(ctx.get_help())
             return 0
-        from playground.tui.run import run as open_app
+        from playground.tui.launch import run as open_app
 
         return open_app()
     return 0

@@ -106,9 +106,10 @@ def compare(
         )
     if num_samples > 1 and temperature == 0:
         raise UsageError("Greedy answers are all the same.", "Give --temperature 0.7 with --num-samples.")
-    from playground.cli.journal import Journal
     from playground.data.prompts import read_prompts
-    from playground.models.adapters import find_adapter, label
+    from playground.models.adapters import find_adapter
+    from playground.report.journal import Journal
+    from playground.runs.folder import label
 
     rows = read_prompts(Path(prompts) if prompts == "-" else paths.find_file(prompts))
     home = paths.adapters_dir(adapters_dir)
@@ -168,7 +169,7 @@ def answer_all(
     strength: float = 1.0,
 ) -> tuple[list[Compared], Summary]:
     """Answer all prompts but those that are `done`, calling `each` as they are finished."""
-    from playground.analysis import compare as analysis
+    from playground.inference import compare as analysis
 
     total = len(prompts) * num_samples
     stage = f"answering {count(total, 'prompt')}"
@@ -201,7 +202,9 @@ def show(rows: Sequence[Compared], summary: Summary) -> None:
 
 
 def _modified(folder: Path) -> int:
-    weights = folder / "adapter_model.safetensors"
+    from playground.runs.folder import WEIGHTS
+
+    weights = folder / WEIGHTS
     return weights.stat().st_mtime_ns if weights.is_file() else 0
 
 

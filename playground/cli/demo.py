@@ -27,8 +27,8 @@ def demo(adapters_dir: str | None) -> int:
     from playground.cli.options import interruptible
     from playground.cli.train import run_training
     from playground.data.prompts import read_prompts
-    from playground.jobs.folders import read_record
     from playground.report.words import duration
+    from playground.runs.folder import read_record
     from playground.text import count
 
     begun = time.monotonic()

@@ -29,9 +29,9 @@ def list_(*, as_json: bool) -> int:
     found = []
     with Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
+        from playground.models.catalogue import judged, known_models
         from playground.models.load import pick_device
         from playground.models.memory import free_memory
-        from playground.training.catalogue import judged, known_models
 
         device = pick_device()
         free = free_memory(device)

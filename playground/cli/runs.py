@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from playground import paths
 from playground.errors import UsageError
-from playground.jobs import folders
+from playground.runs import library
+from playground.runs.folder import base_name, kept_steps, read_record, size, state_of
 from playground.text import clean, count, one_line
 
 _DIR = click.option("--adapters-dir", metavar="DIR", help="Where they are. [default: ./adapters, or your data folder]")
@@ -33,10 +33,8 @@ def adapters() -> None:
 @_JSON
 def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
     """List trainings, the newest first: state, data, steps, loss."""
-    from playground.models.adapters import kept_steps
-
     home = paths.adapters_dir(adapters_dir)
-    found = folders.list_runs(home)
+    found = library.list_runs(home)
     if as_json:
         for folder, record in found:
             click.echo(json.dumps({"folder": str(folder), "kept_steps": kept_steps(folder), **record.to_dict()}))
@@ -44,7 +42,7 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
     rows = [
         (
             folder.name,  # what every command takes; a record may say anything
-            folders.state_of(folder, record),
+            state_of(folder, record),
             f"{record.step}/{record.num_steps}",
             f"{record.loss:.2f}" if record.loss is not None else "",
             f"{record.eval_loss:.2f}" if record.eval_loss is not None else "",
@@ -67,16 +65,14 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
 @_JSON
 def list_adapters(*, adapters_dir: str | None, as_json: bool) -> int:
     """List adapters, your newest first, then the shipped ones."""
-    from playground.models.adapters import library
-
     home = paths.adapters_dir(adapters_dir)
     rows = []
-    for folder, whose in library(home):
-        record = folders.read_record(folder)
+    for folder, whose in library.adapters(home):
+        record = read_record(folder)
         if as_json:
             about = record.to_dict() if record else None
             click.echo(json.dumps({"name": folder.name, "folder": str(folder), "whose": whose, "record": about}))
-        base = record.base.name if record else _base_of(folder)
+        base = record.base.name if record else base_name(folder)
         rows.append((folder.name, whose, base, record.data_name if record else "", record.style if record else ""))
     if not as_json:
         _table(("adapter", "", "base", "data", "style"), rows, f"There is no adapter in {home} yet.")
@@ -84,11 +80,9 @@ def list_adapters(*, adapters_dir: str | None, as_json: bool) -> int:
 
 
 def _show(name: str, adapters_dir: str | None, *, as_json: bool) -> int:
-    from playground.models.adapters import kept_steps
-
-    folder = folders.find(name, paths.adapters_dir(adapters_dir))
-    record = folders.read_record(folder)
-    about: dict[str, Any] = {"folder": str(folder), "bytes": folders.size(folder), "kept_steps": kept_steps(folder)}
+    folder = library.find(name, paths.adapters_dir(adapters_dir))
+    record = read_record(folder)
+    about: dict[str, Any] = {"folder": str(folder), "bytes": size(folder), "kept_steps": kept_steps(folder)}
     if record is not None:
         about |= record.to_dict()
     if as_json:
@@ -110,17 +104,15 @@ def _tell(about: dict[str, Any], indent: str = "") -> None:
 
 def _remove(name: str, adapters_dir: str | None, *, yes: bool) -> int:
     home = paths.adapters_dir(adapters_dir)
-    folder = folders.own(name, home)
+    folder = library.own(name, home)
     try:
-        sure = yes or click.confirm(
-            f"Remove {clean(str(folder))} ({folders.size(folder) / 1e6:.0f} MB) for good?", err=True
-        )
+        sure = yes or click.confirm(f"Remove {clean(str(folder))} ({size(folder) / 1e6:.0f} MB) for good?", err=True)
     except click.Abort:  # nobody is there to answer
         raise UsageError("Not confirmed; nothing was removed.", "Give --yes.") from None
     if not sure:
         click.echo("nothing was removed", err=True)
         return 1
-    folders.remove(name, home)
+    library.remove(name, home)
     click.echo(f"removed {clean(folder.name)}")
     return 0
 
@@ -141,7 +133,7 @@ for _group in (runs, adapters):
     @_DIR
     def rename(*, name: str, new_name: str, adapters_dir: str | None) -> int:
         """Rename NAME to NEW_NAME."""
-        folders.rename(name, new_name, paths.adapters_dir(adapters_dir))
+        library.rename(name, new_name, paths.adapters_dir(adapters_dir))
         click.echo(f"{clean(name)} is now {new_name}")
         return 0
 
@@ -152,13 +144,6 @@ for _group in (runs, adapters):
     def remove(*, name: str, adapters_dir: str | None, yes: bool) -> int:
         """Remove NAME with everything in its folder, after asking."""
         return _remove(name, adapters_dir, yes=yes)
-
-
-def _base_of(folder: Path) -> str:
-    try:
-        return str(json.loads((folder / "adapter_config.json").read_text("utf-8")).get("base_model_name_or_path") or "")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return ""
 
 
 def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], empty: str) -> None:

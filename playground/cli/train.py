@@ -18,6 +18,7 @@ from playground.cli.streams import silence
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, UsageError
 from playground.events.runs import Event, RunEnded, RunStarted
+from playground.runs.folder import RECORD
 
 
 @click.command()
@@ -58,7 +59,7 @@ def train(
         if name is not None or dry_run or config_file is not None:
             other = "--name" if name is not None else "--dry-run" if dry_run else "--config"
             raise UsageError(f"{other} and --resume do not go together.", "A resumed run keeps its options.")
-        folder = Path(resume) if (Path(resume) / "run.json").is_file() else home / paths.check_name(resume)
+        folder = Path(resume) if (Path(resume) / RECORD).is_file() else home / paths.check_name(resume)
         config = _recorded(folder, {key: value for key, value in typed(ctx).items() if key in options})
     else:
         given = {key: value for key, value in typed(ctx).items() if key in options}
@@ -68,7 +69,7 @@ def train(
             return _dry_run(config, as_json=as_json)
         run = paths.check_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
         folder = home / run
-        if (folder / "run.json").exists():
+        if (folder / RECORD).exists():
             raise UsageError(f"There is a run {run} already.", f"Choose another --name, or go on with --resume {run}.")
         if folder.is_dir() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty.", "Choose another --name.")
@@ -98,7 +99,7 @@ def run_training(
     with interruptible("finishing the step and saving") as interrupt, Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
         from playground.training.loop import train as events
-        from playground.training.session import command
+        from playground.training.plan import resolved
 
         if config.model == "demo":
             _show_licence(narrator)
@@ -117,7 +118,7 @@ def run_training(
                     silence(sys.stdout.fileno())
                     narrator.line("the events can no longer be written: finishing the step and saving", "yellow")
             if isinstance(event, RunStarted) and not until_answered:
-                narrator.line(f"equivalent command: {command(config, event.plan)}", "dim")
+                narrator.line(f"equivalent command: {resolved(config, event.plan).command()}", "dim")
             narrator.event(event)
         if isinstance(last, RunEnded) and last.state != "failed" and last.step and not until_answered:
             narrator.line(f"compare it: sft-playground --compare prompts.txt --adapter {folder.name}")
@@ -148,7 +149,7 @@ def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
 
     with Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
-        from playground.training.session import plan_training
+        from playground.training.plan import plan_training
 
         plan = plan_training(config, narrator.progress).plan
     if as_json:
@@ -160,7 +161,7 @@ def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
 
 def _recorded(folder: Path, typed_options: dict[str, Any]) -> TrainConfig:
     """Return the config a run was begun with; refuse options that differ from it."""
-    from playground.jobs.folders import read_record
+    from playground.runs.folder import read_record
 
     record = read_record(folder)
     if record is None:
@@ -190,8 +191,8 @@ def _suggest_larger(narrator: Any) -> None:
     device = pick_device()
     if device.type != "cuda" or told.exists():
         return
+    from playground.models.catalogue import largest_fitting
     from playground.models.memory import free_memory
-    from playground.training.catalogue import largest_fitting
 
     if model := largest_fitting(device, free_memory(device)):
         narrator.line(f"this GPU could train {model}: sft-playground train --model {model} (see 'models list')")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from playground.data.examples import Dataset, Example, Turn
 from playground.data.jsonl import Problem, refuse
-from playground.data.styles import Segment, Style
+from playground.data.segments import Segment, Style
 from playground.errors import InputError
 from playground.text import count
 

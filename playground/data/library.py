@@ -8,8 +8,8 @@ from playground import paths
 from playground.data.containers import SUFFIXES
 from playground.data.examples import read_dataset
 from playground.errors import PlaygroundError
-from playground.events.desk import DataSetInfo
-from playground.jobs.folders import list_runs
+from playground.events.inspector import DataSetInfo
+from playground.runs.library import list_runs
 
 COUNTED_BYTES = 64 << 20  # a larger file is listed without being read: its rows would take a minute to count
 RECENT = 20  # runs whose data sets are listed

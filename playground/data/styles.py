@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from playground.config import STYLES
+from playground.data.segments import Segment, Style
 from playground.data.shapes import Turn
+from playground.data.template import TemplateStyle
 from playground.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,59 +23,6 @@ if TYPE_CHECKING:
 _ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 # The preamble is part of the format that Stanford Alpaca (2023) trained on; without it nothing matches.
 _ALPACA = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A piece of text.
-
-    Attributes:
-        text: The text.
-        turn: The index of the assistant turn it is the answer of, or None.
-        control: Whether control tokens in it are meant: true only for text of a style.
-    """
-
-    text: str
-    turn: int | None = None
-    control: bool = False
-
-
-class Style(Protocol):
-    """What every prompt style offers."""
-
-    @property
-    def name(self) -> str:
-        """As users and records name it."""
-        ...
-
-    @property
-    def stop_strings(self) -> tuple[str, ...]:
-        """How another turn would begin, in plain text."""
-        ...
-
-    @property
-    def lead_in(self) -> str:
-        """What stands between the prompt and an answer and is no part of the answer."""
-        ...
-
-    @property
-    def closing(self) -> str:
-        """The control token that ends an answer, as text; empty for the model's own end of text."""
-        ...
-
-    @property
-    def begins(self) -> bool:
-        """Whether the style itself writes the token that begins a text, if its model has one."""
-        ...
-
-    def render(self, turns: Sequence[Turn]) -> list[Segment]:
-        """Return the segments of a conversation; an answer's end token follows each answer segment.
-
-        A conversation that ends with a user turn ends ready to be answered. A prompt must never end
-        in a space of its own, because tokenizers join a space to the word behind it: what leads over
-        to an answer belongs to the answer.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +151,5 @@ def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None) -> St
         case "chatml":
             return ChatMLStyle()
         case "tokenizer" if tokenizer is not None:
-            from playground.data.template import TemplateStyle
-
             return TemplateStyle.of(tokenizer)
     raise InputError(f"There is no prompt style {name!r}.", f"Known: {', '.join(STYLES)}.")

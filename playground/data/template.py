@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from playground.data.segments import Segment
 from playground.data.shapes import Turn
-from playground.data.styles import Segment
 from playground.errors import InputError
 
 if TYPE_CHECKING:

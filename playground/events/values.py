@@ -6,9 +6,12 @@ import functools
 import json
 import sys
 import types
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 
 
 class Json:

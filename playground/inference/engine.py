@@ -22,7 +22,7 @@ from playground.inference.guess import guess
 from playground.inference.shortlist import MAX_ROWS, Shortlist
 from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
-from playground.models.lanes import Row, lanes
+from playground.models.lanes import Blend, lanes
 from playground.models.load import Base
 
 
@@ -36,17 +36,17 @@ class Lane:
     """
 
     prompt_ids: tuple[int, ...]
-    row: Row = Row()
+    blend: Blend = Blend()
     stop_strings: tuple[str, ...] = ()
     lead_in: str = ""
     draw: int = 0
     end_token_id: int | None = None
 
 
-def styled_lane(encoder: Encoder, turns: Sequence[Turn], row: Row, draw: int = 0) -> Lane:
+def styled_lane(encoder: Encoder, turns: Sequence[Turn], blend: Blend, draw: int = 0) -> Lane:
     """Return the lane of a conversation in the encoder's style; what ends an answer comes with the style."""
     style = encoder.style
-    return Lane(encoder.prompt(turns), row, style.stop_strings, style.lead_in, draw, encoder.end_token_id)
+    return Lane(encoder.prompt(turns), blend, style.stop_strings, style.lead_in, draw, encoder.end_token_id)
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Engine:
             PlaygroundError: If the base lane is not the base.
             InputError: If a prompt does not fit the model's context.
         """
-        rows = [lane.row for lane in wanted]
+        rows = [lane.blend for lane in wanted]
         if self.fingerprint is not None:
             self.fingerprint.require(self.model, sorted({r for r in rows if r.adapter}, key=str))
         longest = max(len(lane.prompt_ids) for lane in wanted)

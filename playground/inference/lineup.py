@@ -15,14 +15,13 @@ from playground.data.styles import get_style
 from playground.errors import InputError
 from playground.events.engine import LaneRequest
 from playground.events.runs import RunRecord
+from playground.events.values import Progress
 from playground.inference.engine import Engine, Lane, styled_lane
-from playground.jobs.folders import read_record
 from playground.models import lora
-from playground.models.adapters import label
-from playground.models.demo import Progress
 from playground.models.fingerprint import Fingerprint
-from playground.models.lanes import Row
+from playground.models.lanes import Blend
 from playground.models.load import Base, load_base
+from playground.runs.folder import label, read_record
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Side:
     """One of the texts that are compared; without an encoder it is the base, fed the raw prompt."""
 
     name: str
-    row: Row
+    blend: Blend
     encoder: Encoder | None
 
 
@@ -91,11 +90,11 @@ def load_lineup(
         key = "default" if number == 0 else f"adapter{number}"
         adapted = lora.attach(base, adapted, file, key)
         encoder = _encoder(base, style or (record.style if record else "chat"))
-        sides.append(Side("sft" if len(files) == 1 else f"sft:{name}", Row(key, strength), encoder))
+        sides.append(Side("sft" if len(files) == 1 else f"sft:{name}", Blend(key, strength), encoder))
     raw = sides[0].encoder if sides else _encoder(base, style or "chat")
     assert raw is not None
     # What the template does without training: the base, fed with the first adapter's style.
-    fixed = (Side("base", Row(), None), Side("control", Row(), raw))
+    fixed = (Side("base", Blend(), None), Side("control", Blend(), raw))
     engine = Engine(base, adapted or base.model, fingerprint)
     return Lineup(engine, (*fixed, *sides), tuple(names), tuple(records), raw)
 
@@ -121,13 +120,13 @@ def change_adapter(lineup: Lineup, folder: Path | None, style: str | None = None
     if record is not None:
         _require_base(base, name, record, asked=False)
     encoder = _encoder(base, style or (record.style if record else "chat"))
-    used = [side.row.adapter for side in lineup.sides if side.row.adapter]
+    used = [side.blend.adapter for side in lineup.sides if side.blend.adapter]
     key = "other" if "default" in used else "default"
     adapted = lora.attach(base, engine.model if used else None, file, key)
     for old in used:
         adapted.delete_adapter(old)
     engine.model = adapted
-    sides = (Side("base", Row(), None), Side("control", Row(), encoder), Side("sft", Row(key), encoder))
+    sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), Side("sft", Blend(key), encoder))
     return Lineup(engine, sides, (name,), (record,), encoder)
 
 
@@ -158,7 +157,7 @@ def lanes_for(lineup: Lineup, prompt: Prompt, draw: int = 0) -> list[Lane]:
     return [
         Lane(lineup.raw.raw(prompt.prompt), draw=draw)
         if side.encoder is None
-        else styled_lane(side.encoder, turns, side.row, draw)
+        else styled_lane(side.encoder, turns, side.blend, draw)
         for side in lineup.sides
     ]
 
@@ -182,14 +181,14 @@ def conversation_lane(lineup: Lineup, asked: LaneRequest, strength: float, room:
         raise InputError(
             f"There is no side {asked.side!r} without an adapter.", "Train one: sft-playground train --data mini.jsonl."
         )
-    row = replace(side.row, strength=strength) if side.row.adapter else side.row
+    blend = replace(side.blend, strength=strength) if side.blend.adapter else side.blend
     for dropped in range(0, len(asked.texts), 2):
         texts = asked.texts[dropped:]
         if side.encoder is None:
             lane = Lane(lineup.raw.raw("\n\n".join(texts)), draw=asked.draw)
         else:
             turns = [Turn("assistant" if at % 2 else "user", text) for at, text in enumerate(texts)]
-            lane = styled_lane(side.encoder, turns, row, asked.draw)
+            lane = styled_lane(side.encoder, turns, blend, asked.draw)
         if len(lane.prompt_ids) <= room:
             break
     return lane, dropped

@@ -24,10 +24,11 @@ from playground.events.engine import (
     Spoken,
 )
 from playground.inference.lineup import Lineup, change_adapter, conversation_lane, lanes_for, load_lineup
-from playground.jobs.folders import read_record
 from playground.models import demo
-from playground.models.adapters import find_adapter, library
+from playground.models.adapters import find_adapter
 from playground.models.source import on_this_machine
+from playground.runs import library
+from playground.runs.folder import read_record
 
 LINE_SECONDS = 0.1  # a text is sent at most so often, as the app paints only now and then; the end of an answer always
 
@@ -108,7 +109,7 @@ def _ready(lineup: Lineup, begun: float) -> EngineReady:
 
 
 def _choices(home: Path) -> Choices:
-    return Choices(tuple(_info(folder, whose) for folder, whose in library(home)), tuple(on_this_machine()))
+    return Choices(tuple(_info(folder, whose) for folder, whose in library.adapters(home)), tuple(on_this_machine()))
 
 
 def _info(folder: Path, whose: str) -> AdapterInfo:

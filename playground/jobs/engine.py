@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent
-from playground.jobs.child import LineChild
+from playground.jobs.process import LineChild
 
 
 class EngineProcess(LineChild):

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from playground import paths
 from playground.errors import EnvironmentFault, InputError
+from playground.events.values import Progress
 from playground.models import nf4
 from playground.models.gguf import GgufFile, TensorInfo, gemma_tokenizer
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
 
 NAME = "google/gemma-3-270m"
 DESCRIPTION = "Gemma 3 270M base, from a Q4_K_M file"

@@ -15,7 +15,7 @@ import torch
 
 from playground.errors import PlaygroundError
 from playground.models.head import backbone
-from playground.models.lanes import Row, lanes
+from playground.models.lanes import Blend, lanes
 from playground.models.load import Base
 
 _PROBE = "The capital of the country is a question: what does a model know, and what does it say?"
@@ -37,16 +37,16 @@ class Fingerprint:
         self._hidden, self._logits = self._forward(base.model)
         self.digest = hashlib.sha256(self._hidden.float().cpu().numpy().tobytes()).hexdigest()
 
-    def holds(self, model: torch.nn.Module, adapters: Sequence[Row]) -> bool:
+    def holds(self, model: torch.nn.Module, adapters: Sequence[Blend]) -> bool:
         """Return whether a base row beside each of `adapters` is still the base, bit for bit."""
-        for row in adapters or [Row()]:
-            with lanes(model, [Row(), row]):
+        for row in adapters or [Blend()]:
+            with lanes(model, [Blend(), row]):
                 hidden, logits = self._forward(self._base.model)
             if not torch.equal(hidden[0], self._hidden[0]) or not torch.equal(logits, self._logits):
                 return False
         return True
 
-    def require(self, model: torch.nn.Module, adapters: Sequence[Row]) -> None:
+    def require(self, model: torch.nn.Module, adapters: Sequence[Blend]) -> None:
         """Raise unless `holds`.
 
         Raises:

@@ -10,6 +10,9 @@ from transformers import PreTrainedModel
 from playground.errors import InputError
 from playground.models.linear import frozen_matmul
 
+CPU_TILE = 4096  # entries of the vocabulary: 10 MB of the demo model's head, which the cache keeps for both products
+TILE_BYTES = 128 << 20  # elsewhere: room for the float32 logits of one tile
+
 
 @dataclass(frozen=True)
 class Head:
@@ -58,3 +61,9 @@ class Head:
 def backbone(model: PreTrainedModel) -> torch.nn.Module:
     """Return the part of a causal language model below its head."""
     return getattr(model, model.base_model_prefix)  # type: ignore[no-any-return]
+
+
+def tile_width(rows: int, vocabulary: int, device: torch.device) -> int:
+    """Return the number of entries of the vocabulary that `rows` trained positions meet at once."""
+    width = CPU_TILE if device.type == "cpu" else max(CPU_TILE, TILE_BYTES // (4 * max(rows, 1)))
+    return min(width, vocabulary)

@@ -20,7 +20,7 @@ from playground.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Blend:
     """The adapter of one row and its strength λ; None is the base."""
 
     adapter: str | None = None
@@ -30,7 +30,7 @@ class Row:
 class Lanes:
     """The rows of the batch in progress; `keep` drops the rows that have finished."""
 
-    def __init__(self, layers: list[LoraLayer], names: list[str], rows: Sequence[Row], device: torch.device) -> None:
+    def __init__(self, layers: list[LoraLayer], names: list[str], rows: Sequence[Blend], device: torch.device) -> None:
         self._layers = layers
         self._names = names
         self._rows = list(rows)
@@ -72,7 +72,7 @@ class Lanes:
 
 
 @contextmanager
-def lanes(model: torch.nn.Module, rows: Sequence[Row]) -> Iterator[Lanes]:
+def lanes(model: torch.nn.Module, rows: Sequence[Blend]) -> Iterator[Lanes]:
     """Make `model` compute `rows` until the block ends, then leave it exactly as it was.
 
     Set and restored: LoRA scaling, active adapters, ``requires_grad``, training mode, ``use_cache``,

@@ -14,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from playground.errors import EnvironmentFault, InputError
 from playground.events.runs import BaseIdentity
+from playground.events.values import Progress
 from playground.models import demo, nf4, source
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
@@ -51,7 +52,7 @@ def compute_dtype(device: torch.device) -> torch.dtype:
 
 
 def load_base(
-    name: str, quantize: str, progress: demo.Progress = lambda stage, share: None, device: torch.device | None = None
+    name: str, quantize: str, progress: Progress = lambda stage, share: None, device: torch.device | None = None
 ) -> Base:
     """Load a base model.
 

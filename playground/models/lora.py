@@ -22,9 +22,9 @@ from safetensors.torch import load_file
 from playground.data.jsonl import shown
 from playground.errors import InputError
 from playground.models.load import Base
+from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS
 from playground.text import one_line
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _MATRIX = re.compile(r"base_model\.model\.([A-Za-z0-9_.]{1,256})\.lora_[AB]\.weight")
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
@@ -116,13 +116,15 @@ def read_adapter(folder: Path) -> AdapterFile:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / CONFIG).read_text("utf-8"))
+        config = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no {CONFIG}.", "Name the folder of a LoRA adapter.") from None
+        raise InputError(f"{folder} holds no {ADAPTER_CONFIG}.", "Name the folder of a LoRA adapter.") from None
     except RecursionError:
-        raise InputError(f"{folder / CONFIG} is nested too deep.", "Copy or train the adapter again.") from None
+        raise InputError(f"{folder / ADAPTER_CONFIG} is nested too deep.", "Copy or train the adapter again.") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder / CONFIG} cannot be read: {error}.", "Copy or train the adapter again.") from None
+        raise InputError(
+            f"{folder / ADAPTER_CONFIG} cannot be read: {error}.", "Copy or train the adapter again."
+        ) from None
     if not isinstance(config, dict):
         config = {}
     if what := _not_plain(config):

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from playground.errors import EnvironmentFault, InputError, PlaygroundError
+from playground.events.values import Progress
 from playground.models import demo
+from playground.runs.folder import ADAPTER_CONFIG, RECORD, WEIGHTS
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -24,7 +26,7 @@ class Source:
     location: str
 
 
-def resolve(name: str, progress: demo.Progress) -> Source:
+def resolve(name: str, progress: Progress) -> Source:
     """Return what `name` means, converting the demo model if need be.
 
     ``demo`` (or a ``.gguf`` file with the demo model's sha256), a folder, ``hf:org/name``, or
@@ -64,7 +66,7 @@ def on_this_machine() -> list[str]:
 
 
 def _checked(path: Path) -> Path:
-    if (path / "adapter_config.json").is_file():
+    if (path / ADAPTER_CONFIG).is_file():
         raise InputError(f"{path} is an adapter, not a base model.", "Pass it with --adapter.")
     if not (path / "config.json").is_file():
         raise InputError(f"{path} holds no config.json.", "Name the folder that holds the model itself.")
@@ -105,7 +107,7 @@ def download_adapter(name: str) -> Path:
     if not _HUB_ID.fullmatch(name[3:]):
         raise InputError(f"{name!r} is not a hub id.", "A hub id looks like hf:org/name.")
     print(f"from the hub: {name[3:]}", file=sys.stderr)
-    wanted = ["adapter_config.json", "adapter_model.safetensors", "run.json"]
+    wanted = [ADAPTER_CONFIG, WEIGHTS, RECORD]
     try:
         return Path(snapshot_download(name[3:], allow_patterns=wanted))
     except (OSError, ValueError, RuntimeError) as error:

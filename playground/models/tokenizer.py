@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from playground.errors import InputError
+from playground.events.values import Progress
 from playground.models import source
-from playground.models.demo import Progress
 from playground.models.source import Source
 
 

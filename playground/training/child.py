@@ -15,26 +15,20 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from playground import paths
 from playground.environ import before_torch
 from playground.errors import PlaygroundError
 from playground.events.engine import Ask, EngineEvent
+from playground.events.requests import ENDINGS, VERBS, Request
 from playground.events.runs import Event, RunEnded, RunStage
-from playground.jobs.folders import RunLock
 from playground.log import write_log
-
-if TYPE_CHECKING:
-    from playground.training.control import Request
+from playground.runs.folder import EVENTS, RunLock
 
 STAGE_SECONDS = 0.5  # between two words of progress
-STOPPING = ("stop", "cancel")
-ACTIONS = ("pause", "continue", "sample_now", "save_now", "ask")
-Tell = Callable[[EngineEvent | None], None]
 
 
 def main() -> None:
@@ -89,17 +83,17 @@ class Inbox:
 
     def __init__(self) -> None:
         self.ending = ""  # "stop" or "cancel" once it is to end
-        self._waiting: queue.Queue[tuple[Any, ...] | None] = queue.Queue()
+        self._waiting: queue.Queue[Request | None] = queue.Queue()
 
-    def put(self, do: str, number: int = 0, ask: Ask | None = None, tell: Tell = lambda event: None) -> None:
-        """Add what makes a `Request`.
+    def put(self, request: Request) -> None:
+        """Add a request.
 
         Raises:
             ValueError: If there is no such request.
         """
-        if do not in ACTIONS:
-            raise ValueError(do)
-        self._waiting.put((do, number, ask, tell))
+        if request.do not in VERBS:
+            raise ValueError(request.do)
+        self._waiting.put(request)
 
     def end(self, how: str) -> None:
         """End the run: "stop" keeps everything, "cancel" nothing."""
@@ -112,15 +106,12 @@ class Inbox:
 
     def next(self, *, wait: bool) -> Request | None:
         """Return the next request; None if there is none, or, when waiting, if the run is to stop."""
-        from playground.training.control import Request  # not sooner: it brings torch
-
         if self.ending:
             return None
         try:
-            parts = self._waiting.get(block=wait)
+            return self._waiting.get(block=wait)
         except queue.Empty:
             return None
-        return Request(*parts) if parts else None
 
     def cancelled(self, number: int) -> bool:
         """Return whether an answer is no longer wanted: because the run is to stop."""
@@ -142,13 +133,13 @@ class _Handler(socketserver.StreamRequestHandler):
             try:
                 data = json.loads(line)
                 do = data["do"]
-                if do in STOPPING:
+                if do in ENDINGS:
                     inbox.end(do)
                 elif do == "ask":
                     self._ask(inbox, int(data["id"]), Ask.from_dict(data["ask"]))
                     continue
                 else:
-                    inbox.put(do)
+                    inbox.put(Request(do))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 print(f"no request: {line[:200]!r}: {error!r}", file=sys.stderr, flush=True)
                 return
@@ -163,7 +154,7 @@ class _Handler(socketserver.StreamRequestHandler):
             if event is None:
                 done.set()
 
-        inbox.put("ask", number, ask, tell)
+        inbox.put(Request("ask", number, ask, tell))
         while not done.wait(0.5) and not inbox.ending:
             pass
 
@@ -182,7 +173,7 @@ class _Log:
     """The run's events, where the training itself does not write them: before its folder is open."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "events.jsonl"
+        self._path = folder / EVENTS
         self._ended = False
         self._told = ("", 0.0)
 

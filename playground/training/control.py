@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from playground.errors import PlaygroundError
-from playground.events.engine import Ask, EngineError, EngineEvent, Spoken
+from playground.events.engine import EngineError, EngineEvent, Spoken
+from playground.events.requests import Request
 from playground.events.runs import Continued, Event, Paused, Replied
 from playground.inference.lineup import Lineup, Side
 from playground.inference.service import answer
-from playground.models.lanes import Row
-from playground.training.session import ADAPTER, Session
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """``pause``, ``continue``, ``sample_now``, ``save_now`` or ``ask``.
-
-    Of an ``ask``, `tell` hears the answers as they come, and None behind the last.
-    """
-
-    do: str
-    number: int = 0
-    ask: Ask | None = None
-    tell: Callable[[EngineEvent | None], None] = lambda event: None
+from playground.models.lanes import Blend
+from playground.training.setup import ADAPTER, Training
 
 
 class Requests(Protocol):
@@ -52,41 +39,36 @@ class NoRequests:
         return False
 
 
-def serve(
-    session: Session, requests: Requests, sample: Callable[[], Iterator[Event]], save: Callable[[], Iterator[Event]]
-) -> Iterator[Event]:
+def serve(training: Training, requests: Requests, sample: Callable[[], Iterator[Event]]) -> Iterator[Event]:
     """Do what was asked since the last step; while paused, wait for more.
 
     Args:
-        session: The training.
+        training: The training.
         requests: What is asked.
         sample: Answers the fixed prompts.
-        save: Writes a checkpoint.
     """
     paused = False
     while (request := requests.next(wait=paused)) is not None:
         match request.do:
             case "pause" if not paused:
                 paused = True
-                yield Paused(session.state.step)
+                yield Paused(training.state.step)
             case "continue" if paused:
                 paused = False
-                yield Continued(session.state.step)
+                yield Continued(training.state.step)
             case "sample_now":
                 yield from sample()
-            case "save_now":
-                yield from save()
             case "ask" if request.ask is not None:
-                yield from _reply(session, request, requests)
+                yield from _reply(training, request, requests)
     if paused:  # it is to stop
-        yield Continued(session.state.step)
+        yield Continued(training.state.step)
 
 
-def _reply(session: Session, request: Request, requests: Requests) -> Iterator[Event]:
+def _reply(training: Training, request: Request, requests: Requests) -> Iterator[Event]:
     assert request.ask is not None
-    encoder = session.encoder
-    sides = (Side("base", Row(), None), Side("control", Row(), encoder), Side("sft", Row(ADAPTER), encoder))
-    lineup = Lineup(session.engine, sides, ("",), (None,), encoder)
+    encoder = training.encoder
+    sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), Side("sft", Blend(ADAPTER), encoder))
+    lineup = Lineup(training.engine, sides, ("",), (None,), encoder)
     answers = {}
 
     def hear(event: EngineEvent) -> None:
@@ -101,4 +83,4 @@ def _reply(session: Session, request: Request, requests: Requests) -> Iterator[E
         return
     finally:
         request.tell(None)
-    yield Replied(session.state.step, request.ask.lanes[0].texts[-1], answers)
+    yield Replied(training.state.step, request.ask.lanes[0].texts[-1], answers)

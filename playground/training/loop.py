@@ -19,18 +19,17 @@ from playground.events.runs import (
     RunStarted,
     Sampled,
 )
-from playground.jobs.folders import RunLock, read_record
-from playground.models import lora
-from playground.models.demo import Progress
+from playground.events.values import Progress
 from playground.models.load import pick_device
+from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_record
 from playground.training import speed
 from playground.training.checkpoint import has_checkpoint, newest_checkpoint, save_checkpoint
 from playground.training.clock import Clock
 from playground.training.control import NoRequests, Requests, serve
-from playground.training.plan import require_room
+from playground.training.plan import plan_training, require_room
 from playground.training.ranks import Ranks
-from playground.training.record import CHECKPOINTS, RunFolder
-from playground.training.session import Session, check_resumable, plan_training, prepare
+from playground.training.record import RunFolder
+from playground.training.setup import Training, check_resumable, prepare
 from playground.training.step import sampling_distance, take_step
 
 CHECKPOINT_SECONDS = 60.0
@@ -80,8 +79,8 @@ def train(
         planned = plan_training(config, progress, ranks)
         if not force:
             require_room(planned.plan)
-        session = prepare(config, progress, planned, ranks)
-        session.seconds_load = time.monotonic() - clock.started  # planning is a part of it
+        training = prepare(planned, progress, ranks)
+        training.seconds_load = time.monotonic() - clock.started  # planning is a part of it
         run: RunFolder | None = None
         if ranks.is_main:
             if lock is None:
@@ -90,7 +89,7 @@ def train(
             opened.callback(run.close)
         try:
             for event in _run(
-                session, run, folder, clock, requests or NoRequests(),
+                training, run, folder, clock, requests or NoRequests(),
                 resume=resume, until_answered=until_answered, stop=stop,
             ):  # fmt: skip
                 if run is not None:
@@ -101,7 +100,7 @@ def train(
 
 
 def _run(
-    session: Session,
+    training: Training,
     run: RunFolder | None,
     folder: Path,
     clock: Clock,
@@ -111,13 +110,13 @@ def _run(
     until_answered: bool,
     stop: Callable[[], bool],
 ) -> Iterator[Event]:
-    record = _begin(session, folder, resume)
-    resume = session.state.step > 0  # a run that never came to a checkpoint begins again, with its first samples
-    clock.loaded(session.seconds_load)
-    yield _started(session, record, folder)
+    record = _begin(training, folder, resume)
+    resume = training.state.step > 0  # a run that never came to a checkpoint begins again, with its first samples
+    clock.loaded(training.seconds_load)
+    yield _started(training, record, folder)
     if run is not None:
         run.write_record(record)
-    state, num_steps = session.state, session.num_steps
+    state, num_steps = training.state, training.num_steps
     begun = state.step
     every = sampling_distance(num_steps)
     sampled: Sampled | None = None
@@ -128,104 +127,102 @@ def _run(
         while True:
             if not resume and (state.step % every == 0 or state.step == num_steps):
                 if run is None:
-                    session.require_finite()  # as the first rank does before it samples
+                    training.require_finite()  # as the first rank does before it samples
                 with clock.sampling(share=1.0 if state.step else 0.5):  # at first the base answers too
-                    sampled = session.sample(clock.started) if run is not None else None
-                    evaluated = session.evaluate() if run is not None and session.eval_rows else None
+                    sampled = training.sample(clock.started) if run is not None else None
+                    evaluated = training.evaluate() if run is not None and training.eval_rows else None
                 yield from (event for event in (sampled, evaluated) if event is not None)
                 if not fresh:
-                    yield from _save(session, run, clock)
-                    if run is not None and session.sound.step == state.step:  # else it would be another step's
-                        run.keep_step(session.model, state.step)
+                    yield from _save(training, run, clock)
+                    if run is not None and training.sound.step == state.step:  # else it would be another step's
+                        run.keep_step(training.model, state.step)
                 # The first rank knows the answers; every rank must take the same decision.
                 done = sampled is not None and until_answered and state.step > 0 and sampled.all_answered
-                if session.ranks.any(done):
+                if training.ranks.any(done):
                     outcome, reason = "stopped", "every sample prompt is answered"
             # The first rank's clock decides for all: they must check and save at the same step.
-            elif session.ranks.any(run is not None and clock.since_save() > CHECKPOINT_SECONDS):
-                yield from _save(session, run, clock)
+            elif training.ranks.any(run is not None and clock.since_save() > CHECKPOINT_SECONDS):
+                yield from _save(training, run, clock)
             resume = False  # the step that is resumed from was sampled before
-            yield from serve(
-                session, requests, lambda: iter([session.sample(clock.started)]), lambda: _save(session, run, clock)
-            )
-            if session.ranks.any(stop()):
+            yield from serve(training, requests, lambda: iter([training.sample(clock.started)]))
+            if training.ranks.any(stop()):
                 outcome, reason = "stopped", "asked to stop"
             if state.step == num_steps or outcome != "finished":
                 break
-            yield from take_step(session, clock)
+            yield from take_step(training, clock)
             fresh = False
         if outcome == "stopped" and not fresh:
-            yield from _save(session, run, clock)
+            yield from _save(training, run, clock)
         if evaluated is not None:
             record = replace(record, eval_loss=evaluated.eval_loss)
-        record = _write_end(session, run, record, outcome, sampled)
+        record = _write_end(training, run, record, outcome, sampled)
         ended = clock.ended(outcome, reason, state, folder)
         if run is not None and state.step - begun >= TRUSTED_STEPS:
             # Tokens of all ranks were counted; what is kept is the speed of one.
-            pace = ended.tokens_per_second / session.ranks.world
-            speed.remember(session.plan.model, session.plan.quantize, session.base.device, pace)
+            pace = ended.tokens_per_second / training.ranks.world
+            speed.remember(training.plan.model, training.config.quantize, training.base.device, pace)
         yield ended
     except (PlaygroundError, OSError) as error:
         reason = error.message if isinstance(error, PlaygroundError) else disk_fault(error, folder).message
-        _mark_failed(session, run, record)
+        _mark_failed(training, run, record)
         yield clock.ended("failed", reason, state, folder)
         raise
 
 
-def _begin(session: Session, folder: Path, resume: bool) -> RunRecord:
+def _begin(training: Training, folder: Path, resume: bool) -> RunRecord:
     if not resume:
-        return session.new_record(folder.name)
+        return training.new_record(folder.name)
     record = read_record(folder)
     assert record is not None  # `train` has looked
-    exact = check_resumable(record, session)
+    exact = check_resumable(record, training)
     checkpoints = folder / CHECKPOINTS
-    if not has_checkpoint(checkpoints) and not (folder / lora.WEIGHTS).exists():
+    if not has_checkpoint(checkpoints) and not (folder / WEIGHTS).exists():
         # It ended before it had saved anything. Its start is a function of its config, so nothing is lost.
-        return replace(session.new_record(record.name), created_at=record.created_at)
+        return replace(training.new_record(record.name), created_at=record.created_at)
     if (found := newest_checkpoint(checkpoints)) is None:
         raise UsageError(f"The run {record.name} has no whole checkpoint to go on from.", "Start a new run.")
-    session.restore(*found)
-    session.state.exact = session.state.exact and exact
+    training.restore(*found)
+    training.state.exact = training.state.exact and exact
     return replace(record, state="running")
 
 
-def _started(session: Session, record: RunRecord, folder: Path) -> RunStarted:
+def _started(training: Training, record: RunRecord, folder: Path) -> RunStarted:
     return RunStarted(
         run=record.name,
         folder=str(folder),
-        model=session.base.identity.description,
-        plan=session.plan,
-        step=session.state.step,
-        seconds_load=round(session.seconds_load, 3),
+        model=training.base.identity.description,
+        plan=training.plan,
+        step=training.state.step,
+        seconds_load=round(training.seconds_load, 3),
     )
 
 
-def _save(session: Session, run: RunFolder | None, clock: Clock) -> Iterator[Event]:
+def _save(training: Training, run: RunFolder | None, clock: Clock) -> Iterator[Event]:
     """Write a checkpoint of the last step that changed the weights; what is not finite is never written."""
     if run is None:
-        session.require_finite()  # as the first rank does with all that it writes
+        training.require_finite()  # as the first rank does with all that it writes
         return
     with clock.saving():
-        path = save_checkpoint(run.checkpoints, session.sound, session.checkpoint_files())
-    yield CheckpointSaved(session.sound.step, str(path))
+        path = save_checkpoint(run.checkpoints, training.sound, training.checkpoint_files())
+    yield CheckpointSaved(training.sound.step, str(path))
 
 
 def _write_end(
-    session: Session, run: RunFolder | None, record: RunRecord, outcome: str, sampled: Sampled | None
+    training: Training, run: RunFolder | None, record: RunRecord, outcome: str, sampled: Sampled | None
 ) -> RunRecord:
-    state = session.state
+    state = training.state
     record = replace(record, state=outcome, step=state.step, loss=state.loss, exact=state.exact)  # type: ignore[arg-type]
     if run is not None:
         if state.step:  # before the first step there is nothing but the base
-            run.write_adapter(session.model, record, sampled)
+            run.write_adapter(training.model, record, sampled)
         run.write_record(record)
     return record
 
 
-def _mark_failed(session: Session, run: RunFolder | None, record: RunRecord) -> None:
+def _mark_failed(training: Training, run: RunFolder | None, record: RunRecord) -> None:
     if run is None:
         return
-    state = session.state
+    state = training.state
     # The disk that failed the run may refuse the record too; the error itself is on its way.
     with suppress(OSError):
         run.write_record(replace(record, state="failed", step=state.step, loss=state.loss, exact=state.exact))

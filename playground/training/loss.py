@@ -13,19 +13,24 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from playground.data.batches import Batch
-from playground.models.head import Head
+from playground.models.head import Head, tile_width
 from playground.models.linear import frozen_matmul
 
-CPU_TILE = 4096  # entries of the vocabulary: 10 MB of the demo model's head, which the cache keeps for both products
-TILE_BYTES = 128 << 20  # elsewhere: room for the float32 logits of one tile
 
+def plain_cross_entropy(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
+    """Return what this module computes, in the one line that it equals: the sum of -log p of the `targets`, in nats.
 
-def tile_width(rows: int, vocabulary: int, device: torch.device) -> int:
-    """Return the number of entries of the vocabulary that `rows` trained positions meet at once."""
-    width = CPU_TILE if device.type == "cpu" else max(CPU_TILE, TILE_BYTES // (4 * max(rows, 1)))
-    return min(width, vocabulary)
+    Everything below gives the same number and the same gradient without ever holding all logits; a test keeps it so.
+
+    Args:
+        hidden: ``(trained, hidden)``, where an answer's token is to come next.
+        head: From a hidden state to a logit for each token of the vocabulary.
+        targets: ``(trained,)``, the tokens that should come.
+    """
+    return cross_entropy(head.logits(hidden), targets, reduction="sum")
 
 
 class SupervisedLoss(nn.Module):
@@ -43,9 +48,17 @@ class SupervisedLoss(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the loss sum as a float32 scalar; divide it by the step's number of trained tokens."""
+        return self.compare(self.hidden_states(batch), batch.targets)
+
+    def hidden_states(self, batch: Batch) -> torch.Tensor:
+        """Return ``(trained, hidden)``: the positions that are followed by a trained token; the head sees no others."""
         hidden = self.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state  # (rows, seq, hidden)
-        trained = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.positions)
-        return _tiled_cross_entropy(trained, self.head, batch.targets)
+        trained: torch.Tensor = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.positions)
+        return trained
+
+    def compare(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return `plain_cross_entropy`, without ever holding all logits."""
+        return _tiled_cross_entropy(hidden, self.head, targets)
 
 
 class _TiledCrossEntropy(torch.autograd.Function):

@@ -6,6 +6,7 @@ the nearest one that would.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -14,38 +15,46 @@ from typing import TypeVar
 import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
-from playground.config import TrainConfig
+from playground.config import ResolvedConfig, TrainConfig
 from playground.data.encode import Encoded, Encoder, encode_all
-from playground.data.examples import Dataset, unread_words
+from playground.data.examples import Dataset, read_dataset, unread_words
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
 from playground.data.styles import get_style
 from playground.errors import EnvironmentFault, InputError
 from playground.events.plans import Choice, Plan
+from playground.events.values import Progress
+from playground.models import source
+from playground.models.budget import PROGRAM, memory_by_part
 from playground.models.footprint import Footprint, footprint
-from playground.models.load import compute_dtype
+from playground.models.load import compute_dtype, pick_device
+from playground.models.memory import free_memory, program_memory
 from playground.models.source import Source
+from playground.models.tokenizer import open_tokenizer
 from playground.report.words import gigabytes
 from playground.text import count
 from playground.training import speed
-from playground.training.loss import tile_width
+from playground.training.ranks import Ranks
 
 T = TypeVar("T")
-CPU_TOKENS_AT_ONCE = 160
 EFFECTIVE_BATCH = 8
 LONGEST_AUTO = 2048
 SMALL = 1_000_000_000
-# NF4: half a byte, and double quantisation's constants: 8 bits a block of 64, 32 bits for 256 of them.
-NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
-ADAPTER_BYTES = 16  # float32 weight, gradient and AdamW's two moments
-PROGRAM = "PyTorch itself"
-SLACK = 0.05  # of everything: what allocators keep between their blocks
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with what was read and encoded to make it: all rows, those that are trained, the places of the others."""
+    """A plan, the config with nothing left open, and what was read and encoded to make it.
 
+    After planning, options are read from `config` only; `plan` holds what was found out.
+
+    Attributes:
+        everything: All rows.
+        rows: Those that are trained.
+        held_out: The places of the others in `everything`.
+    """
+
+    config: ResolvedConfig
     plan: Plan
     dataset: Dataset
     encoder: Encoder
@@ -53,6 +62,41 @@ class Planned:
     rows: Sequence[Encoded]
     held_out: tuple[int, ...]
     order: Order
+
+
+def plan_training(config: TrainConfig, progress: Progress, ranks: Ranks | None = None) -> Planned:
+    """Read and check the data and plan the training; the weights stay where they are. All ranks plan alike.
+
+    Raises:
+        PlaygroundError: For any problem with data or model.
+    """
+    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+    where = source.resolve(config.model, progress)
+    tokenizer, end = open_tokenizer(where)
+    progress("encoding the data", 0.0)
+    device = pick_device()
+    ranks = ranks or Ranks(device)
+    free = free_memory(device)
+    if device.type == "cpu":  # the ranks of one machine share its memory
+        free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return make_plan(
+        config, dataset, where, tokenizer=tokenizer, end_token_id=end, device=device, free=ranks.least(free),
+        program=program_memory(device), world=ranks.world,
+    )  # fmt: skip
+
+
+def resolved(config: TrainConfig, plan: Plan) -> ResolvedConfig:
+    """Return `config` with everything that was left to the plan written out."""
+    decided = {
+        "quantize": plan.quantize,
+        "learning_rate": plan.learning_rate,
+        "max_length": plan.max_length,
+        "eval_rows": plan.num_eval,
+        "per_device_train_batch_size": plan.per_device_train_batch_size,
+        "gradient_accumulation_steps": plan.gradient_accumulation_steps,
+        "gradient_checkpointing": "on" if plan.gradient_checkpointing else "off",
+    }
+    return ResolvedConfig(**{**config.to_dict(), **decided})
 
 
 def make_plan(
@@ -184,7 +228,7 @@ def make_plan(
     )
     if not plan.fits:
         plan = replace(plan, nearest=_nearest(size, plan, device))
-    return Planned(plan, dataset, encoder, everything, rows, held_out, order)
+    return Planned(resolved(config, plan), plan, dataset, encoder, everything, rows, held_out, order)
 
 
 def require_room(plan: Plan) -> None:
@@ -202,56 +246,6 @@ def require_room(plan: Plan) -> None:
         f"This training needs about {gigabytes(plan.needed)} and {gigabytes(plan.free)} are free on {plan.device}.",
         f"{way} --force tries all the same.",
     )
-
-
-def memory_by_part(
-    size: Footprint,
-    quantize: str,
-    device: torch.device,
-    *,
-    program: int = 0,
-    rows_at_once: int,
-    longest: int,
-    checkpointing: bool,
-) -> dict[str, int]:
-    """Return the bytes of each part of a training at its peak.
-
-    On a CPU the base is dense float32 and a step is cut into pieces of `tokens_at_once`; on a GPU
-    the base stays packed and a micro-batch goes through whole.
-    """
-    cpu = device.type == "cpu"
-    wide = 4 if cpu else 2
-    linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
-    tokens = min(rows_at_once * longest, tokens_at_once(longest, device))
-    activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)
-    if checkpointing:  # one layer at a time is computed again
-        activations += tokens * size.saved_bytes // size.layers
-    activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
-    tile = tokens * tile_width(tokens, size.vocabulary, device) * 4
-    parts = {
-        "weights": int(size.linear_parameters * linear + size.other_parameters * wide),
-        "adapter and optimizer": size.adapter_parameters * ADAPTER_BYTES,
-        "activations": activations,
-        # A tile of logits and, on a GPU, its copy in the dtype of the head and the passes over it.
-        "logits": tile if cpu else 3 * tile,
-        # On a CPU the int8 copy of the head that sampling uses; on a GPU the layer being dequantised.
-        "overhead": size.vocabulary * size.hidden if cpu else 2 * size.largest_linear,
-    }
-    if cpu:
-        # Freed activations of many sizes leave gaps that the C library keeps: measured, about as much again.
-        parts["overhead"] += activations
-    parts["overhead"] += int(SLACK * sum(parts.values()))
-    return parts | ({PROGRAM: program} if program else {})
-
-
-def tokens_at_once(longest: int, device: torch.device) -> int:
-    """Return the most tokens, padding included, that go through the model at once.
-
-    On a CPU the activations of a piece are the peak of the memory (1.6 MB a token with the demo model), and
-    larger pieces are a tenth faster (docs/decisions.md). The row of `longest` tokens goes through whole
-    and sets the peak; other pieces may as well have its size. A GPU takes the whole micro-batch.
-    """
-    return max(CPU_TOKENS_AT_ONCE, longest) if device.type == "cpu" else 1 << 30
 
 
 def _nearest(size: Footprint, plan: Plan, device: torch.device) -> str:

@@ -14,12 +14,10 @@ from peft import PeftModel
 from playground import __version__
 from playground.disk import disk_fault, replace_file
 from playground.events.runs import Event, RunRecord, Sampled
-from playground.jobs.folders import write_record
 from playground.models import demo, lora
-from playground.models.adapters import step_folder
+from playground.runs.folder import ADAPTER_CONFIG, CARD, CHECKPOINTS, EVENTS, WEIGHTS, step_folder, write_record
 from playground.training.checkpoint import tensor_bytes
 
-EVENTS, CARD, CHECKPOINTS = "events.jsonl", "README.md", "checkpoints"
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
 
 
@@ -67,8 +65,8 @@ class RunFolder:
         """Write the adapter as plain PEFT reads it, with its card and, for Gemma, the notice."""
         dtype = torch.bfloat16 if record.config["save_dtype"] == "bfloat16" else torch.float32
         tensors = {name: tensor.to(dtype) for name, tensor in lora.state(model).items()}
-        replace_file(self.path / lora.WEIGHTS, tensor_bytes(tensors))
-        replace_file(self.path / lora.CONFIG, lora.config_json(model).encode())
+        replace_file(self.path / WEIGHTS, tensor_bytes(tensors))
+        replace_file(self.path / ADAPTER_CONFIG, lora.config_json(model).encode())
         replace_file(self.path / CARD, card(record, samples).encode())
         if _is_gemma(record):
             replace_file(self.path / "NOTICE", (demo.LICENCE + "\n").encode())
@@ -81,8 +79,8 @@ class RunFolder:
         folder = step_folder(self.path, step)
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.to(torch.bfloat16) for name, tensor in lora.state(model).items()}
-        replace_file(folder / lora.WEIGHTS, tensor_bytes(tensors))
-        replace_file(folder / lora.CONFIG, lora.config_json(model).encode())
+        replace_file(folder / WEIGHTS, tensor_bytes(tensors))
+        replace_file(folder / ADAPTER_CONFIG, lora.config_json(model).encode())
 
     def close(self) -> None:
         """Close the events."""

@@ -1,29 +1,93 @@
-"""One optimiser step. The five steps stand in `take_step` and `_gradients`, in order.
+"""One optimiser step. `five_steps` is the algorithm: forward, compare, loss, backward, update.
 
-Forward, compare, loss, backward, update: the same algorithm as pre-training. Only the data differs,
-and which of its tokens are compared.
+It is the algorithm of pre-training too. Only the data differs, and which of its tokens are compared. All else in this
+module is bookkeeping: a batch that does not fit in memory is halved, a step that is not finite is skipped, and what
+happened becomes an event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import torch
 
-from playground.data.batches import collate, micro_batches
+from playground.data.batches import Batch, collate, micro_batches
 from playground.data.encode import IGNORE_INDEX, Encoded
 from playground.errors import EnvironmentFault, PlaygroundError
 from playground.events.runs import BatchHalved, Event, StepDone, StepSkipped
 from playground.models.memory import peak_memory
 from playground.training.clock import Clock
 from playground.training.schedule import learning_rate
-from playground.training.session import Session
+from playground.training.setup import Training
 
 SAMPLINGS = 7  # a run is sampled about this often after step 0
 MAX_SKIPPED = 3
 
 
-def take_step(session: Session, clock: Clock) -> Iterator[Event]:
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a step did.
+
+    Attributes:
+        loss: Mean over the step's trained tokens, in nats.
+        num_trained: Number of these tokens.
+        grad_norm: Before clipping.
+        rate: The learning rate.
+        finite: Whether loss and gradient are; only then were the weights changed.
+    """
+
+    loss: float
+    num_trained: int
+    grad_norm: float
+    rate: float
+    finite: bool
+
+
+class OutOfMemory(Exception):
+    """A batch did not fit in memory on some rank; every rank raises it, and no gradient is left."""
+
+
+def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, rate: float) -> Update:
+    """Learn from `rows` once.
+
+    The loss is averaged over all trained tokens of the step, not over its pieces: a short answer weighs by its
+    tokens, however the step is cut.
+
+    Args:
+        training: Model, optimiser and config.
+        rows: All rows of this step, on every rank; each rank takes its share of the pieces.
+        num_trained: Tokens of `rows` that carry loss.
+        rate: The learning rate.
+
+    Raises:
+        OutOfMemory: On all ranks alike.
+    """
+    loss_sum = 0.0
+    with _agreeing_on_memory(training):
+        for batch in _pieces(training, rows):
+            # ---- 1. Forward: what the model makes of each token and all before it, where an answer is to come next.
+            hidden = training.loss.hidden_states(batch)  # (trained, hidden)
+            # ---- 2. Compare: the probability of each token that should come, among all of the vocabulary.
+            # ---- 3. Loss: the sum of -log p of these tokens. One function, so that logits never exist all at once.
+            loss = training.loss.compare(hidden, batch.targets)
+            # ---- 4. Backward: how the loss would change with each trained weight, added up over the pieces.
+            (loss / num_trained).backward()
+            loss_sum += float(loss.detach())
+    mean_loss = _over_all_ranks(training, loss_sum) / num_trained
+    # ---- 5. Update: a step down the clipped gradient. Nothing that is not finite gets into a weight.
+    grad_norm = float(torch.nn.utils.clip_grad_norm_(training.parameters, training.config.max_grad_norm))
+    finite = not training.ranks.any(not (abs(mean_loss) < float("inf") and grad_norm < float("inf")))
+    if finite:
+        for group in training.optimizer.param_groups:
+            group["lr"] = rate
+        training.optimizer.step()
+    training.optimizer.zero_grad(set_to_none=True)
+    return Update(mean_loss, num_trained, grad_norm, rate, finite)
+
+
+def take_step(training: Training, clock: Clock) -> Iterator[Event]:
     """Take one optimiser step on the rows whose turn it is.
 
     Yields a `StepDone` or a `StepSkipped`, and a `BatchHalved` before it for each time that memory ran out.
@@ -32,92 +96,22 @@ def take_step(session: Session, clock: Clock) -> Iterator[Event]:
         EnvironmentFault: If memory runs out with a single row.
         PlaygroundError: If the loss was not finite for three steps in a row.
     """
-    config, state, ranks = session.config, session.state, session.ranks
-    rows = [session.rows[index] for index in session.batch(state.step)]
+    config, state = training.config, training.state
+    rows = [training.rows[index] for index in training.batch(state.step)]
     num_trained = sum(label != IGNORE_INDEX for row in rows for label in row.labels[1:])
-    rate = learning_rate(state.step, session.num_steps, session.plan.learning_rate, config.warmup_ratio)
-    parameters = session.parameters
-    with clock.training():
-        while (loss_sum := _gradients(session, rows, num_trained)) is None:
-            if state.micro_batch_size == 1:
-                raise EnvironmentFault(
-                    "Memory ran out with a single row.", "Lower --max-length, or choose a smaller model."
-                )
-            state.micro_batch_size //= 2
-            yield BatchHalved(state.step + 1, state.micro_batch_size)
-        ranks.sum_gradients(parameters)
-        loss = ranks.sum(loss_sum)[0] / num_trained
-        grad_norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
-        # 5. Update. Nothing that is not finite reaches the weights.
-        finite = not ranks.any(not (abs(loss) < float("inf") and grad_norm < float("inf")))
-        if finite:
-            for group in session.optimizer.param_groups:
-                group["lr"] = rate
-            session.optimizer.step()
-        session.optimizer.zero_grad(set_to_none=True)
+    rate = learning_rate(state.step, training.num_steps, config.learning_rate, config.warmup_ratio)
+    update: Update | None = None
+    while update is None:
+        with clock.training(), suppress(OutOfMemory):
+            update = five_steps(training, rows, num_trained, rate)
+        if update is None:
+            yield _halve(training)
     state.step += 1
-    if not finite:
-        state.skipped_steps.append(state.step)
-        yield StepSkipped(state.step, f"loss {loss:g}, gradient norm {grad_norm:g}")
-        if state.skipped_steps[-MAX_SKIPPED:] == list(range(state.step - MAX_SKIPPED + 1, state.step + 1)):
-            raise PlaygroundError(
-                f"The loss was not finite for {MAX_SKIPPED} steps in a row.",
-                "Lower --learning-rate and look at the rows with 'data check'.",
-            )
-        return
-    num_tokens = sum(len(row.input_ids) for row in rows)
-    epoch = (state.step - 1) // session.order.steps_per_epoch
-    if epoch != state.epoch:
-        state.epoch, state.epoch_loss_sum, state.epoch_trained = epoch, 0.0, 0
-    state.epoch_loss_sum += loss * num_trained
-    state.epoch_trained += num_trained
-    state.num_tokens += num_tokens
-    session.sound = state.copy()
-    yield StepDone(
-        step=state.step,
-        epoch=round(state.step / session.order.steps_per_epoch, 4),
-        loss=loss,
-        learning_rate=rate,
-        grad_norm=grad_norm,
-        num_tokens=state.num_tokens,
-        tokens_per_second=clock.stepped(num_tokens),
-        seconds_left=_seconds_left(session, clock),
-        peak_memory=peak_memory(session.base.device),
-    )
-
-
-def _gradients(session: Session, rows: Sequence[Encoded], num_trained: int) -> float | None:
-    """Add up this rank's share of the gradient; return its loss sum, or None if memory ran out anywhere.
-
-    The loss is averaged over all trained tokens of the step, not over micro-batches: a short answer
-    weighs by its tokens, however the step is cut.
-    """
-    state, ranks = session.state, session.ranks
-    loss_sum, out_of_memory = 0.0, False
-    lengths = [len(row.input_ids) for row in rows]
-    most = min(state.micro_batch_size, -(-len(rows) // ranks.world))  # leave no rank idle
-    pieces = micro_batches(lengths, most, session.max_tokens)[ranks.rank :: ranks.world]
-    try:
-        for piece in pieces:
-            batch = collate([rows[index] for index in piece], session.base.pad_token_id, session.base.device)
-            # 1. Forward, 2. compare, 3. loss: hidden states of the trained positions, their logits
-            # against the tokens that should follow, and the sum of -log p.
-            loss = session.loss(batch)
-            # 4. Backward.
-            (loss / num_trained).backward()
-            loss_sum += float(loss.detach())
-    except (torch.OutOfMemoryError, MemoryError):
-        out_of_memory = True
-    except RuntimeError as error:  # how the CPU allocator says it
-        if "alloc" not in str(error) or "memory" not in str(error):
-            raise
-        out_of_memory = True
-    if ranks.any(out_of_memory):
-        session.optimizer.zero_grad(set_to_none=True)
-        if session.base.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return None
-    return loss_sum
+    if update.finite:
+        yield _done(training, clock, update, rows)
+    else:
+        yield _skipped(training, update)
+        _require_progress(training)
 
 
 def sampling_distance(num_steps: int) -> int:
@@ -125,8 +119,87 @@ def sampling_distance(num_steps: int) -> int:
     return max(1, round(num_steps / SAMPLINGS))
 
 
-def _seconds_left(session: Session, clock: Clock) -> float | None:
-    step, num_steps, every = session.state.step, session.num_steps, sampling_distance(session.num_steps)
-    whole = session.plan.num_tokens * session.config.num_train_epochs
+def _pieces(training: Training, rows: Sequence[Encoded]) -> Iterator[Batch]:
+    """Yield this rank's share of the step, a piece of similar lengths that fits in memory at a time."""
+    ranks, base = training.ranks, training.base
+    most = min(training.state.micro_batch_size, -(-len(rows) // ranks.world))  # leave no rank idle
+    pieces = micro_batches([len(row.input_ids) for row in rows], most, training.max_tokens)
+    for piece in pieces[ranks.rank :: ranks.world]:
+        yield collate([rows[index] for index in piece], base.pad_token_id, base.device)
+
+
+@contextmanager
+def _agreeing_on_memory(training: Training) -> Iterator[None]:
+    """Raise `OutOfMemory` on all ranks if memory runs out on one of them: they wait for each other later."""
+    out_of_memory = False
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError):
+        out_of_memory = True
+    except RuntimeError as error:  # how the CPU allocator says it
+        if "alloc" not in str(error) or "memory" not in str(error):
+            raise
+        out_of_memory = True
+    if training.ranks.any(out_of_memory):
+        training.optimizer.zero_grad(set_to_none=True)
+        if training.base.device.type == "cuda":
+            torch.cuda.empty_cache()
+        raise OutOfMemory
+
+
+def _over_all_ranks(training: Training, loss_sum: float) -> float:
+    """Add up the gradients of all ranks in place; return the sum of their losses."""
+    training.ranks.sum_gradients(training.parameters)
+    return training.ranks.sum(loss_sum)[0]
+
+
+def _halve(training: Training) -> BatchHalved:
+    state = training.state
+    if state.micro_batch_size == 1:
+        raise EnvironmentFault("Memory ran out with a single row.", "Lower --max-length, or choose a smaller model.")
+    state.micro_batch_size //= 2
+    return BatchHalved(state.step + 1, state.micro_batch_size)
+
+
+def _done(training: Training, clock: Clock, update: Update, rows: Sequence[Encoded]) -> StepDone:
+    state, num_tokens = training.state, sum(len(row.input_ids) for row in rows)
+    epoch = (state.step - 1) // training.order.steps_per_epoch
+    if epoch != state.epoch:
+        state.epoch, state.epoch_loss_sum, state.epoch_trained = epoch, 0.0, 0
+    state.epoch_loss_sum += update.loss * update.num_trained
+    state.epoch_trained += update.num_trained
+    state.num_tokens += num_tokens
+    training.sound = state.copy()
+    return StepDone(
+        step=state.step,
+        epoch=round(state.step / training.order.steps_per_epoch, 4),
+        loss=update.loss,
+        learning_rate=update.rate,
+        grad_norm=update.grad_norm,
+        num_tokens=state.num_tokens,
+        tokens_per_second=clock.stepped(num_tokens),
+        seconds_left=_seconds_left(training, clock),
+        peak_memory=peak_memory(training.base.device),
+    )
+
+
+def _skipped(training: Training, update: Update) -> StepSkipped:
+    step = training.state.step
+    training.state.skipped_steps.append(step)
+    return StepSkipped(step, f"loss {update.loss:g}, gradient norm {update.grad_norm:g}")
+
+
+def _require_progress(training: Training) -> None:
+    step = training.state.step
+    if training.state.skipped_steps[-MAX_SKIPPED:] == list(range(step - MAX_SKIPPED + 1, step + 1)):
+        raise PlaygroundError(
+            f"The loss was not finite for {MAX_SKIPPED} steps in a row.",
+            "Lower --learning-rate and look at the rows with 'data check'.",
+        )
+
+
+def _seconds_left(training: Training, clock: Clock) -> float | None:
+    step, num_steps, every = training.state.step, training.num_steps, sampling_distance(training.num_steps)
+    whole = training.plan.num_tokens * training.config.num_train_epochs
     samplings = num_steps // every - step // every + (num_steps % every > 0)
-    return clock.seconds_left(whole - session.state.num_tokens if whole else None, num_steps - step, samplings)
+    return clock.seconds_left(whole - training.state.num_tokens if whole else None, num_steps - step, samplings)

@@ -23,10 +23,10 @@ from playground.jobs.engine import EngineProcess
 from playground.text import clean
 from playground.tui.link import Engine, Start
 from playground.tui.screens.compare import CompareScreen
-from playground.tui.session import Session
+from playground.tui.state.session import Session
+from playground.tui.strings import COMMANDS
 from playground.tui.themes import THEMES
 from playground.tui.widgets.prompt import MOST
-from playground.tui.words import COMMANDS
 
 if TYPE_CHECKING:  # imported when they are opened: the first paint does not wait for them
     from playground.tui.screens.run import RunScreen
@@ -37,10 +37,10 @@ TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 END_SECONDS = 3
 
 
-def _desk() -> Any:
-    from playground.jobs.desk import DeskProcess
+def _inspector() -> Any:
+    from playground.jobs.inspector import InspectorProcess
 
-    return DeskProcess()
+    return InspectorProcess()
 
 
 def _end_anyway(number: int, frame: object) -> None:
@@ -64,7 +64,7 @@ class PlaygroundApp(App[None]):
     Args:
         start: Starts an engine; called once at once, and again after a crash or for another model.
         session: What is asked and what came of it.
-        desk: Starts the desk, when data sets are looked at.
+        inspector: Starts the inspector, when data sets are looked at.
         engine: Starts an engine with several adapters.
         adapters_dir: Where runs are, or None for the usual place.
     """
@@ -82,12 +82,12 @@ class PlaygroundApp(App[None]):
         start: Start,
         session: Session | None = None,
         *,
-        desk: Callable[[], Any] = _desk,
+        inspector: Callable[[], Any] = _inspector,
         engine: Callable[..., Any] = EngineProcess,
         adapters_dir: str | None = None,
     ) -> None:
         super().__init__()
-        self._desk = desk
+        self._inspector = inspector
         self._engine = engine
         self._adapters_dir = adapters_dir
         self._home = paths.adapters_dir(adapters_dir)
@@ -103,9 +103,9 @@ class PlaygroundApp(App[None]):
 
     def _start_engine(self, adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> Engine:
         if self.is_running:  # the first one, before anything is on screen, is looked after when the app is ready
-            from playground.jobs import folders
+            from playground.runs import library
 
-            folders.require_idle(self._home)
+            library.require_idle(self._home)
         return self._start(adapter, model, bare=bare)
 
     def on_mount(self) -> None:
@@ -117,13 +117,13 @@ class PlaygroundApp(App[None]):
                 signal.signal(number, _end_anyway)  # beside the loop's, which hears of signals in its own way
 
     def on_ready(self) -> None:
-        """Collect garbage again, which `playground.tui.run` put off, but never look through what is here to stay."""
+        """Collect garbage again, which `playground.tui.launch` put off, but never look through what is here to stay."""
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
-        from playground.jobs import folders
+        from playground.runs import library
 
-        if folders.busy_run(self._home) is not None:  # a training that outlived the app before this one has the device
+        if library.busy_run(self._home) is not None:  # a training that outlived the app before this one has the device
             self._compare.release(IN_TRAINING)
 
     async def on_event(self, event: events.Event) -> None:
@@ -165,15 +165,15 @@ class PlaygroundApp(App[None]):
         """Open the training screen, on top of the run that is on if there is one."""
         if self.screen is not self._compare:
             return
-        from playground.jobs import folders
+        from playground.runs import library
         from playground.tui.screens.train import TrainScreen
 
-        busy = folders.busy_run(self._home)
+        busy = library.busy_run(self._home)
         if busy is not None:
             self._compare.release(IN_TRAINING)
             self._watch(busy)
         else:
-            self.push_screen(TrainScreen(self._desk, self._adapters_dir))
+            self.push_screen(TrainScreen(self._inspector, self._adapters_dir))
 
     def on_train_screen_started(self, event: TrainScreen.Started) -> None:
         """Watch the run that was started."""
@@ -184,7 +184,7 @@ class PlaygroundApp(App[None]):
 
     def on_train_screen_runs_asked(self) -> None:
         """Show what was trained, and watch what is chosen."""
-        from playground.tui.screens.runs import Chosen, RunsDialog
+        from playground.tui.dialogs.runs import Chosen, RunsDialog
 
         def choose(chosen: Chosen | None) -> None:
             if chosen is None:
@@ -210,18 +210,19 @@ class PlaygroundApp(App[None]):
         """Look at data sets while a run goes on."""
         from playground.tui.screens.train import TrainScreen
 
-        self.push_screen(TrainScreen(self._desk, self._adapters_dir))
+        self.push_screen(TrainScreen(self._inspector, self._adapters_dir))
 
     def on_run_screen_checkpoints_asked(self, event: RunScreen.CheckpointsAsked) -> None:
         """Ask a run as it was at several steps."""
-        from playground.jobs import folders
-        from playground.tui.screens.ask import AskScreen, kept_steps
+        from playground.runs import library
+        from playground.runs.folder import kept_steps
+        from playground.tui.screens.ask import AskScreen
 
         if not kept_steps(event.folder):
             self.notify("This run kept no adapter at a step.", markup=False)
             return
         try:
-            folders.require_idle(self._home)
+            library.require_idle(self._home)
         except PlaygroundError as error:
             self.notify(f"{error.message} {error.hint}", markup=False)
             return

@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 from playground.errors import InputError
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint
-from playground.models.lanes import Row, lanes
+from playground.models.lanes import Blend, lanes
 from playground.models.load import load_base
 from playground.training.loop import train
 
@@ -303,7 +303,7 @@ def test_adapters_on_different_layers_can_share_a_batch(quiet_folder, tmp_path, 
     model = None
     for name in order:
         model = lora.attach(base, model, one[name], name.split()[0])
-    rows = [Row(), Row(order[0].split()[0]), Row(order[1].split()[0]), Row()]
+    rows = [Blend(), Blend(order[0].split()[0]), Blend(order[1].split()[0]), Blend()]
     assert fingerprint.holds(model, rows)
     same = {key: value[:1].repeat(4, 1) for key, value in batch(lengths=(11,)).items()}
     with torch.no_grad(), lanes(model, rows):
@@ -313,9 +313,9 @@ def test_adapters_on_different_layers_can_share_a_batch(quiet_folder, tmp_path, 
             plain = PeftModel.from_pretrained(bare(quiet_folder), tmp_path / name).eval()(**same).logits
         assert (mixed[row] - plain[row]).abs().max() <= 1e-5
     model.delete_adapter(order[0].split()[0])  # in the app one takes the other's place
-    with lanes(model, [Row(order[1].split()[0])] * 4):
+    with lanes(model, [Blend(order[1].split()[0])] * 4):
         assert (logits(base.model) - alone[order[1]]).abs().max() <= 1e-5
-    with lanes(model, [Row()] * 4):
+    with lanes(model, [Blend()] * 4):
         assert torch.equal(logits(base.model), without)
 
 

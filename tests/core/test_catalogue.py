@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoConfig
 
+from playground.models.catalogue import judged, known_models, largest_fitting
 from playground.models.footprint import footprint
-from playground.training.catalogue import judged, known_models, largest_fitting
 
 MODELS = known_models()
 CPU = torch.device("cpu")

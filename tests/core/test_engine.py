@@ -7,7 +7,7 @@ from test_lanes_proof import SFT, adapted
 from playground.events.answers import Answer, Sampling
 from playground.inference.engine import Engine, Lane
 from playground.models.head import backbone
-from playground.models.lanes import Row
+from playground.models.lanes import Blend
 from playground.models.load import load_base
 
 PROMPTS = [
@@ -41,11 +41,11 @@ def collect(engine, lanes, sampling, **options):
 
 
 def test_greedy_lanes_in_a_batch_equal_generate_one_by_one(engine):
-    lanes = [Lane(prompt, row) for prompt in PROMPTS for row in (Row(), SFT)]
+    lanes = [Lane(prompt, row) for prompt in PROMPTS for row in (Blend(), SFT)]
     assert collect(engine, lanes, Sampling(24)) == [reference(engine, lane.prompt_ids, lane.row, 24) for lane in lanes]
 
 
-@pytest.mark.parametrize("row", [Row(), SFT])
+@pytest.mark.parametrize("row", [Blend(), SFT])
 @pytest.mark.parametrize("tokens", [1, 2, 61])
 def test_single_lane_with_guessing_equals_generate(engine, row, tokens):
     prompt = (2, *(40, 41, 42, 43) * 3)
@@ -79,7 +79,7 @@ def test_wrong_guesses_do_not_change_the_output(engine, monkeypatch):
 
 
 def test_guessed_tokens_end_at_end_token_and_stop_string(engine, monkeypatch):
-    expected = reference(engine, PROMPTS[0], Row(), 30)
+    expected = reference(engine, PROMPTS[0], Blend(), 30)
     monkeypatch.setattr(
         "playground.inference.engine.guess", lambda ids, most: expected[len(ids) - len(PROMPTS[0]) :][: min(most, 7)]
     )

@@ -9,10 +9,10 @@ from playground.events.answers import Sampling
 from playground.inference.engine import Engine, Lane
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint
-from playground.models.lanes import Row, lanes
+from playground.models.lanes import Blend, lanes
 from playground.models.load import load_base
 
-SFT = Row("default")
+SFT = Blend("default")
 LENGTHS = (5, 11, 3, 8)
 
 
@@ -50,7 +50,7 @@ def test_same_batch_base_rows_are_bit_equal_to_no_adapter(base):
     inputs = batch()
     before = base.model(**inputs).logits
     model = adapted(base)
-    with lanes(model, [Row(), SFT, Row(), Row("default", 1.5)]):
+    with lanes(model, [Blend(), SFT, Blend(), Blend("default", 1.5)]):
         mixed = base.model(**inputs).logits
     assert torch.equal(mixed[[0, 2]], before[[0, 2]])
     assert not torch.allclose(mixed[[1, 3]], before[[1, 3]], atol=1e-3)
@@ -61,7 +61,7 @@ def test_same_batch_sft_rows_are_bit_equal_to_plain_peft(base):
     inputs = batch()
     model = adapted(base)
     plain = model(**inputs).logits
-    with lanes(model, [Row(), SFT, SFT, Row()]):
+    with lanes(model, [Blend(), SFT, SFT, Blend()]):
         mixed = base.model(**inputs).logits
     assert torch.equal(mixed[[1, 2]], plain[[1, 2]])
 
@@ -70,7 +70,7 @@ def test_same_batch_sft_rows_are_bit_equal_to_plain_peft(base):
 def test_batched_rows_agree_with_unpadded_single_prompts(base):
     inputs = batch()
     model = adapted(base)
-    rows = [Row(), SFT, SFT, Row()]
+    rows = [Blend(), SFT, SFT, Blend()]
     with lanes(model, rows):
         mixed = base.model(**inputs).logits[:, -1].log_softmax(-1)
     for at, (row, length) in enumerate(zip(rows, LENGTHS, strict=True)):
@@ -88,7 +88,7 @@ def test_batched_rows_agree_with_unpadded_single_prompts(base):
 def test_lane_order_and_batch_composition_change_nothing(base):
     inputs = batch()
     model = adapted(base)
-    rows = [Row(), SFT, SFT, Row()]
+    rows = [Blend(), SFT, SFT, Blend()]
     with lanes(model, rows):
         first = base.model(**inputs).logits[:, -1].log_softmax(-1)
     for order in ([3, 2, 1, 0], [1, 0, 3, 2], [2, 0]):
@@ -101,7 +101,7 @@ def test_lane_order_and_batch_composition_change_nothing(base):
 def test_dropping_rows_keeps_the_adapters_with_their_rows(base):
     inputs = batch()
     model = adapted(base)
-    with lanes(model, [Row(), SFT, Row(), SFT]) as current:
+    with lanes(model, [Blend(), SFT, Blend(), SFT]) as current:
         current.keep([1, 2])
         some = {key: value[[1, 2]] for key, value in inputs.items()}
         with torch.no_grad():
@@ -118,7 +118,7 @@ def test_base_only_batch_equals_base_and_skips_the_adapter(base):
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     computed = []
     hooks = [layer.lora_A["default"].register_forward_hook(lambda *call: computed.append(call)) for layer in layers]
-    with lanes(model, [Row(), SFT, Row(), SFT]) as current, torch.no_grad():
+    with lanes(model, [Blend(), SFT, Blend(), SFT]) as current, torch.no_grad():
         base.model(**inputs)
         assert len(computed) == len(layers)
         current.keep([0, 2])
@@ -146,7 +146,7 @@ def test_lanes_are_restored_after_an_exception(base):
     model.config.use_cache = False
     torch.manual_seed(5)
     random = torch.get_rng_state()
-    with pytest.raises(RuntimeError, match="on purpose"), lanes(model, [Row(), SFT]):
+    with pytest.raises(RuntimeError, match="on purpose"), lanes(model, [Blend(), SFT]):
         torch.rand(3)
         raise RuntimeError("on purpose")
     assert [name for name, p in model.named_parameters() if p.requires_grad] == learned
@@ -167,7 +167,7 @@ def test_lanes_are_restored_after_an_exception(base):
 def test_fingerprint_fails_when_the_base_row_is_adapted(base, monkeypatch):
     fingerprint = Fingerprint(base)
     model = adapted(base)
-    assert fingerprint.holds(model, [SFT, Row("default", 0.3)])
+    assert fingerprint.holds(model, [SFT, Blend("default", 0.3)])
 
     from playground.models import fingerprint as module
 
@@ -202,7 +202,7 @@ def test_dora_is_refused_as_a_lane(tiny_folder):
 
     base = load_base(str(tiny_folder("llama")), "none")
     model: PeftModel = get_peft_model(base.model, LoraConfig(r=2, target_modules="all-linear", use_dora=True))
-    with pytest.raises(InputError, match="DoRA"), lanes(model, [Row(), SFT]):
+    with pytest.raises(InputError, match="DoRA"), lanes(model, [Blend(), SFT]):
         pass
 
 
@@ -227,7 +227,7 @@ def test_same_batch_on_bitsandbytes_own_4_bit_layers(tiny_folder):
     before = bare(**inputs).logits
     model = get_peft_model(bare, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)).eval()
     plain = model(**inputs).logits
-    with lanes(model, [Row(), SFT, Row(), SFT]):
+    with lanes(model, [Blend(), SFT, Blend(), SFT]):
         mixed = bare(**inputs).logits
     assert torch.equal(mixed[[0, 2]], before[[0, 2]])
     assert torch.equal(mixed[[1, 3]], plain[[1, 3]])

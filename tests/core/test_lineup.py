@@ -12,7 +12,7 @@ from playground.errors import InputError
 from playground.events.answers import Sampling
 from playground.events.engine import LaneRequest
 from playground.inference.lineup import change_adapter, conversation_lane, load_lineup
-from playground.jobs.folders import read_record
+from playground.runs.folder import read_record
 from playground.training.loop import train
 
 SILENT = {"progress": lambda stage, share: None}

@@ -9,6 +9,7 @@ from test_lanes_proof import adapted
 
 from playground.data.batches import collate, micro_batches
 from playground.data.encode import IGNORE_INDEX, Encoded
+from playground.models import head as head_module
 from playground.models.fused import fuse_lora
 from playground.models.head import Head, backbone
 from playground.models.load import load_base
@@ -60,7 +61,7 @@ def model(request, tiny_folder):
 @pytest.mark.parametrize("cut", [(8, 10_000), (2, 10_000), (8, 40), (1, 1)])
 def test_step_equals_float64_reference_for_any_micro_batching(model, cut, monkeypatch):
     base, adapter = model
-    monkeypatch.setattr(module, "CPU_TILE", 77)  # seven tiles, the last one narrower
+    monkeypatch.setattr(head_module, "CPU_TILE", 77)  # seven tiles, the last one narrower
     examples = rows([4, 30, 9, 17, 23, 5, 12])
     loss_of = SupervisedLoss(backbone(base.model), base.head)
     count = sum(row.num_trained for row in examples)
@@ -89,13 +90,18 @@ def test_mean_of_micro_batch_means_differs_from_the_reference(model):
 @pytest.mark.parametrize("head_options", [{}, {"softcap": 5.0}, {"scale": 0.25}, {"scale": 2.0, "softcap": 3.0}])
 @pytest.mark.parametrize("tile", [7, 50, 4096])
 def test_tiled_cross_entropy_equals_autograd_in_float64(head_options, tile, monkeypatch):
-    monkeypatch.setattr(module, "CPU_TILE", tile)
+    monkeypatch.setattr(head_module, "CPU_TILE", tile)
     torch.manual_seed(0)
     weight = torch.randn(50, 8)
     head = Head(weight, torch.randn(50), head_options.get("scale", 1.0), head_options.get("softcap"))
     hidden, targets = torch.randn(13, 8, requires_grad=True), torch.randint(0, 50, (13,))
     ours = module._TiledCrossEntropy.apply(hidden, head, targets)
+    plain = hidden.detach().requires_grad_()
+    line = module.plain_cross_entropy(plain, head, targets)
+    line.backward()
     ours.backward()
+    assert ours.item() == pytest.approx(line.item(), rel=1e-5)
+    assert torch.allclose(hidden.grad, plain.grad, atol=1e-5)
     wanted = hidden.detach().double().requires_grad_()
     z = (wanted @ weight.double().T + head.bias.double()) * head.scale
     z = z if head.softcap is None else head.softcap * torch.tanh(z / head.softcap)
@@ -107,7 +113,7 @@ def test_tiled_cross_entropy_equals_autograd_in_float64(head_options, tile, monk
 
 @pytest.mark.parametrize("tile", [1, 4096])
 def test_loss_is_finite_for_certain_and_impossible_tokens(tile, monkeypatch):
-    monkeypatch.setattr(module, "CPU_TILE", tile)
+    monkeypatch.setattr(head_module, "CPU_TILE", tile)
     head = Head(torch.tensor([[200.0], [-200.0], [0.0]]), None, 1.0, None)
     hidden = torch.ones(2, 1, requires_grad=True)
     loss = module._TiledCrossEntropy.apply(hidden, head, torch.tensor([0, 1]))

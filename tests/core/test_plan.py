@@ -8,11 +8,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault
 from playground.events.runs import RunStarted, StepDone
+from playground.models import budget
 from playground.models.footprint import footprint
 from playground.training import plan as planning
-from playground.training import session, speed
+from playground.training import speed
 from playground.training.loop import train
-from playground.training.session import plan_training, resolved
+from playground.training.plan import plan_training, resolved
 
 
 def planned(folder, data, **options):
@@ -67,7 +68,7 @@ def test_explicit_settings_are_kept(tiny_folder, rows_file):
     config = TrainConfig(model=str(tiny_folder("llama")), data=str(rows_file(20)), lora_r=4, **said)
     made = plan_training(config, lambda *a: None).plan
     assert made.choices == ()
-    assert resolved(config, made) == config
+    assert resolved(config, made).to_dict() == config.to_dict()
     # A batch size that was given is the batch size, as everywhere; only an open one is made up to eight.
     alone = planned(tiny_folder("llama"), rows_file(20), per_device_train_batch_size=2).plan
     assert alone.gradient_accumulation_steps == 1
@@ -75,14 +76,14 @@ def test_explicit_settings_are_kept(tiny_folder, rows_file):
 
 def room(monkeypatch, share, folder, data, **options):
     """Leave `share` of what the training would like to have."""
-    monkeypatch.setattr(session, "program_memory", lambda device: 0)
+    monkeypatch.setattr(planning, "program_memory", lambda device: 0)
     needed = planned(folder, data, **options).plan.needed
-    monkeypatch.setattr(session, "free_memory", lambda device: int(share * needed))
+    monkeypatch.setattr(planning, "free_memory", lambda device: int(share * needed))
 
 
 def test_low_memory_lowers_auto_settings_first(tiny_folder, rows_file, monkeypatch):
     folder, data = tiny_folder("llama"), rows_file(20)
-    monkeypatch.setattr(planning, "CPU_TOKENS_AT_ONCE", 1 << 20)
+    monkeypatch.setattr(budget, "CPU_TOKENS_AT_ONCE", 1 << 20)
     room(monkeypatch, 0.6, folder, data)
     made = planned(folder, data).plan
     assert made.fits
@@ -92,7 +93,7 @@ def test_low_memory_lowers_auto_settings_first(tiny_folder, rows_file, monkeypat
 
 def test_plan_that_does_not_fit_is_refused_with_one_that_does(tiny_folder, rows_file, tmp_path, monkeypatch):
     folder, data = tiny_folder("llama"), rows_file(20)
-    monkeypatch.setattr(planning, "CPU_TOKENS_AT_ONCE", 1 << 20)
+    monkeypatch.setattr(budget, "CPU_TOKENS_AT_ONCE", 1 << 20)
     said = {"per_device_train_batch_size": 8, "gradient_checkpointing": "off"}
     room(monkeypatch, 0.8, folder, data, **said)
     config = TrainConfig(model=str(folder), data=str(data), lora_r=4, **said)
@@ -122,10 +123,10 @@ def test_checkpointing_changes_only_memory(tiny_folder, rows_file, tmp_path):
 
 def test_cpu_micro_batches_are_as_large_as_the_longest_row():
     """That row goes through whole, so no other piece of its size raises the peak."""
-    cpu, most = torch.device("cpu"), planning.CPU_TOKENS_AT_ONCE
-    assert planning.tokens_at_once(most // 2, cpu) == most
-    assert planning.tokens_at_once(3 * most, cpu) == 3 * most
-    assert planning.tokens_at_once(3 * most, torch.device("cuda")) > 1_000_000
+    cpu, most = torch.device("cpu"), budget.CPU_TOKENS_AT_ONCE
+    assert budget.tokens_at_once(most // 2, cpu) == most
+    assert budget.tokens_at_once(3 * most, cpu) == 3 * most
+    assert budget.tokens_at_once(3 * most, torch.device("cuda")) > 1_000_000
 
 
 def test_time_estimate_uses_the_last_measured_speed(tiny_folder, rows_file, tmp_path, monkeypatch):

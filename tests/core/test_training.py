@@ -27,11 +27,11 @@ from playground.events.runs import (
     StepSkipped,
     event_from_json,
 )
-from playground.jobs.folders import read_record
+from playground.runs.folder import read_record
 from playground.training import loop, step
-from playground.training.control import Request
 from playground.training.loop import train
-from playground.training.session import Session, plan_training
+from playground.training.plan import plan_training
+from playground.training.setup import Training
 
 
 def config(folder, data, **changes):
@@ -113,11 +113,11 @@ def test_held_out_rows_do_not_affect_training(tiny_folder, rows_file, tmp_path, 
     planned = plan_training(settings, lambda *a: None)
     hidden = {planned.everything[at].input_ids for at in planned.held_out}
     seen = []
-    trained = step._gradients
-    monkeypatch.setattr(step, "_gradients", lambda s, rows, n: (seen.extend(rows), trained(s, rows, n))[1])
+    trained = step.five_steps
+    monkeypatch.setattr(step, "five_steps", lambda t, rows, *rest: (seen.extend(rows), trained(t, rows, *rest))[1])
     list(train(settings, tmp_path / "measured"))
     assert len(hidden) == 5 and len(seen) == 15 and not hidden & {row.input_ids for row in seen}
-    monkeypatch.setattr(Session, "evaluate", lambda self: Evaluated(0, 0.0))
+    monkeypatch.setattr(Training, "evaluate", lambda self: Evaluated(0, 0.0))
     list(train(settings, tmp_path / "not"))
     assert adapter_sha(tmp_path / "measured") == adapter_sha(tmp_path / "not")
 
@@ -172,15 +172,16 @@ def test_peak_memory_excludes_the_parent_process():
 
 
 def test_loss_falls_and_only_the_adapter_changes(tiny_folder, rows_file, tmp_path):
-    from playground.training.session import prepare
+    from playground.training.ranks import Ranks
+    from playground.training.setup import prepare
 
     settings = config(tiny_folder("llama"), rows_file(16), num_train_epochs=6)
-    session = prepare(settings, lambda *a: None)
-    frozen = {n: p.clone() for n, p in session.model.named_parameters() if "lora_" not in n}
+    training = prepare(plan_training(settings, lambda *a: None), lambda *a: None, Ranks(torch.device("cpu")))
+    frozen = {n: p.clone() for n, p in training.model.named_parameters() if "lora_" not in n}
     events = list(train(settings, tmp_path / "run"))
     losses = [e.loss for e in events if isinstance(e, StepDone)]
     assert losses[-1] < losses[0] / 2
-    assert all(torch.equal(p, frozen[n]) for n, p in session.model.named_parameters() if n in frozen)
+    assert all(torch.equal(p, frozen[n]) for n, p in training.model.named_parameters() if n in frozen)
 
 
 def test_model_that_clips_layers_in_place_can_be_trained(rows_file, byte_tokenizer, tmp_path):
@@ -197,20 +198,20 @@ def test_model_that_clips_layers_in_place_can_be_trained(rows_file, byte_tokeniz
 
 def test_non_finite_step_does_not_change_the_weights(tiny_folder, rows_file, tmp_path, monkeypatch):
     settings = config(tiny_folder("llama"), rows_file(12))
-    real = step._gradients
+    real = step._over_all_ranks
     calls = {"count": 0}
 
-    def poisoned(session, rows, num_trained):
-        result = real(session, rows, num_trained)
+    def poisoned(training, loss_sum):
+        result = real(training, loss_sum)
         calls["count"] += 1
         if calls["count"] == 2:
-            calls["before"] = [p.detach().clone() for p in session.parameters]
-            session.parameters[0].grad[0, 0] = float("nan")
+            calls["before"] = [p.detach().clone() for p in training.parameters]
+            training.parameters[0].grad[0, 0] = float("nan")
         elif calls["count"] == 3:
-            calls["after"] = [p.detach().clone() for p in session.parameters]
+            calls["after"] = [p.detach().clone() for p in training.parameters]
         return result
 
-    monkeypatch.setattr(step, "_gradients", poisoned)
+    monkeypatch.setattr(step, "_over_all_ranks", poisoned)
     events = list(train(settings, tmp_path / "run"))
     assert [e.step for e in events if isinstance(e, StepSkipped)] == [2]
     assert all(torch.equal(a, b) for a, b in zip(calls["before"], calls["after"], strict=True))
@@ -218,20 +219,20 @@ def test_non_finite_step_does_not_change_the_weights(tiny_folder, rows_file, tmp
 
 
 def poison(monkeypatch, when, what):
-    """Let `what` happen to the session behind the backward pass of each step for which `when` says so."""
-    real = step._gradients
+    """Let `what` happen to the training behind the backward pass of each step for which `when` says so."""
+    real = step._over_all_ranks
 
-    def poisoned(session, rows, num_trained):
-        result = real(session, rows, num_trained)
-        if when(session.state.step + 1):
-            what(session)
+    def poisoned(training, loss_sum):
+        result = real(training, loss_sum)
+        if when(training.state.step + 1):
+            what(training)
         return result
 
-    monkeypatch.setattr(step, "_gradients", poisoned)
+    monkeypatch.setattr(step, "_over_all_ranks", poisoned)
 
 
-def not_finite(session):
-    session.parameters[0].grad[0, 0] = float("nan")
+def not_finite(training):
+    training.parameters[0].grad[0, 0] = float("nan")
 
 
 def checkpoints(folder):
@@ -259,12 +260,12 @@ def test_skipped_step_is_not_saved_and_is_retried(tiny_folder, rows_file, tmp_pa
     assert adapter_sha(tmp_path / "parts") == adapter_sha(tmp_path / "whole")
 
 
-def nan_weight(session):
-    session.parameters[0].data[0, 0] = float("nan")
+def nan_weight(training):
+    training.parameters[0].data[0, 0] = float("nan")
 
 
-def nan_moment(session):
-    session.optimizer.state[session.parameters[0]]["exp_avg_sq"][0, 0] = float("nan")
+def nan_moment(training):
+    training.optimizer.state[training.parameters[0]]["exp_avg_sq"][0, 0] = float("nan")
 
 
 @pytest.mark.parametrize(("spoil", "how"), [(nan_weight, "timed"), (nan_moment, "stop"), (nan_weight, "sampling")])
@@ -275,11 +276,11 @@ def test_non_finite_weights_do_not_replace_a_checkpoint(tiny_folder, rows_file, 
         patched.setattr(loop, "CHECKPOINT_SECONDS", 0.0 if how == "timed" else 1e9)
         patched.setattr(step, "SAMPLINGS", 10 if how == "sampling" else 1)
         stop = stop_after(5) if how == "stop" else lambda: False
-        requests = SaveAt(3)
+        requests = SaveAfter(3, patched, loop.CHECKPOINT_SECONDS)
 
-        def late(session):
+        def late(training):
             with torch.no_grad():
-                spoil(session)
+                spoil(training)
 
         poison(patched, lambda step: step == 5, late)
         with pytest.raises(PlaygroundError, match="not finite any more"):
@@ -290,15 +291,15 @@ def test_non_finite_weights_do_not_replace_a_checkpoint(tiny_folder, rows_file, 
     assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole")
 
 
-class SaveAt:
-    """Asks for a checkpoint behind one step."""
+class SaveAfter:
+    """Asks for nothing, but makes one checkpoint due by the clock after a step."""
 
-    def __init__(self, at):
-        self._left = at
+    def __init__(self, step, patched, otherwise):
+        self._left, self._patched, self._otherwise = step, patched, otherwise
 
     def next(self, *, wait):
         self._left -= 1
-        return Request("save_now") if self._left == -1 else None
+        self._patched.setattr(loop, "CHECKPOINT_SECONDS", 0.0 if self._left == -1 else self._otherwise)
 
     def cancelled(self, number):
         return False
@@ -334,12 +335,12 @@ def test_run_with_only_damaged_checkpoints_is_not_restarted(tiny_folder, rows_fi
 
 
 def test_three_non_finite_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp_path, monkeypatch):
-    def always(session, rows, num_trained):
-        for parameter in session.parameters:
+    def always(training, loss_sum):
+        for parameter in training.parameters:
             parameter.grad = torch.full_like(parameter, float("inf"))
         return float("nan")
 
-    monkeypatch.setattr(step, "_gradients", always)
+    monkeypatch.setattr(step, "_over_all_ranks", always)
     events = []
     with pytest.raises(PlaygroundError, match="3 steps in a row"):
         events.extend(train(config(tiny_folder("llama"), rows_file(20)), tmp_path / "run"))
@@ -353,14 +354,14 @@ def test_out_of_memory_halves_the_micro_batch_and_retries(tiny_folder, rows_file
 
     settings = config(tiny_folder("llama"), rows_file(12), num_train_epochs=1)
     expected = [e.loss for e in train(settings, tmp_path / "whole") if isinstance(e, StepDone)]
-    real = SupervisedLoss.forward
+    real = SupervisedLoss.hidden_states
 
     def limited(self, batch):
         if batch.input_ids.shape[0] > 1:
             raise torch.OutOfMemoryError("on purpose")
         return real(self, batch)
 
-    monkeypatch.setattr(SupervisedLoss, "forward", limited)
+    monkeypatch.setattr(SupervisedLoss, "hidden_states", limited)
     events = list(train(settings, tmp_path / "run"))
     assert [e.micro_batch_size for e in events if isinstance(e, BatchHalved)] == [2, 1]
     losses = [e.loss for e in events if isinstance(e, StepDone)]
@@ -373,7 +374,7 @@ def test_out_of_memory_on_a_single_row_is_a_clear_error(tiny_folder, rows_file, 
     def never(self, batch):
         raise torch.OutOfMemoryError("on purpose")
 
-    monkeypatch.setattr(SupervisedLoss, "forward", never)
+    monkeypatch.setattr(SupervisedLoss, "hidden_states", never)
     with pytest.raises(EnvironmentFault, match="single row"):
         list(train(config(tiny_folder("llama"), rows_file(8)), tmp_path / "run"))
 

@@ -13,10 +13,10 @@ from playground import paths
 from playground.config import TrainConfig
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, Fed, LaneRequest, Spoken
+from playground.events.requests import Request
 from playground.events.runs import Continued, Paused, Replied, RunEnded, RunStage, RunStarted, Sampled, StepDone
-from playground.jobs.folders import is_busy
-from playground.jobs.runs import RunLink, start_training
-from playground.training.control import Request
+from playground.jobs.training import RunLink, start_training
+from playground.runs.folder import is_busy
 from playground.training.loop import train
 
 ASK = Ask(tuple(LaneRequest(side, side, ("Say hi.",)) for side in ("base", "sft")), 1.0, Sampling(6))
@@ -78,7 +78,7 @@ class Script:
 def test_requests_during_training_do_not_change_the_result(config, plain, tmp_path):
     heard = []
     asked = Request("ask", 7, ASK, heard.append)
-    script = Script(Request("pause"), asked, Request("sample_now"), Request("save_now"), Request("continue"))
+    script = Script(Request("pause"), asked, Request("sample_now"), Request("continue"))
     events = list(train(config, tmp_path / "run", requests=script))
     assert digest(tmp_path / "run") == plain
     kinds = [type(event) for event in events]
@@ -162,12 +162,11 @@ def test_killed_run_is_reported_and_resumes_exactly(config, plain, folder):
     until(events, RunStage)
     link.tell("pause")
     until(events, Paused)
-    link.tell("save_now")
-    pid = int((folder / ".pid").read_text())
-    deadline = time.monotonic() + 20
-    while not list(folder.glob("checkpoints/*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
+    while not list(folder.glob("checkpoints/*")):  # one is written after each step of so short a run
+        link.tell("continue")
+        link.tell("pause")
+        until(events, Paused)
+    os.kill(int((folder / ".pid").read_text()), signal.SIGKILL)
     gone = until(events, RunEnded)
     assert gone.state == "failed" and "is gone" in gone.reason
     start_training(config.to_dict(), folder, resume=True)

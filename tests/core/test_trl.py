@@ -73,7 +73,7 @@ def test_adapter_trained_by_trl_gives_the_same_logits_here(tiny_folder, byte_tok
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM
 
-    from playground.models.lanes import Row, lanes
+    from playground.models.lanes import Blend, lanes
 
     folder = tiny_folder("llama")
     rows = [{"prompt": f"What is {n}?", "completion": f" It is {n}."} for n in range(8)]
@@ -96,7 +96,7 @@ def test_adapter_trained_by_trl_gives_the_same_logits_here(tiny_folder, byte_tok
     base = load_base(str(folder), "none")
     plain = base.model(input_ids=ids).logits
     model = lora.attach(base, None, lora.read_adapter(tmp_path / "adapter"), "default")
-    with torch.inference_mode(), lanes(model, [Row("default"), Row()]):
+    with torch.inference_mode(), lanes(model, [Blend("default"), Blend()]):
         ours = model(input_ids=ids).logits
     assert torch.allclose(ours[0], theirs[0], atol=1e-4)
     assert not torch.allclose(ours[0], plain[0], atol=1e-3)

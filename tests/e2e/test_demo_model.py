@@ -62,7 +62,7 @@ def test_base_lanes_of_the_demo_model_are_the_base(folder, quantize):
     from playground import paths
     from playground.models import lora
     from playground.models.fingerprint import Fingerprint
-    from playground.models.lanes import Row, lanes
+    from playground.models.lanes import Blend, lanes
     from playground.models.load import load_base
 
     base = load_base("demo", quantize)
@@ -72,12 +72,12 @@ def test_base_lanes_of_the_demo_model_are_the_base(folder, quantize):
         before = base.model(input_ids=ids).logits
         model = lora.attach(base, None, lora.read_adapter(paths.bundled("adapters") / "demo-mini"), "default")
         plain = model(input_ids=ids).logits
-        with lanes(model, [Row(), Row("default")]):
+        with lanes(model, [Blend(), Blend("default")]):
             mixed = base.model(input_ids=ids).logits
     assert torch.equal(mixed[0], before[0])
     assert torch.equal(mixed[1], plain[1])
     assert (plain - before).abs().max() > 1
-    assert fingerprint.holds(model, [Row("default")])
+    assert fingerprint.holds(model, [Blend("default")])
 
 
 @pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])

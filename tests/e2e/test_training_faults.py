@@ -14,8 +14,8 @@ from terminal import Terminal
 from playground import paths
 from playground.config import TrainConfig
 from playground.events.runs import RunEnded, StepDone
-from playground.jobs.folders import read_record
-from playground.jobs.runs import RunLink, start_training
+from playground.jobs.training import RunLink, start_training
+from playground.runs.folder import read_record
 from playground.training.loop import train
 
 ROOT = Path(__file__).parents[2]
@@ -26,16 +26,16 @@ import torch
 from playground.training import loop, step
 
 loop.CHECKPOINT_SECONDS = 0.0
-real = step._gradients
+real = step._over_all_ranks
 
-def poisoned(session, rows, num_trained):
-    result = real(session, rows, num_trained)
-    if session.state.step == 4:
+def poisoned(training, loss_sum):
+    result = real(training, loss_sum)
+    if training.state.step == 4:
         with torch.no_grad():
-            session.parameters[0][0, 0] = float("nan")
+            training.parameters[0][0, 0] = float("nan")
     return result
 
-step._gradients = poisoned
+step._over_all_ranks = poisoned
 """
 
 

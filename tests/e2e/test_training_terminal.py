@@ -1,4 +1,4 @@
-"""The training screens in a pseudo-terminal, with the real desk and real trainings of a tiny model."""
+"""The training screens in a pseudo-terminal, with the real inspector and real trainings of a tiny model."""
 
 import shutil
 import time

@@ -17,13 +17,13 @@ from playground.inference.engine import Engine, Lane
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
-from playground.models.lanes import Row, lanes
+from playground.models.lanes import Blend, lanes
 from playground.models.load import load_base
 from playground.training.loop import train
 from playground.training.loss import SupervisedLoss
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
-SFT = Row("default")
+SFT = Blend("default")
 LENGTHS = (5, 31, 12, 8)
 
 
@@ -75,7 +75,7 @@ def test_same_batch(base):
     before = base.model(**inputs).logits
     model = adapted(base)
     plain = model(**inputs).logits
-    with lanes(model, [Row(), SFT, Row(), SFT]):
+    with lanes(model, [Blend(), SFT, Blend(), SFT]):
         mixed = base.model(**inputs).logits
     assert torch.equal(mixed[[0, 2]], before[[0, 2]])
     assert torch.equal(mixed[[1, 3]], plain[[1, 3]])
@@ -86,7 +86,7 @@ def test_same_batch(base):
 def test_rows_agree_alone_and_in_other_batches(base):
     inputs = batch()
     model = adapted(base)
-    rows = [Row(), SFT, SFT, Row()]
+    rows = [Blend(), SFT, SFT, Blend()]
     with lanes(model, rows):
         mixed = base.model(**inputs).logits[:, -1].float().log_softmax(-1)
     for at, (row, length) in enumerate(zip(rows, LENGTHS, strict=True)):

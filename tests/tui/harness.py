@@ -11,7 +11,7 @@ from textual.widgets import Static
 from playground.events.answers import Answer
 from playground.events.engine import AdapterInfo, Choices, EngineReady, Fed, Spoken
 from playground.tui.app import PlaygroundApp
-from playground.tui.session import Session
+from playground.tui.state.session import Session
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.prompt import PromptBar
 

@@ -11,9 +11,9 @@ from textual.widgets import Markdown, Static
 
 from playground.events.answers import Answer
 from playground.events.engine import EngineError, EngineStage, Fed, Spoken
+from playground.tui.strings import EXAMPLES
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-from playground.tui.words import EXAMPLES
 
 
 @screen_test()
@@ -355,7 +355,7 @@ def test_closing_the_app_ends_the_engine():
 
 def test_the_app_imports_nothing_heavy():
     code = (
-        "import sys, playground.tui.app, playground.tui.run, playground.jobs\n"
+        "import sys, playground.tui.app, playground.tui.launch, playground.jobs\n"
         "heavy = {'torch', 'transformers', 'peft', 'bitsandbytes', 'datasets', 'pyarrow', 'pandas'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

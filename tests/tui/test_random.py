@@ -17,10 +17,10 @@ from textual.widgets import Footer, Input, OptionList, Select
 from playground.events.answers import Answer
 from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
 from playground.events.exchanges import BOTH_BAD, TIE
+from playground.tui.dialogs.answer_settings import SettingsDialog
+from playground.tui.dialogs.picker import Picker
+from playground.tui.dialogs.save import SaveDialog
 from playground.tui.link import Heard
-from playground.tui.screens.picker import Picker
-from playground.tui.screens.save import SaveDialog
-from playground.tui.screens.settings import SettingsDialog
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider

@@ -1,4 +1,4 @@
-"""The training screens: data sets and plans from a fake desk, runs from recorded events. No model, no child."""
+"""The training screens: data sets and plans from a fake inspector, runs from recorded events. No model, no child."""
 
 import asyncio
 import json
@@ -12,14 +12,23 @@ from textual.widgets import Input, OptionList, Static
 
 from playground.events.answers import Answer
 from playground.events.data import DataCheck, Finding
-from playground.events.desk import DataSetInfo, DataSets, DeskError, DeskStage, Looked, MaskedRow, PlanMade, RowsShown
 from playground.events.engine import Spoken
+from playground.events.inspector import (
+    DataSetInfo,
+    DataSets,
+    InspectorError,
+    InspectorStage,
+    Looked,
+    MaskedRow,
+    PlanMade,
+    RowsShown,
+)
 from playground.events.runs import BatchHalved, Continued, Paused, RunEnded, RunStage, RunStarted
 from playground.tui.app import PlaygroundApp
-from playground.tui.history import RunHistory
-from playground.tui.screens.files import PathSuggester
+from playground.tui.dialogs.files import PathSuggester
 from playground.tui.screens.run import RunScreen
 from playground.tui.screens.train import TrainScreen
+from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart, nice
 from playground.tui.widgets.prompt import PromptBar
 
@@ -38,7 +47,7 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-class FakeDesk(FakeChild):
+class FakeInspector(FakeChild):
     """Answers every look at once, unless a test speaks for it."""
 
     def __init__(self):
@@ -57,7 +66,7 @@ class FakeDesk(FakeChild):
         self.looked.append(config)
         number = len(self.looked)
         for event in (
-            DeskStage(number, "reading the data", 0.0), Looked(number, CHECK), RowsShown(number, 0, 113, (ROW,)),
+            InspectorStage(number, "reading the data", 0.0), Looked(number, CHECK), RowsShown(number, 0, 113, (ROW,)),
             PlanMade(number, self.plan, "sft-playground train --data mini.jsonl"),
         ):  # fmt: skip
             self.said.put(event)
@@ -65,12 +74,12 @@ class FakeDesk(FakeChild):
 
 
 class Training(Screen):
-    """The app with a fake desk."""
+    """The app with a fake inspector."""
 
     def __init__(self, size=(120, 40)):
         super().__init__(size)
-        self.desk = FakeDesk()
-        self.app = PlaygroundApp(self._start, self.app._compare.session, desk=lambda: self.desk)
+        self.inspector = FakeInspector()
+        self.app = PlaygroundApp(self._start, self.app._compare.session, inspector=lambda: self.inspector)
         self.engines = self.engines[-1:]
 
     def _start(self, adapter=None, model=None, *, bare=False):
@@ -127,22 +136,22 @@ async def test_data_set_is_picked_or_typed_and_names_are_sanitised(screen):
     assert "␛" in hostile and "\x1b" not in hostile
     sets.focus()
     await screen.press("down", "enter")
-    assert screen.desk.looked[-1]["data"] == "/d/hostile.jsonl"
+    assert screen.inspector.looked[-1]["data"] == "/d/hostile.jsonl"
     screen.app.screen.query_one("#path", Input).focus()
     await screen.press(*"a.csv", "enter")
-    assert screen.desk.looked[-1]["data"] == "a.csv"
+    assert screen.inspector.looked[-1]["data"] == "a.csv"
 
 
 @training_test()
 async def test_data_set_errors_are_shown_and_stale_replies_dropped(screen):
     await open_training(screen)
-    number = len(screen.desk.looked)
-    screen.desk.said.put(DeskError(number, "There is no file.", "Check its name."))
+    number = len(screen.inspector.looked)
+    screen.inspector.said.put(InspectorError(number, "There is no file.", "Check its name."))
     await screen.settle(lambda: "There is no file." in screen.shown("#hint"))
-    screen.desk.said.put(DeskError(number, "a:1: bad\na:2: worse\na:3: worst", "--skip-bad leaves them out."))
+    screen.inspector.said.put(InspectorError(number, "a:1: bad\na:2: worse\na:3: worst", "--skip-bad leaves them out."))
     await screen.settle(lambda: screen.shown("#hint") == "a:1: bad (and 2 more). --skip-bad leaves them out.")
-    screen.desk.said.put(DeskError(number - 1, "late", "late"))
-    screen.desk.said.put(Looked(number - 1, replace(CHECK, name="late")))
+    screen.inspector.said.put(InspectorError(number - 1, "late", "late"))
+    screen.inspector.said.put(Looked(number - 1, replace(CHECK, name="late")))
     await screen.settle()
     assert "late" not in screen.shown("#hint") + screen.shown("#about")
 
@@ -161,12 +170,12 @@ async def test_options_are_validated_while_typed_and_update_the_plan(screen):
     form.query_one("#learning_rate", Input).value = "1e-3"
     await screen.press("ctrl+s")
     await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen))
-    assert (screen.desk.looked[-1]["lora_r"], screen.desk.looked[-1]["learning_rate"]) == (8, 1e-3)
+    assert (screen.inspector.looked[-1]["lora_r"], screen.inspector.looked[-1]["learning_rate"]) == (8, 1e-3)
 
 
 @training_test()
 async def test_f5_refuses_a_plan_that_does_not_fit_and_suggests_one(screen):
-    screen.desk.plan = replace(PLAN, free=1, nearest="--max-length 64")
+    screen.inspector.plan = replace(PLAN, free=1, nearest="--max-length 64")
     await open_training(screen)
     await screen.press("f5")
     assert "not enough memory" in screen.shown("#hint") and "--max-length 64" in screen.shown("#hint")
@@ -273,7 +282,7 @@ async def test_ended_run_can_be_asked_at_up_to_four_steps(screen, home):
 async def test_run_is_renamed_resumed_and_removed_after_confirmation(screen, home, monkeypatch):
     started = []
     monkeypatch.setattr(
-        "playground.tui.screens.runs.start_training",
+        "playground.tui.dialogs.runs.start_training",
         lambda config, folder, resume: started.append((folder.name, resume)),
     )
     for name, day in (("one", 22), ("two", 21)):
@@ -317,8 +326,8 @@ async def test_run_record_with_wrong_types_does_not_crash_the_app(screen, home, 
 @training_test()
 async def test_letter_keys_are_actions_until_the_run_prompt_opens(screen, home, monkeypatch):
     folder, told = record(home / "adapters" / "live", last=6, ended=""), []
-    monkeypatch.setattr("playground.jobs.runs.RunLink.is_alive", lambda link: True)
-    monkeypatch.setattr("playground.jobs.runs.RunLink.tell", lambda link, do: not told.append(do))
+    monkeypatch.setattr("playground.jobs.training.RunLink.is_alive", lambda link: True)
+    monkeypatch.setattr("playground.jobs.training.RunLink.tell", lambda link, do: not told.append(do))
     await watch(screen, folder)
     await screen.settle(lambda: "step" in screen.shown("#top"))
     await screen.press("space", "s", "x", "x")
@@ -349,7 +358,7 @@ async def test_hostile_text_of_a_run_is_harmless(screen, home):
 async def test_leaving_the_training_screen_ends_the_desk(screen):
     await open_training(screen)
     await screen.press("escape")
-    await screen.settle(lambda: screen.desk.closed)
+    await screen.settle(lambda: screen.inspector.closed)
     assert screen.app.screen is screen.app._compare
 
 
@@ -427,7 +436,7 @@ async def test_a_path_is_completed_and_a_file_is_picked(screen, tmp_path, monkey
     await screen.settle(lambda: len(tree.root.children[at - 1].children) == 1)
     assert str(tree.root.children[at - 1].children[0].label) == "a[bold].jsonl"
     await screen.press("down", "enter")
-    await screen.settle(lambda: screen.desk.looked[-1]["data"].endswith("rows/a[bold].jsonl"))
+    await screen.settle(lambda: screen.inspector.looked[-1]["data"].endswith("rows/a[bold].jsonl"))
 
 
 @training_test()
@@ -463,11 +472,11 @@ async def test_app_opened_during_training_does_not_load_a_model(screen, home):
 @training_test()
 async def test_f5_without_a_plan_repeats_the_reason(screen, monkeypatch):
     await open_training(screen)
-    monkeypatch.setattr(screen.desk, "look", lambda config: 77)
+    monkeypatch.setattr(screen.inspector, "look", lambda config: 77)
     screen.app.screen.query_one("#path", Input).focus()
     await screen.press("x", "enter", "f5")
     assert screen.shown("#hint") == "The plan is not made yet."
-    screen.desk.said.put(DeskError(77, "There is no file 'x'.", "Check the name."))
+    screen.inspector.said.put(InspectorError(77, "There is no file 'x'.", "Check the name."))
     await screen.settle(lambda: "no file" in screen.shown("#hint"))
     screen.app.screen.hint("")
     await screen.press("f5")
@@ -515,7 +524,7 @@ async def test_no_second_model_is_loaded_during_a_run(screen, home):
 
 
 def test_long_rows_open_at_the_first_trained_token():
-    from playground.tui.showing import SHORT, begins_to_learn
+    from playground.tui.content.dataset import SHORT, begins_to_learn
 
     texts = [f"p{n} " for n in range(400)] + [f"a{n} " for n in range(300)]
     long = replace(ROW, texts=tuple(texts), trained=(False,) * 400 + (True,) * 300)
@@ -532,8 +541,8 @@ def test_replies_are_shown_with_the_sampling_before_them(tmp_path):
 
     from playground.events.answers import Answer
     from playground.events.runs import Replied
-    from playground.tui.history import RunHistory
-    from playground.tui.samples import answers_at
+    from playground.tui.content.samples import answers_at
+    from playground.tui.state.run_history import RunHistory
 
     history = RunHistory()
     said = {"base": Answer("and on", "length", None, 9), "sft": Answer("Blue.", "stop", None, 3)}
@@ -547,7 +556,7 @@ def test_replies_are_shown_with_the_sampling_before_them(tmp_path):
 def test_run_figures_are_not_broken_across_lines(tmp_path):
     from recorded import events
 
-    from playground.tui.history import RunHistory
+    from playground.tui.state.run_history import RunHistory
 
     history = RunHistory()
     for event in events(tmp_path):
@@ -560,7 +569,7 @@ def test_run_figures_are_not_broken_across_lines(tmp_path):
 
 
 def test_held_out_row_is_labelled():
-    from playground.tui.showing import masked
+    from playground.tui.content.dataset import masked
 
     text = str(masked([replace(ROW, held_out=True)], 1))
     assert "held out: never trained" in text and "trained\n" not in text.replace("never trained, its", "")

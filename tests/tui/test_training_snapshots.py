@@ -6,8 +6,8 @@ from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of
 from test_training_screens import Training, open_training, watch
 from textual.widgets import Input
 
+from playground.tui.dialogs.runs import RunsDialog
 from playground.tui.screens.run import RunScreen
-from playground.tui.screens.runs import RunsDialog
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from playground.cli.data import data
 from playground.data import library
-from playground.training.desk import newest
+from playground.training.inspector import newest
 
 ROW = json.dumps({"prompt": "a", "completion": "b"}) + "\n"
 

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from playground.cli.journal import Journal
 from playground.errors import EnvironmentFault
 from playground.events.answers import Answer, Compared, SideSummary, Summary
 from playground.report.files import WRITERS, comparator, jsonl, markdown, table
 from playground.report.html import page
+from playground.report.journal import Journal
 
 HOSTILE = [
     "\x1b]52;c;aGk=\x07\x1b[31mred",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from playground.events.runs import RunEnded, StepSkipped
-from playground.jobs.runs import read_events
+from playground.jobs.training import read_events
 
 
 @pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c", "\r", "\n", "é"])

@@ -13,7 +13,7 @@ from playground import paths
 from playground.cli.runs import adapters, runs
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import BaseIdentity, RunRecord
-from playground.jobs import folders
+from playground.runs import folder as folders
 
 
 def record(name, created="2026-11-22T10:00:00+00:00", state="finished", loss=0.5):

@@ -9,11 +9,11 @@ from textual.widgets import Static
 from playground.events.exchanges import Mode
 from playground.report.exchanges import sampling_words
 from playground.tui.screens.keeping import KeepingScreen, chosen
+from playground.tui.strings import MODES
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-from playground.tui.words import MODES
 
 
 class AdjustingScreen(KeepingScreen):
@@ -31,7 +31,7 @@ class AdjustingScreen(KeepingScreen):
         if not waiting and last is None:
             self.next_mode()
             return
-        from playground.tui.screens.vote import Decision, VoteDialog
+        from playground.tui.dialogs.vote import Decision, VoteDialog
 
         def decide(decision: Decision | None) -> None:
             match decision:
@@ -92,7 +92,7 @@ class AdjustingScreen(KeepingScreen):
 
     def action_settings(self) -> None:
         """Change how the next answers are made."""
-        from playground.tui.screens.settings import Settings, SettingsDialog
+        from playground.tui.dialogs.answer_settings import Settings, SettingsDialog
 
         def keep(new: Settings | None) -> None:
             if new is None:

@@ -16,20 +16,14 @@ from textual.widgets import Footer, Static
 
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineEvent, EngineReady, EngineStage, Fed, LaneRequest, Spoken
+from playground.runs.folder import kept_steps
 from playground.text import clean
-from playground.tui.screens.closing import Leavable
+from playground.tui.dialogs.base import Leavable
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
 
 MOST = 4  # steps beside the base
-STEPS = "steps"
-
-
-def kept_steps(run: Path) -> list[int]:
-    """Return the steps at which a run's adapter was kept, in order."""
-    found = (run / STEPS).glob("*/adapter_config.json")
-    return sorted(int(path.parent.name) for path in found if path.parent.name.isdigit())
 
 
 def spread(steps: Sequence[int], most: int = MOST) -> list[int]:

@@ -15,13 +15,13 @@ from playground.events.answers import Sampling
 from playground.events.engine import EngineError, EngineEvent, EngineReady, Fed, Spoken
 from playground.tui.link import Start
 from playground.tui.screens.adjusting import AdjustingScreen
-from playground.tui.session import Session
+from playground.tui.state.session import Session
+from playground.tui.strings import EXAMPLES, WELCOME, WELCOME_BARE, WELCOME_SINGLE
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-from playground.tui.words import EXAMPLES, WELCOME, WELCOME_BARE, WELCOME_SINGLE
 
 
 class CompareScreen(AdjustingScreen):
@@ -205,7 +205,7 @@ class CompareScreen(AdjustingScreen):
 
     def action_help(self) -> None:
         """Open the help."""
-        from playground.tui.screens.help import HelpDialog
+        from playground.tui.dialogs.help import HelpDialog
 
         self.app.push_screen(HelpDialog())
 

@@ -11,7 +11,7 @@ from playground.errors import PlaygroundError
 from playground.events.engine import Choices, EngineEvent, EngineReady, EngineStage
 from playground.text import clean
 from playground.tui.link import Engine, Heard, Start
-from playground.tui.session import Session
+from playground.tui.state.session import Session
 
 CANCEL_SECONDS = 5.0  # a conversion that is cancelled may take so long to clean up
 
@@ -119,7 +119,7 @@ class EngineScreen(Screen[None]):
 
     def action_adapter(self) -> None:
         """Choose another adapter; on another base it brings that along."""
-        from playground.tui.screens.picker import adapter_picker
+        from playground.tui.dialogs.picker import adapter_picker
 
         shown = self._choices.adapters
         if not shown and not self.alive:  # nobody has said yet which there are
@@ -142,7 +142,7 @@ class EngineScreen(Screen[None]):
 
     def action_model(self) -> None:
         """Choose another base model, with its newest adapter if there is one."""
-        from playground.tui.screens.picker import model_picker, newest_on
+        from playground.tui.dialogs.picker import model_picker, newest_on
 
         shown = self._choices
 

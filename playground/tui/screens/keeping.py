@@ -127,7 +127,7 @@ class KeepingScreen(EngineScreen):
         what: Sequence[T],
         write: Callable[[Path, Sequence[T]], str],
     ) -> None:
-        from playground.tui.screens.save import SaveDialog
+        from playground.tui.dialogs.save import SaveDialog
 
         def save(path: Path | None) -> None:
             if path is None:

@@ -16,11 +16,11 @@ from textual.widgets import Footer, Static
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineEvent, LaneRequest, Spoken
 from playground.events.runs import Event, RunEnded, RunStage, RunStarted
-from playground.jobs.runs import RunLink
+from playground.jobs.training import RunLink
 from playground.text import clean
-from playground.tui.history import RunHistory
-from playground.tui.samples import answers_at, timeline
-from playground.tui.screens.closing import Leavable
+from playground.tui.content.samples import answers_at, timeline
+from playground.tui.dialogs.base import Leavable
+from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar

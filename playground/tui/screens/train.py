@@ -19,14 +19,30 @@ from textual.widgets.option_list import Option
 from playground import paths, settings
 from playground.config import TrainConfig
 from playground.errors import PlaygroundError
-from playground.events.desk import DataSets, DeskError, DeskEvent, DeskStage, Looked, PlanMade, RowsShown
-from playground.jobs import folders
-from playground.jobs.runs import start_training
+from playground.events.inspector import (
+    DataSets,
+    InspectorError,
+    InspectorEvent,
+    InspectorStage,
+    Looked,
+    PlanMade,
+    RowsShown,
+)
+from playground.jobs.training import start_training
+from playground.runs import library
 from playground.text import clean, one_line
-from playground.tui.screens.closing import Leavable
-from playground.tui.screens.files import FilesDialog, PathSuggester
-from playground.tui.screens.form import FormDialog
-from playground.tui.showing import SHORT, begins_to_learn, look_title, look_words, masked, plan_short, plan_words
+from playground.tui.content.dataset import (
+    SHORT,
+    begins_to_learn,
+    look_title,
+    look_words,
+    masked,
+    plan_short,
+    plan_words,
+)
+from playground.tui.dialogs.base import Leavable
+from playground.tui.dialogs.files import FilesDialog, PathSuggester
+from playground.tui.dialogs.training_options import FormDialog
 from playground.tui.widgets.panes import NARROW
 
 WAIT = "The plan is not made yet."
@@ -38,7 +54,7 @@ class TrainScreen(Leavable[None]):
     """Data sets left; right, the chosen one's rows with what carries loss, and the plan.
 
     Args:
-        desk: Starts the desk.
+        inspector: Starts the inspector.
     """
 
     TYPED_INTO = "#path"
@@ -64,15 +80,15 @@ class TrainScreen(Leavable[None]):
         """The runs are to be shown."""
 
     class Heard(Message):
-        """The desk said something."""
+        """The inspector said something."""
 
-        def __init__(self, event: DeskEvent) -> None:
+        def __init__(self, event: InspectorEvent) -> None:
             super().__init__()
             self.event = event
 
-    def __init__(self, desk: Callable[[], Any], adapters_dir: str | None = None) -> None:
+    def __init__(self, inspector: Callable[[], Any], adapters_dir: str | None = None) -> None:
         super().__init__()
-        self._desk = desk()
+        self._inspector = inspector()
         self._home = paths.adapters_dir(adapters_dir)
         self._options: dict[str, Any] = {}  # what differs from the settings
         self._sets: tuple[Any, ...] = ()
@@ -101,12 +117,12 @@ class TrainScreen(Leavable[None]):
         self.query_one(OptionList).focus()
         self.on_resize()
         self._listen()
-        self._desk.list()
+        self._inspector.list()
         self._look()
 
     def on_unmount(self) -> None:
         """Leave no child behind."""
-        self._desk.close()
+        self._inspector.close()
 
     def on_resize(self) -> None:
         """Stack both halves where there is no room beside each other."""
@@ -114,7 +130,7 @@ class TrainScreen(Leavable[None]):
 
     @work(thread=True)
     def _listen(self) -> None:
-        for event in self._desk.events():
+        for event in self._inspector.events():
             if not self.app.is_running:
                 return
             self.post_message(self.Heard(event))
@@ -131,7 +147,7 @@ class TrainScreen(Leavable[None]):
         if (config := self.config()) is None:
             return
         self._plan, self._why_no_plan = None, WAIT
-        self._request = self._desk.look(config.to_dict())
+        self._request = self._inspector.look(config.to_dict())
         self.query_one("#top", Static).update(Content(clean(f"train · {config.data} · model {config.model}")))
         for where in ("plan", "short-plan", *LOOK):
             self.query_one(f"#{where}", Static).update("")
@@ -141,14 +157,14 @@ class TrainScreen(Leavable[None]):
         match message.event:
             case DataSets() as event:
                 self._list(event)
-            case DeskError(request=number) as error if number in (self._request, -1):
+            case InspectorError(request=number) as error if number in (self._request, -1):
                 first, *more = error.message.splitlines() or [""]
                 others = f" (and {len(more)} more)" if more else ""
                 self._why_no_plan = f"{first.rstrip('.')}{others}. {error.hint}"
                 self.hint(self._why_no_plan)
             case event if event.request != self._request:
                 pass  # of a data set that was left meanwhile
-            case DeskStage() as event:
+            case InspectorStage() as event:
                 share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
                 self.hint(f"{event.stage}{share} …")
             case Looked() as event:
@@ -226,7 +242,7 @@ class TrainScreen(Leavable[None]):
             return
         folder = self._home / paths.new_run_name(Path(config.data), self._home, datetime.now())
         try:
-            folders.require_idle(self._home)
+            library.require_idle(self._home)
             start_training(config.to_dict(), folder)
         except PlaygroundError as error:
             self.hint(f"{error.message} {error.hint}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
-from playground.tui.session import Round, Session
+from playground.tui.state.session import Round, Session
+from playground.tui.strings import EMPTY, NO_ADAPTER
 from playground.tui.widgets.judge import LETTERS
 from playground.tui.widgets.pane import Pane
-from playground.tui.words import EMPTY, NO_ADAPTER
 
 NARROW = 100  # columns; below, panes stand one above the other
 

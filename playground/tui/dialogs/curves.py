@@ -12,10 +12,10 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from playground.jobs.runs import read_events
+from playground.runs.folder import read_events
 from playground.text import one_line
-from playground.tui.history import RunHistory
-from playground.tui.screens.closing import Dialog
+from playground.tui.dialogs.base import Dialog
+from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import LETTERS, STYLES, Chart
 
 

@@ -1,4 +1,4 @@
-"""What the desk child says about data sets and plans."""
+"""What the inspector child says about data sets and plans."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from playground.events.values import Json, Named
 
 
 @dataclass(frozen=True, slots=True)
-class DeskEvent(Named):
-    """A line from the desk; `request` is the number of what it answers."""
+class InspectorEvent(Named):
+    """A line from the inspector; `request` is the number of what it answers."""
 
     request: int
 
@@ -28,14 +28,14 @@ class DataSetInfo(Json):
 
 
 @dataclass(frozen=True, slots=True)
-class DataSets(DeskEvent):
+class DataSets(InspectorEvent):
     """The bundled data sets, those in this folder, and those of recent runs."""
 
     sets: tuple[DataSetInfo, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class DeskStage(DeskEvent):
+class InspectorStage(InspectorEvent):
     """What is being done, and the share of it that is done."""
 
     stage: str
@@ -57,14 +57,14 @@ class MaskedRow(Json):
 
 
 @dataclass(frozen=True, slots=True)
-class Looked(DeskEvent):
+class Looked(InspectorEvent):
     """A data set that was read, and what is wrong with it."""
 
     check: DataCheck
 
 
 @dataclass(frozen=True, slots=True)
-class RowsShown(DeskEvent):
+class RowsShown(InspectorEvent):
     """Rows from `start` on, of `total` that can be trained."""
 
     start: int
@@ -73,7 +73,7 @@ class RowsShown(DeskEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class PlanMade(DeskEvent):
+class PlanMade(InspectorEvent):
     """The plan of a training, and the command that does the same."""
 
     plan: Plan
@@ -81,13 +81,13 @@ class PlanMade(DeskEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class DeskError(DeskEvent):
-    """A request that cannot be served; with `request` -1 the desk has ended."""
+class InspectorError(InspectorEvent):
+    """A request that cannot be served; with `request` -1 the inspector has ended."""
 
     message: str
     hint: str
 
 
-DESK_EVENTS: dict[str, type[DeskEvent]] = {
-    cls.__name__: cls for cls in (DataSets, DeskStage, Looked, RowsShown, PlanMade, DeskError)
+INSPECTOR_EVENTS: dict[str, type[InspectorEvent]] = {
+    cls.__name__: cls for cls in (DataSets, InspectorStage, Looked, RowsShown, PlanMade, InspectorError)
 }

@@ -15,7 +15,7 @@ from textual.widgets import DirectoryTree, Static
 
 from playground import paths
 from playground.text import one_line
-from playground.tui.screens.closing import Dialog
+from playground.tui.dialogs.base import Dialog
 
 
 def of_rows(path: Path) -> bool:

@@ -5,34 +5,34 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
 from safetensors.torch import load
 
-from playground.config import TrainConfig
+from playground.config import ResolvedConfig
 from playground.data.answered import answered
 from playground.data.batches import collate, micro_batches
 from playground.data.encode import Encoded, Encoder
-from playground.data.examples import Dataset, Turn, read_dataset
+from playground.data.examples import Dataset, Turn
 from playground.data.order import Order
 from playground.data.prompts import as_prompt
 from playground.errors import UsageError
 from playground.events.answers import Sampling
 from playground.events.plans import Plan
 from playground.events.runs import Evaluated, RunRecord, Sample, Sampled
+from playground.events.values import Progress
 from playground.inference.engine import Engine, Lane, styled_lane
-from playground.models import lora, source
-from playground.models.demo import Progress
+from playground.models import lora
+from playground.models.budget import tokens_at_once
 from playground.models.fingerprint import Fingerprint
 from playground.models.footprint import checkpoint_activations
 from playground.models.fused import fuse_lora
 from playground.models.head import backbone
-from playground.models.lanes import Row
+from playground.models.lanes import Blend
 from playground.models.load import Base, load_base, pick_device
-from playground.models.memory import free_memory, program_memory
-from playground.models.tokenizer import open_tokenizer
+from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS
 from playground.training.checkpoint import (
     TrainState,
     optimizer_tensors,
@@ -41,7 +41,7 @@ from playground.training.checkpoint import (
     tensor_bytes,
 )
 from playground.training.loss import SupervisedLoss
-from playground.training.plan import Planned, make_plan, tokens_at_once
+from playground.training.plan import Planned
 from playground.training.ranks import Ranks
 from playground.training.record import now, versions
 
@@ -49,7 +49,7 @@ ADAPTER = "default"  # PEFT saves an adapter of another name into a folder of it
 
 
 @dataclass
-class Session:
+class Training:
     """A training that is ready to step.
 
     Attributes:
@@ -58,7 +58,7 @@ class Session:
             checkpoint holds: a skipped step is tried again by whoever resumes.
     """
 
-    config: TrainConfig
+    config: ResolvedConfig
     plan: Plan
     dataset: Dataset
     base: Base
@@ -93,7 +93,7 @@ class Session:
     @property
     def num_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return self.order.steps_per_epoch * self.config.num_train_epochs
+        return self.plan.num_steps
 
     def batch(self, step: int) -> list[int]:
         """Return the rows of optimiser step `step`, counted from 0 over all epochs."""
@@ -111,15 +111,15 @@ class Session:
     def checkpoint_files(self) -> dict[str, bytes]:
         """Return the content of a checkpoint, besides the state."""
         return {
-            lora.WEIGHTS: tensor_bytes(lora.state(self.model)),
-            lora.CONFIG: lora.config_json(self.model).encode(),
+            WEIGHTS: tensor_bytes(lora.state(self.model)),
+            ADAPTER_CONFIG: lora.config_json(self.model).encode(),
             "optimizer.safetensors": tensor_bytes(optimizer_tensors(self.optimizer, self.parameter_names)),
         }
 
     def restore(self, state: TrainState, files: dict[str, bytes]) -> None:
         """Go on from a checkpoint, bit for bit."""
         self.state, self.sound = state, state.copy()
-        tensors = load(files[lora.WEIGHTS])
+        tensors = load(files[WEIGHTS])
         lora.put_state(self.model, tensors)
         restore_optimizer(self.optimizer, self.parameter_names, files["optimizer.safetensors"])
 
@@ -130,7 +130,7 @@ class Session:
         """
         self.require_finite()  # in lanes a NaN of the adapter would reach the base's rows
         prompts = [as_prompt(text) for text in self.config.sample_prompts]
-        lanes = [styled_lane(self.encoder, [Turn("user", prompt.prompt)], Row(ADAPTER)) for prompt in prompts]
+        lanes = [styled_lane(self.encoder, [Turn("user", prompt.prompt)], Blend(ADAPTER)) for prompt in prompts]
         if self.state.step == 0:
             lanes += [Lane(self.encoder.raw(prompt.prompt)) for prompt in prompts]
         answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens)) if lanes else []
@@ -170,81 +170,36 @@ class Session:
             num_steps=self.num_steps,
             loss=None,
             exact=True,
-            config=resolved(self.config, self.plan).to_dict(),
+            config=self.config.to_dict(),
             versions=versions(),
-            command=command(self.config, self.plan),
+            command=self.config.command(),
         )
 
 
-def resolved(config: TrainConfig, plan: Plan) -> TrainConfig:
-    """Return `config` with everything that was left to the plan written out."""
-    return replace(
-        config,
-        quantize=plan.quantize,
-        learning_rate=plan.learning_rate,
-        max_length=plan.max_length,
-        eval_rows=plan.num_eval,
-        per_device_train_batch_size=plan.per_device_train_batch_size,
-        gradient_accumulation_steps=plan.gradient_accumulation_steps,
-        gradient_checkpointing="on" if plan.gradient_checkpointing else "off",
-    )
-
-
-def command(config: TrainConfig, plan: Plan) -> str:
-    """Return the command that does the same with nothing left open."""
-    return resolved(config, plan).command()
-
-
-def plan_training(config: TrainConfig, progress: Progress, ranks: Ranks | None = None) -> Planned:
-    """Read and check the data and plan the training; the weights stay where they are. All ranks plan alike.
-
-    Raises:
-        PlaygroundError: For any problem with data or model.
-    """
-    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
-    where = source.resolve(config.model, progress)
-    tokenizer, end = open_tokenizer(where)
-    progress("encoding the data", 0.0)
-    device = pick_device()
-    ranks = ranks or Ranks(device)
-    free = free_memory(device)
-    if device.type == "cpu":  # the ranks of one machine share its memory
-        free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return make_plan(
-        config, dataset, where, tokenizer=tokenizer, end_token_id=end, device=device, free=ranks.least(free),
-        program=program_memory(device), world=ranks.world,
-    )  # fmt: skip
-
-
-def prepare(
-    config: TrainConfig, progress: Progress, planned: Planned | None = None, ranks: Ranks | None = None
-) -> Session:
-    """Load the base of a plan, by default of a new one, and put a fresh adapter on it.
+def prepare(planned: Planned, progress: Progress, ranks: Ranks) -> Training:
+    """Load the base of a plan and put a fresh adapter on it.
 
     Raises:
         PlaygroundError: For any problem with data, model or machine, before anything is written.
     """
-    begun = time.monotonic()
+    begun, config = time.monotonic(), planned.config
     if config.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     device = pick_device()
-    ranks = ranks or Ranks(device)
-    planned = planned or plan_training(config, progress, ranks)
-    plan = planned.plan
-    base = load_base(config.model, plan.quantize, progress, device)
+    base = load_base(config.model, config.quantize, progress, device)
     fingerprint = Fingerprint(base)
     model = lora.attach_new(base, config.lora_r, config.lora_alpha, config.seed)
     model.train()
     _without_dropout(model)
     fuse_lora(model)
-    if plan.gradient_checkpointing:
+    if config.gradient_checkpointing == "on":
         checkpoint_activations(base.model)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=plan.learning_rate, weight_decay=0.0, fused=True)
-    return Session(
+    optimizer = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=0.0, fused=True)
+    return Training(
         config=config,
-        plan=plan,
+        plan=planned.plan,
         dataset=planned.dataset,
         base=base,
         model=model,
@@ -255,8 +210,8 @@ def prepare(
         loss=SupervisedLoss(backbone(base.model), base.head),
         optimizer=optimizer,
         ranks=ranks,
-        state=TrainState(micro_batch_size=plan.per_device_train_batch_size),
-        sound=TrainState(micro_batch_size=plan.per_device_train_batch_size),
+        state=TrainState(micro_batch_size=config.per_device_train_batch_size),
+        sound=TrainState(micro_batch_size=config.per_device_train_batch_size),
         engine=Engine(base, model, fingerprint),
         seconds_load=time.monotonic() - begun,
     )
@@ -272,13 +227,13 @@ def _without_dropout(model: torch.nn.Module) -> None:
                 setattr(module, name, 0.0)
 
 
-def check_resumable(record: RunRecord, session: Session) -> bool:
+def check_resumable(record: RunRecord, training: Training) -> bool:
     """Return whether going on from `record` is bit-exact: the versions are the same.
 
     Raises:
         UsageError: If data, base or config differ, naming each difference.
     """
-    mine = session.new_record(record.name)
+    mine = training.new_record(record.name)
     pairs = {
         "data": (record.data_sha256, mine.data_sha256),
         "base": (record.base.name, mine.base.name),

@@ -11,9 +11,9 @@ import torch
 from transformers import AutoConfig
 
 from playground.events.models import KnownModel
+from playground.models.budget import memory_by_part
 from playground.models.footprint import Footprint, footprint
 from playground.models.load import compute_dtype
-from playground.training.plan import memory_by_part
 
 LONGEST = 1024  # tokens a row, for which a model is said to fit
 LORA_R = 16

@@ -1,19 +1,19 @@
-"""The desk child, as the app sees it: data sets and plans, without a model."""
+"""The inspector child, as the app sees it: data sets and plans, without a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from playground.events.desk import DESK_EVENTS, DeskError, DeskEvent
-from playground.jobs.child import LineChild
+from playground.events.inspector import INSPECTOR_EVENTS, InspectorError, InspectorEvent
+from playground.jobs.process import LineChild
 
 
-class DeskProcess(LineChild):
-    """The desk child, started when data sets are looked at."""
+class InspectorProcess(LineChild):
+    """The inspector child, started when data sets are looked at."""
 
     def __init__(self) -> None:
-        super().__init__("playground.training.desk", {})
+        super().__init__("playground.training.inspector", {})
         self._number = 0
 
     def list(self) -> int:
@@ -28,12 +28,12 @@ class DeskProcess(LineChild):
         """Ask for encoded rows of the data that was looked at last."""
         return self._ask("rows", start=start, count=count)
 
-    def events(self) -> Iterator[DeskEvent]:
+    def events(self) -> Iterator[InspectorEvent]:
         """Yield what it says until it ends. To be read in a thread of its own."""
-        yield from self.said(DESK_EVENTS)
+        yield from self.said(INSPECTOR_EVENTS)
         if self.exit_code:
             last = " ".join(self.last_words).strip()[-500:]
-            yield DeskError(-1, f"The desk ended with {self.exit_code}. {last}", "Leave the screen and come back.")
+            yield InspectorError(-1, f"The inspector ended with {self.exit_code}. {last}", "Leave the screen and come back.")
 
     def _ask(self, do: str, **what: Any) -> int:
         self._number += 1

@@ -19,10 +19,11 @@ from textual.widgets.option_list import Option
 from playground.config import TrainConfig
 from playground.errors import PlaygroundError
 from playground.events.runs import RunRecord
-from playground.jobs import folders
-from playground.jobs.runs import start_training
+from playground.jobs.training import start_training
+from playground.runs import library
+from playground.runs.folder import is_busy, size, state_of
 from playground.text import clean, one_line
-from playground.tui.screens.closing import Dialog
+from playground.tui.dialogs.base import Dialog
 
 COLUMNS = ("run", "state", "steps", "loss", "eval", "data set", "begun")
 WIDEST = 24
@@ -79,7 +80,7 @@ class RunsDialog(Dialog[Chosen | None]):
         self.query_one(OptionList).focus()
 
     def _fill(self, at: int = 0) -> None:
-        self._runs = folders.list_runs(self._home)
+        self._runs = library.list_runs(self._home)
         rows = [[one_line(cell, WIDEST) for cell in _cells(*run)] for run in self._runs]
         widths = [max(map(cell_len, column)) for column in zip(COLUMNS, *rows, strict=True)]
         self.query_one(".columns", Static).update(Content("  " + _line(COLUMNS, widths)))
@@ -106,13 +107,13 @@ class RunsDialog(Dialog[Chosen | None]):
         if (here := self._here()) is None:
             return
         folder, record = here
-        if folders.is_busy(folder):
+        if is_busy(folder):
             self._say("It is being trained; Enter shows it.")
         elif record.step >= record.num_steps and record.state == "finished":
             self._say("It has already finished.")
         else:
             try:
-                folders.require_idle(self._home)
+                library.require_idle(self._home)
                 start_training(TrainConfig.from_dict(record.config).to_dict(), folder, resume=True)
             except PlaygroundError as error:
                 self._say(f"{error.message} {error.hint}")
@@ -131,7 +132,7 @@ class RunsDialog(Dialog[Chosen | None]):
         """Rename the run."""
         if here := self._here():
             try:
-                folders.rename(here[0].name, event.value.strip(), self._home)
+                library.rename(here[0].name, event.value.strip(), self._home)
             except PlaygroundError as error:
                 self._say(f"{error.message} {error.hint}")
                 return
@@ -145,10 +146,10 @@ class RunsDialog(Dialog[Chosen | None]):
         name = here[0].name
         if self._sure_of != name:
             self._sure_of = name
-            self._say(f"D again removes {name} ({folders.size(here[0]) / 1e6:.0f} MB) for good.")
+            self._say(f"D again removes {name} ({size(here[0]) / 1e6:.0f} MB) for good.")
             return
         try:
-            folders.remove(name, self._home)
+            library.remove(name, self._home)
         except PlaygroundError as error:
             self._say(f"{error.message} {error.hint}")
             return
@@ -165,7 +166,7 @@ class RunsDialog(Dialog[Chosen | None]):
 
     def action_curves(self) -> None:
         """Show the losses of the marked runs together; of the newest, if none is marked."""
-        from playground.tui.screens.curves import CurvesDialog
+        from playground.tui.dialogs.curves import CurvesDialog
 
         if self._runs:
             self.app.push_screen(CurvesDialog(self._marked or [folder for folder, _ in self._runs[:NEWEST]]))
@@ -190,7 +191,7 @@ def _cells(folder: Path, record: RunRecord) -> tuple[str, ...]:
     held_out = f"{record.eval_loss:.2f}" if isinstance(record.eval_loss, float) else ""
     when = str(record.created_at)[5:16].replace("T", " ")
     steps = f"{record.step}/{record.num_steps}"
-    return (folder.name, folders.state_of(folder, record), steps, loss, held_out, str(record.data_name), when)
+    return (folder.name, state_of(folder, record), steps, loss, held_out, str(record.data_name), when)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

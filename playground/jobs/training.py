@@ -20,10 +20,9 @@ from typing import Any
 from playground import paths
 from playground.errors import EnvironmentFault
 from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent
-from playground.events.runs import Event, RunEnded, RunStarted, event_from_json
-from playground.jobs.folders import is_busy
+from playground.events.runs import Event, RunEnded, RunStarted
+from playground.runs.folder import LOG, is_busy, read_events
 
-LOG, EVENTS = "child.log", "events.jsonl"
 LAST_BYTES = 2_000  # of the log, told when a training ends without a word
 LOOK_SECONDS = 0.2
 TELL_SECONDS = 5.0  # a process that is importing PyTorch answers late
@@ -52,22 +51,6 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
         raise EnvironmentFault(
             f"{folder} cannot be written: {error.strerror or error}.", "Check its permissions."
         ) from None
-
-
-def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:
-    """Return the events of a run that stand behind byte `at` of its log, and the byte behind them."""
-    try:
-        with (folder / EVENTS).open("rb") as file:
-            file.seek(at)
-            data = file.read()
-    except OSError:
-        return [], at
-    whole = data.rfind(b"\n") + 1  # a line that is being written is left for the next look
-    events = []
-    for line in data[:whole].decode("utf-8", "replace").split("\n"):  # U+2028 and its like do not end a line of JSON
-        with contextlib.suppress(ValueError):  # what a crash cut, or another version wrote
-            events.append(event_from_json(line))
-    return events, at + whole
 
 
 class RunLink:
@@ -122,7 +105,7 @@ class RunLink:
         """Tell the run to do something; return whether that got there.
 
         Args:
-            do: ``pause``, ``continue``, ``sample_now``, ``save_now``, ``stop`` or ``cancel``.
+            do: ``pause``, ``continue``, ``sample_now``, ``stop`` or ``cancel``.
         """
         try:
             with self._connect() as connection:

@@ -15,8 +15,8 @@ from textual.widgets.option_list import Option
 
 from playground.events.engine import AdapterInfo
 from playground.text import one_line
-from playground.tui.screens.closing import Dialog
-from playground.tui.words import MODEL_WORDS
+from playground.tui.dialogs.base import Dialog
+from playground.tui.strings import MODEL_WORDS
 
 WIDEST = 32  # cells a column may take
 

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from playground.events.exchanges import BOTH_BAD, TIE
-from playground.tui.screens.closing import Dialog
+from playground.tui.dialogs.base import Dialog
 from playground.tui.widgets.judge import LETTERS
 
 Decision = tuple[Literal["vote", "take back", "mode"], str]

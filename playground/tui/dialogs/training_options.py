@@ -15,7 +15,7 @@ from textual.widgets import Input, Label, Static
 from playground.config import TrainConfig, read_options
 from playground.errors import PlaygroundError
 from playground.report.words import setting
-from playground.tui.screens.closing import Dialog
+from playground.tui.dialogs.base import Dialog
 
 BASIC = ("model", "style", "num_train_epochs", "learning_rate", "lora_r", "quantize")
 LEFT_OUT = ("data", "columns")  # chosen on the screen itself, or a list

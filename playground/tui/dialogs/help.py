@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Static
 
-from playground.tui.screens.closing import Dialog
-from playground.tui.words import HELP
+from playground.tui.dialogs.base import Dialog
+from playground.tui.strings import HELP
 
 
 class HelpDialog(Dialog[None]):

@@ -14,8 +14,8 @@ from textual.widgets import Input, Label, Select, Static
 
 from playground.config import STYLES
 from playground.events.answers import Sampling
-from playground.tui.screens.closing import Dialog
-from playground.tui.session import MAX_DUEL_LANES
+from playground.tui.dialogs.base import Dialog
+from playground.tui.state.session import MAX_DUEL_LANES
 
 OWN = "the adapter's own"
 

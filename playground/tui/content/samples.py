@@ -7,7 +7,7 @@ from textual.content import Content
 from playground.events.runs import Sample
 from playground.report.words import how_it_ended
 from playground.text import clean, one_line
-from playground.tui.history import RunHistory
+from playground.tui.state.run_history import RunHistory
 
 BASE_SHOWN = 120  # characters of what the base says, which does not change and repeats itself
 Pieces = list[tuple[str, str]]

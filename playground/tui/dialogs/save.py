@@ -13,7 +13,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from playground.text import one_line
-from playground.tui.screens.closing import Dialog
+from playground.tui.dialogs.base import Dialog
 
 
 class SaveDialog(Dialog[Path | None]):

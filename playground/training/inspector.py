@@ -1,8 +1,8 @@
-"""The desk as a process: data sets, masks and plans, with a tokenizer and without a model.
+"""The inspector as a process: data sets, masks and plans, with a tokenizer and without a model.
 
-``python -m playground.training.desk {}``. Requests are JSON lines: ``{"do": "list"}``, ``{"do": "look", "config": …}``
-and ``{"do": "rows", "start": …, "count": …}``, each with an ``id``. Only the newest request of a kind is served: an
-older one that is still waiting is dropped, because its data set has been left.
+``python -m playground.training.inspector {}``. Requests are JSON lines: ``{"do": "list"}``,
+``{"do": "look", "config": …}`` and ``{"do": "rows", "start": …, "count": …}``, each with an ``id``. Only the newest
+request of a kind is served: an older one that is still waiting is dropped, because its data set has been left.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from playground import paths
 from playground.config import TrainConfig
 from playground.environ import before_torch
 from playground.errors import InputError, PlaygroundError
-from playground.events.desk import (
+from playground.events.inspector import (
     DataSets,
-    DeskError,
-    DeskEvent,
-    DeskStage,
+    InspectorError,
+    InspectorEvent,
+    InspectorStage,
     Looked,
     MaskedRow,
     PlanMade,
@@ -40,22 +40,22 @@ def main() -> None:
     os.dup2(2, 1)
     before_torch()
 
-    def send(event: DeskEvent) -> None:
+    def send(event: InspectorEvent) -> None:
         stream.write(event.to_json() + "\n")
         stream.flush()
 
-    desk, code = Desk(send), 0
+    inspector, code = Inspector(send), 0
     try:
         for request in newest(_lines(sys.stdin)):
             try:
-                desk.serve(request)
+                inspector.serve(request)
             except (ValueError, KeyError, TypeError) as error:
                 print(f"no request: {request!r:.200}: {error!r}", file=sys.stderr)
     except BrokenPipeError:
         pass  # the app is gone
     except Exception as error:  # noqa: BLE001 - the border of a child: the app gets a line, the log the rest
         code, log = 1, write_log(error)
-        send(DeskError(-1, f"Something unexpected happened: {type(error).__name__}: {error}", f"Details: {log}."))
+        send(InspectorError(-1, f"Something unexpected happened: {type(error).__name__}: {error}", f"Details: {log}."))
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -100,14 +100,14 @@ def newest(waiting: queue.Queue[dict[str, Any] | None]) -> Iterator[dict[str, An
             yield pending.pop(0)
 
 
-class Desk:
+class Inspector:
     """Serves requests one by one and keeps what was looked at last.
 
     Args:
         send: Takes what there is to say.
     """
 
-    def __init__(self, send: Callable[[DeskEvent], None]) -> None:
+    def __init__(self, send: Callable[[InspectorEvent], None]) -> None:
         self._send = send
         self._rows: Any = None
         self._lines: Any = ()
@@ -127,16 +127,16 @@ class Desk:
                 case "rows":
                     self._show(number, int(request["start"]), int(request["count"]))
         except PlaygroundError as error:
-            self._send(DeskError(number, error.message, error.hint))
+            self._send(InspectorError(number, error.message, error.hint))
 
     def _look(self, number: int, config: TrainConfig) -> None:
-        self._send(DeskStage(number, "reading the data", 0.0))
+        self._send(InspectorStage(number, "reading the data", 0.0))
         from playground.data.containers import open_rows
         from playground.data.examples import renaming
         from playground.data.lint import check
 
         def stage(what: str, share: float) -> None:
-            self._send(DeskStage(number, what, share))
+            self._send(InspectorStage(number, what, share))
 
         self._rows = None
         found = open_rows(config.data, paths.find_file(config.data))
@@ -144,16 +144,13 @@ class Desk:
             raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object a line.")
         looked = check(found, renaming(config.columns), None, lambda share: stage("checking the rows", share))
         self._send(Looked(number, looked))
-        from playground.training.session import (  # PyTorch: seconds, which the rows need not wait for
-            command,
-            plan_training,
-        )
+        from playground.training.plan import plan_training  # PyTorch: seconds, which the rows need not wait for
 
         planned = plan_training(config, stage)
         self._rows, self._encoder = planned.everything, planned.encoder
         self._lines, self._held_out = planned.dataset.examples, set(planned.held_out)
         self._show(number, 0, MOST_ROWS)
-        self._send(PlanMade(number, planned.plan, command(config, planned.plan)))
+        self._send(PlanMade(number, planned.plan, planned.config.command()))
 
     def _show(self, number: int, start: int, count: int) -> None:
         if self._rows is None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from playground.events.data import BINS, DataCheck, by_kind
-from playground.events.desk import MaskedRow
+from playground.events.inspector import MaskedRow
 from playground.events.plans import Plan
 from playground.report.words import duration, gigabytes, setting
 from playground.text import clean, count, one_line

@@ -1,0 +1,65 @@
+"""How much memory a training takes at its peak, part by part, before a weight is loaded."""
+
+from __future__ import annotations
+
+import torch
+
+from playground.models.footprint import Footprint
+from playground.models.head import tile_width
+
+CPU_TOKENS_AT_ONCE = 160
+# NF4: half a byte, and double quantisation's constants: 8 bits a block of 64, 32 bits for 256 of them.
+NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+ADAPTER_BYTES = 16  # float32 weight, gradient and AdamW's two moments
+PROGRAM = "PyTorch itself"
+SLACK = 0.05  # of everything: what allocators keep between their blocks
+
+
+def memory_by_part(
+    size: Footprint,
+    quantize: str,
+    device: torch.device,
+    *,
+    program: int = 0,
+    rows_at_once: int,
+    longest: int,
+    checkpointing: bool,
+) -> dict[str, int]:
+    """Return the bytes of each part of a training at its peak.
+
+    On a CPU the base is dense float32 and a step is cut into pieces of `tokens_at_once`; on a GPU
+    the base stays packed and a micro-batch goes through whole.
+    """
+    cpu = device.type == "cpu"
+    wide = 4 if cpu else 2
+    linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
+    tokens = min(rows_at_once * longest, tokens_at_once(longest, device))
+    activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)
+    if checkpointing:  # one layer at a time is computed again
+        activations += tokens * size.saved_bytes // size.layers
+    activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
+    tile = tokens * tile_width(tokens, size.vocabulary, device) * 4
+    parts = {
+        "weights": int(size.linear_parameters * linear + size.other_parameters * wide),
+        "adapter and optimizer": size.adapter_parameters * ADAPTER_BYTES,
+        "activations": activations,
+        # A tile of logits and, on a GPU, its copy in the dtype of the head and the passes over it.
+        "logits": tile if cpu else 3 * tile,
+        # On a CPU the int8 copy of the head that sampling uses; on a GPU the layer being dequantised.
+        "overhead": size.vocabulary * size.hidden if cpu else 2 * size.largest_linear,
+    }
+    if cpu:
+        # Freed activations of many sizes leave gaps that the C library keeps: measured, about as much again.
+        parts["overhead"] += activations
+    parts["overhead"] += int(SLACK * sum(parts.values()))
+    return parts | ({PROGRAM: program} if program else {})
+
+
+def tokens_at_once(longest: int, device: torch.device) -> int:
+    """Return the most tokens, padding included, that go through the model at once.
+
+    On a CPU the activations of a piece are the peak of the memory (1.6 MB a token with the demo model), and
+    larger pieces are a tenth faster (docs/decisions.md). The row of `longest` tokens goes through whole
+    and sets the peak; other pieces may as well have its size. A GPU takes the whole micro-batch.
+    """
+    return max(CPU_TOKENS_AT_ONCE, longest) if device.type == "cpu" else 1 << 30

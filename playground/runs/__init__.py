@@ -1,0 +1,1 @@
+"""What trainings leave on the disk: one folder, and all of them."""
