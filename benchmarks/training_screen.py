@@ -50,7 +50,7 @@ def start(home: Path) -> tuple[Path, Terminal]:
     app = Terminal(APP)
     app.wait("style chat")
     app.send("\x12")  # Ctrl+R
-    app.wait("F5 starts training. Lit")
+    app.wait("F5 starts training. Bright")
     app.send("\x1b[15~")
     until = time.monotonic() + 60
     while not (new := set((home / "adapters").glob("*")) - before):
@@ -129,7 +129,7 @@ def typed(app: Terminal, folder: Path) -> None:
         took, ends = answers([f"{folder}@{step}" for step in steps], lanes)
         tokens, slowest = sum(end.num_tokens for end in ends), marks([max(ends, key=lambda end: end.num_tokens)])
         found["engine alone"].append(tokens / median(took))
-        app.wait("beside their base", app.send("a")[1])
+        app.wait("compared with their base", app.send("a")[1])
         took = []
         for number in range(ASKS + 1):
             app.wait(PROMPT, app.send(PROMPT)[1])

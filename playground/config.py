@@ -1,6 +1,6 @@
-"""What a training can be told, declared once: the field, its default, its help, its limits.
+"""The options of a training run, each declared once: its field, default, help and limits.
 
-The command line (and later a form) is drawn from these declarations, so a flag, its tooltip and its
+The command line and the app's form are generated from these declarations, so a flag, its tooltip and its
 check cannot disagree. Names and meanings are those of ``transformers.TrainingArguments`` and PEFT.
 """
 
@@ -25,30 +25,30 @@ def _option(default: Any, help: str, **limits: Any) -> Any:
 
 
 def _auto(kind: type, help: str, **limits: Any) -> Any:
-    """Declare an option that is decided by the plan unless it is given; None stands for that."""
+    """Declare an option that the plan decides unless it is given; None means that it was not."""
     return field(default=None, metadata={"help": help, "kind": kind, **limits})
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A training, fully described: the same config on the same machine gives the same adapter."""
+    """A complete training configuration: the same config on the same machine gives the same adapter."""
 
     data: str = _option("mini.jsonl", "Data set: a file, the name of a bundled one, or hf:org/name[:split].")
     columns: tuple[str, ...] = _option((), "Read a column under another name, as in prompt=question.", flag="--map")
-    skip_bad: bool = _option(False, "Leave out rows that cannot be trained instead of refusing the data.")
+    skip_bad: bool = _option(False, "Leave out rows that cannot be used for training instead of refusing the data.")
     model: str = _option("demo", "Base model: 'demo', a local folder, or a hub id such as hf:org/name.")
     quantize: str = _option("auto", "How the frozen base is stored.", choices=("auto", "nf4", "none"))
     style: str = _option("chat", "Prompt style, saved with the adapter.", choices=STYLES)
     train_on: str = _option("all", "Which answers of a conversation carry loss.", choices=("all", "last"))
     learning_rate: float | None = _auto(float, "Peak learning rate.", above=0.0, most=1.0)
-    num_train_epochs: int = _option(3, "How often each row is seen.", least=1, most=1000)
+    num_train_epochs: int = _option(3, "Number of passes over the data.", least=1, most=1000)
     per_device_train_batch_size: int | None = _auto(int, "Rows per forward pass on each device.", least=1, most=4096)
     gradient_accumulation_steps: int | None = _auto(int, "Forward passes per update.", least=1, most=4096)
     gradient_checkpointing: str = _option(
-        "auto", "Compute activations twice instead of keeping them.", choices=("auto", "on", "off")
+        "auto", "Recompute activations instead of keeping them.", choices=("auto", "on", "off")
     )
     max_length: int | None = _auto(int, "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20)
-    eval_rows: int | None = _auto(int, "Rows held out: their loss is measured, never trained.", least=0, most=100_000)
+    eval_rows: int | None = _auto(int, "Rows held out for evaluation, never trained on.", least=0, most=100_000)
     lora_r: int = _option(16, "Rank of the adapter.", least=1, most=512)
     lora_alpha: int = _option(
         32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000
@@ -58,7 +58,7 @@ class TrainConfig:
     seed: int = _option(0, "Seed for adapter initialisation and row order.", least=0, most=2**63 - 1)
     deterministic: bool = _option(False, "Use only deterministic kernels, so that resuming on CUDA is bit-exact.")
     save_dtype: str = _option(
-        "float32", "How the finished adapter is written; training is in float32.", choices=("float32", "bfloat16")
+        "float32", "Data type of the saved adapter; training is in float32.", choices=("float32", "bfloat16")
     )
     sample_prompts: tuple[str, ...] = (
         "Explain quantum physics.",
@@ -73,7 +73,7 @@ class TrainConfig:
             raise UsageError("; ".join(problems) + ".", "See 'sft-playground train --help' for what each option takes.")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the config as a record keeps it."""
+        """Return the config as stored in a record."""
         return asdict(self)
 
     def command(self) -> str:
@@ -81,7 +81,7 @@ class TrainConfig:
         words = ["sft-playground", "train"]
         for f in fields(self):
             value = getattr(self, f.name)
-            # Also what equals its default: the reader's settings file may say otherwise.
+            # Also values equal to the default: the reader's settings file may say otherwise.
             if "help" not in f.metadata or value is None:
                 continue
             flag = flag_of(f)
@@ -98,7 +98,7 @@ class TrainConfig:
         """Rebuild a config from a record, which may come from anyone; unknown keys are ignored.
 
         Raises:
-            UsageError: If a value is not one that its option can have.
+            UsageError: If a value is not valid for its option.
         """
         values: dict[str, Any] = {}
         wrong: list[str] = []
@@ -130,11 +130,11 @@ def flag_of(f: Field[Any]) -> str:
 
 
 def read_options(values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return the options in `values`, typed, as a file, the settings or the environment gave them.
+    """Return the options in `values` with their types; they come from a file, the settings or the environment.
 
     Args:
-        values: Field names with numbers, booleans, lists or texts; ``auto`` is left to the plan.
-        where: What to blame: a file's name, or "the environment".
+        values: Field names with numbers, booleans, lists or strings; ``auto`` is left to the plan.
+        where: The source to name in errors: a file name, or "the environment".
 
     Raises:
         UsageError: Naming every unknown key with its nearest match, and every value of a wrong type.
@@ -181,7 +181,7 @@ def _typed(f: Field[Any], value: Any) -> Any:
         return value
     if kind is int and isinstance(value, str) and value.strip().lstrip("+-").isdigit():
         return int(value)
-    number = float(value)  # also of a text: YAML takes 5e-4 for one
+    number = float(value)  # also from a string: YAML reads 5e-4 as one
     if kind is int and number != int(number):
         raise ValueError
     return kind(number)

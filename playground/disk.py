@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a kill or a full disk leaves the old content or the new one, never a part."""
+"""Writing files so that a crash, a kill or a full disk leaves the old content or the new, never a part."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def disk_fault(error: OSError, path: Path) -> EnvironmentFault:
-    """Return the user's error for a failed write."""
+    """Return the error to show to the user for a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return EnvironmentFault(
             f"The disk is full: {path} could not be written.",
-            "Make room and go on with --resume; everything up to the last checkpoint is kept.",
+            "Free some space and continue with --resume; everything up to the last checkpoint is kept.",
         )
     return EnvironmentFault(f"{path} cannot be written: {error.strerror or error}.", "Check the folder's permissions.")

@@ -1,4 +1,4 @@
-"""The errors a user can do something about: one line of what, one line of what to do next."""
+"""Errors that a user can act on: one line says what is wrong, one line says what to do next."""
 
 from __future__ import annotations
 

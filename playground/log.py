@@ -1,4 +1,4 @@
-"""The log of unexpected errors: what a user is not shown but may be asked for."""
+"""The log of unexpected errors: details that a user is not shown but may be asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playground import paths
 
 
 def write_log(error: Exception) -> str:
-    """Append the traceback to the log file; return its path, or nothing if it cannot be written."""
+    """Append the traceback to the log file; return its path, or an empty string if it cannot be written."""
     path = paths.log_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Where things are: bundled files, adapters, the cache. Tiny functions, nothing is created here."""
+"""Where things are: bundled files, adapters, the cache. Small functions; nothing is created here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from playground.errors import UsageError
 
 APP = "sft-playground"
-DATA_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of the files of rows that are read
+DATA_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of readable data files
 SHIPPED = ("demo-mini",)  # the adapters that come with the program
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -24,7 +24,7 @@ def _home() -> Path | None:
 
 
 def cache_dir() -> Path:
-    """The folder for files that can be made again, such as the converted demo model."""
+    """The folder for files that can be regenerated, such as the converted demo model."""
     import platformdirs
 
     home = _home()
@@ -39,7 +39,7 @@ def settings_file() -> Path:
 
 
 def log_file() -> Path:
-    """The file that takes the traceback of an unexpected error."""
+    """The log file for tracebacks of unexpected errors."""
     import platformdirs
 
     home = _home()
@@ -47,16 +47,16 @@ def log_file() -> Path:
 
 
 def votes_file() -> Path:
-    """The file that takes every vote of the app."""
+    """The file that records every vote cast in the app."""
     import platformdirs
 
     return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "votes.jsonl"
 
 
 def run_socket(folder: Path) -> Path:
-    """The socket through which the training in `folder` is told what to do."""
+    """The control socket of the run in `folder`."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    # Short, because a socket's path has at most 104 bytes, wherever the run lies.
+    # Short, because a socket's path has at most 104 bytes, wherever the run is stored.
     name = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]
     where = Path(runtime) if runtime and len(runtime) < 60 else Path(tempfile.gettempdir())
     return where / f"{APP}-{os.getuid()}" / f"{name}.sock"
@@ -91,7 +91,7 @@ def bundled(kind: str) -> Path:
 
 
 def is_shipped(adapter: Path) -> bool:
-    """Return whether an adapter's folder came with the program: in a checkout the user's own lie next to it."""
+    """Return whether an adapter's folder came with the program: in a checkout the user's own are next to it."""
     return adapter.name in SHIPPED and adapter.resolve().parent == bundled("adapters").resolve()
 
 
@@ -101,7 +101,7 @@ def find_file(name: str) -> Path:
         path = Path(name).expanduser()
         if path.exists() or path.name != name:
             return path
-    except (OSError, RuntimeError):  # too long for a name, or the home of nobody
+    except (OSError, RuntimeError):  # the name is too long, or the home folder is unknown
         return Path(name)
     shipped = bundled("datasets") / name
     return shipped if shipped.is_file() else path
@@ -111,12 +111,12 @@ def check_name(name: str) -> str:
     """Return `name` if it can safely name a folder.
 
     Raises:
-        UsageError: If it holds anything but letters, digits, ``.``, ``_`` and ``-``, or is too long.
+        UsageError: If it contains anything but letters, digits, ``.``, ``_`` and ``-``, or is too long.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot name a run.",
-            "Use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 64 of them.",
+            f"{name!r} is not a valid run name.",
+            "Use at most 64 letters, digits, '.', '_' and '-', starting with a letter or digit.",
         )
     return name
 

@@ -1,7 +1,7 @@
-"""Settings, config files and the environment: where options come from beside the command line.
+"""Settings, config files and the environment: where options come from besides the command line.
 
-A typed flag wins over the environment (``SFT_PLAYGROUND_LEARNING_RATE``), that over a config file, that
-over ``settings.toml``, and that over the default.
+In order of precedence: a typed flag, the environment (``SFT_PLAYGROUND_LEARNING_RATE``), a config file,
+``settings.toml``, the default.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ PREFIX = "SFT_PLAYGROUND_"
 
 
 def options(typed: Mapping[str, Any], config_file: Path | None) -> dict[str, Any]:
-    """Return the options of a training, from everywhere.
+    """Return the options of a training run, from all sources.
 
     Args:
-        typed: What the user typed; wins over everything.
+        typed: What the user typed; takes precedence over everything.
         config_file: A YAML or TOML file, or None.
 
     Raises:
-        UsageError: For an unknown key or a value of the wrong type, naming the place.
+        UsageError: For an unknown key or a value of the wrong type, naming the source.
         InputError: If a file cannot be parsed.
     """
     found: dict[str, Any] = {}
@@ -56,7 +56,7 @@ def _parse(path: Path) -> dict[str, Any]:
             try:
                 values: Any = tomllib.loads(text)
             except tomllib.TOMLDecodeError as error:
-                raise InputError(f"{path} is not TOML: {error}.", "Write it like: lora_r = 8") from None
+                raise InputError(f"{path} is not valid TOML: {error}.", "Write it like: lora_r = 8") from None
         case ".yaml" | ".yml":
             import yaml
 
@@ -64,9 +64,9 @@ def _parse(path: Path) -> dict[str, Any]:
                 values = yaml.safe_load(text) or {}
             except yaml.YAMLError as error:
                 first = str(error).replace("\n", " ")
-                raise InputError(f"{path} is not YAML: {first}.", "Write it like: lora_r: 8") from None
+                raise InputError(f"{path} is not valid YAML: {first}.", "Write it like: lora_r: 8") from None
         case _:
             raise UsageError(f"{path} is neither YAML nor TOML.", "Name it FILE.yaml or FILE.toml.")
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise InputError(f"{path} holds no options.", "Write one option a line, like lora_r: 8.")
+        raise InputError(f"{path} has no options.", "Write one option per line, like lora_r: 8.")
     return values

@@ -2,7 +2,7 @@
 
 Model output, data sets, adapters and file names can carry escape sequences that write to the
 clipboard, change the title or hide text. The mapping is total and works character by character, so
-it is safe however a stream is cut: ``clean(a) + clean(b) == clean(a + b)``.
+it is safe however a stream is split: ``clean(a) + clean(b) == clean(a + b)``.
 """
 
 from __future__ import annotations

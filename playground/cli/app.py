@@ -1,4 +1,4 @@
-"""The command group and the border at which errors become lines and exit codes."""
+"""The command group, and where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from playground.errors import PlaygroundError
 from playground.log import write_log
 from playground.text import clean
 
-# Command, its module and its name there, in the order in which people need them.
+# Each command with its module and its name there, in the order people need them.
 COMMANDS = {
     "demo": ("demo", "demo"),
     "train": ("train", "train"),
@@ -55,9 +55,9 @@ class _Group(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not ctx.resilient_parsing:  # as while a shell completes a word
+        if not ctx.resilient_parsing:  # set while a shell completes a word
             args = _spell_out_compare(args, self.list_commands(ctx))
-            args = sorted(args, key=lambda arg: arg not in OWN)  # they belong to the program, wherever they stand
+            args = sorted(args, key=lambda arg: arg not in OWN)  # program options count wherever they are typed
         return super().parse_args(ctx, args)
 
 
@@ -96,10 +96,10 @@ and stops. Watch both, side by side:
 @click.option("--compare", metavar="PROMPTS", expose_value=False, help="Short for the command 'compare PROMPTS'.")
 @click.version_option(__version__, "-V", "--version", prog_name="sft-playground")
 @click.option("-q", "--quiet", is_flag=True, help="No progress output: only results and errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Show log messages and warnings of the libraries.")
+@click.option("-v", "--verbose", is_flag=True, help="Show library log messages and warnings.")
 @click.pass_context
 def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> int:
-    """Set how much is told; without a command, open the app, or print the help where there is no terminal."""
+    """Set the verbosity; without a command, open the app, or print the help if there is no terminal."""
     if verbose and not quiet:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
         os.environ["TRANSFORMERS_VERBOSITY"] = "info"
@@ -136,14 +136,14 @@ def run(args: Sequence[str]) -> int:
         click.echo("stopped", err=True)
         return 130
     except SystemExit as ending:
-        # Click ends the process so when the reader of our output went away, and when a shell completes a word.
+        # Click exits this way when the reader of our output has gone away, and after completing a word for a shell.
         gone = type(sys.stdout) is PacifyFlushWrapper
         return 141 if gone else int(ending.code or 0)
     except BrokenPipeError:
-        # The reader of our output went away, as `head` does; Python must not complain at exit.
+        # The reader of our output has gone away, as `head` does; Python must not complain at exit.
         silence(sys.stdout.fileno())
         return 141
-    except Exception as error:  # noqa: BLE001 - the border: a user gets a line, the log gets the rest
+    except Exception as error:  # noqa: BLE001 - the outermost handler: the user gets one line, the log gets the rest
         log = write_log(error)
         where = f"The details are in {log}." if log else "".join(traceback.format_exception(error))
         _say(f"Something unexpected happened: {type(error).__name__}: {error}", f"{where} Please report it.")

@@ -21,7 +21,7 @@ from playground.text import clean
 @click.option("--style", type=click.Choice(STYLES), help="Prompt style of sft and control. [default: as in training]")
 @click.option("--control", is_flag=True, help="Show the base in the adapter's prompt style too.")
 @click.option(
-    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Multiplies what the adapter adds."
+    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Scale the adapter's contribution."
 )
 @click.option("--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy.")
@@ -40,9 +40,9 @@ def chat(
     top_p: float,
     seed: int,
 ) -> int:
-    """Answer each line of standard input by base and sft, one below the other.
+    """Answer each line of standard input with base and sft, one below the other.
 
-    Each line is a conversation of its own. Ctrl-C stops an answer; an empty line or Ctrl-D ends.
+    Each line is a separate conversation. Ctrl-C stops an answer; an empty line or Ctrl-D quits.
     """
     from playground.cli.narrate import Narrator
     from playground.models.adapters import find_adapter
@@ -65,7 +65,7 @@ def chat(
         with interruptible("stopping the answer") as interrupt:
             answers = lineup.engine.answers([every[at] for at in wanted], sampling, interrupt)
         for at, answer in zip(wanted, answers, strict=True):
-            # A line of state after each text: a screen reader hears who spoke, what, and how it ended.
+            # A status line after each text: a screen reader says who spoke, what, and how it ended.
             click.echo(f"{lineup.sides[at].name}: {clean(answer.text.strip())}")
             click.echo(f"  ({how_it_ended(answer, repeats_itself(answer))})")
         sys.stdout.flush()

@@ -27,7 +27,7 @@ SUFFIXES = (".jsonl", ".md", ".csv", ".html", ".json")
 BATCH_SIZE = 16  # prompts
 
 
-@click.command(short_help="Answer prompts by base and sft, side by side.")
+@click.command(short_help="Answer prompts with base and sft, side by side.")
 @click.argument("prompts")
 @click.option(
     "--adapter",
@@ -38,10 +38,10 @@ BATCH_SIZE = 16  # prompts
 )
 @click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
 @click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
-@click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The base's storage. [default: as in training]")
+@click.option("--quantize", type=click.Choice(["nf4", "none"]), help="How to store the base. [default: as in training]")
 @click.option("--style", type=click.Choice(STYLES), help="Prompt style of sft and control. [default: as in training]")
 @click.option(
-    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Multiplies what the adapter adds."
+    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Scale the adapter's contribution."
 )
 @click.option(
     "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write a report: .html, .md, .csv, .jsonl, or .json."
@@ -67,12 +67,12 @@ BATCH_SIZE = 16  # prompts
     show_default=True,
     help="Nucleus sampling: keep the smallest set with this probability.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random draws.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for sampling.")
 @click.option(
     "--fail-under",
     metavar="SIDE.SHARE=X",
     multiple=True,
-    help="Exit with 4 if SIDE (base, control, sft) has less: answered, stopped_by_itself, repeats, mean_tokens.",
+    help="Exit with 4 if SIDE (base, control, sft) is below X in answered, stopped_by_itself, repeats or mean_tokens.",
 )
 def compare(
     *,
@@ -94,9 +94,9 @@ def compare(
 ) -> int:
     """Answer every prompt in a file with base, control and sft, side by side.
 
-    PROMPTS holds one prompt a line; a .jsonl file holds {"prompt": …, "id": …} objects; '-' reads
+    PROMPTS has one prompt per line; a .jsonl file has {"prompt": …, "id": …} objects; '-' reads
     standard input. Base sees the raw prompt, control is the base in the adapter's prompt style, sft
-    has the adapter. Ctrl-C keeps what is finished; with --out the same command goes on from there.
+    has the adapter. Ctrl-C keeps what is finished; with --out, rerun the same command to resume.
     """
     gates = [_gate(text) for text in fail_under]
     if out is not None and out.suffix not in SUFFIXES:
@@ -116,11 +116,11 @@ def compare(
     folders = [find_adapter(name, home) for name in adapters or (None,)]
     labels = [label(folder) for folder in folders]
     if len(set(labels)) < len(labels):
-        raise UsageError("Two adapters of one name.", "Rename one: 'adapters rename'.")
+        raise UsageError("Two adapters have the same name.", "Rename one: 'adapters rename'.")
     sides = ("base", "control", *(("sft",) if len(labels) == 1 else (f"sft:{name}" for name in labels)))
     for wanted, _, _ in gates:
         if wanted not in (*sides, "sft"):
-            raise UsageError(f"There is no side {wanted!r}.", f"Here are {', '.join(sides)}.")
+            raise UsageError(f"There is no side {wanted!r}.", f"Choose from {', '.join(sides)}.")
     stamps = [(str(folder.resolve()), _modified(folder)) for folder in folders]
     sampled = (max_new_tokens, temperature, top_p, seed, num_samples)
     journal = Journal(out, [rows, stamps, model, quantize, style, strength, sampled])
@@ -145,12 +145,12 @@ def compare(
             journal.finish(compared, summary, whole=len(compared) == total)
             show(compared, summary)
             if len(compared) < total:
-                again = "; the same command goes on from there" if out else ""
+                again = "; rerun the same command to resume" if out else ""
                 click.echo(f"{len(compared)} of {total} were finished{again}", err=True)
     finally:
         journal.close()
     if interrupt.exit_code:
-        return interrupt.exit_code  # a part of the prompts is no measure for a gate
+        return interrupt.exit_code  # a gate needs all prompts
     _check(gates, summary)
     return 0
 
@@ -168,7 +168,7 @@ def answer_all(
     batch_size: int = BATCH_SIZE,
     strength: float = 1.0,
 ) -> tuple[list[Compared], Summary]:
-    """Answer all prompts but those that are `done`, calling `each` as they are finished."""
+    """Answer all prompts except those already `done`, calling `each` as each one is finished."""
     from playground.inference import compare as analysis
 
     total = len(prompts) * num_samples

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from playground.data.encode import Encoder
 
 
-FEW = 5_000  # rows that are read before anyone could wonder
+FEW = 5_000  # rows: fewer are read too quickly to need a progress line
 
 
 def _options(function: Any) -> Any:
     for option in reversed((
-        click.option("--map", "columns", multiple=True, metavar="NAME=COLUMN", help="Read a column under a name."),
-        click.option("--model", metavar="MODEL", help="Whose tokens to count: 'demo', a folder or a hub id."),
+        click.option("--map", "columns", multiple=True, metavar="NAME=COLUMN", help="Read COLUMN as NAME."),
+        click.option("--model", metavar="MODEL", help="Count this model's tokens: 'demo', a folder or a hub id."),
         click.option("--style", type=click.Choice(STYLES), default="chat", show_default=True, help="Prompt style."),
-        click.option("--max-length", type=click.IntRange(8), default=1024, show_default=True, help="In tokens."),
+        click.option("--max-length", type=click.IntRange(8), default=1024, show_default=True, help="Tokens per row."),
         click.option("--train-on", type=click.Choice(["all", "last"]), default="all", show_default=True),
     )):  # fmt: skip
         function = option(function)
@@ -42,11 +42,11 @@ def data() -> None:
 @_options
 @click.option("--json", "as_json", is_flag=True, help="Write the findings as one JSON object.")
 def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any) -> int:
-    """Check every row of FILE and say what would be trained.
+    """Check every row of FILE and show what would be trained on.
 
-    FILE is a path, the name of a bundled set, or hf:org/name[:split]. Errors are rows that cannot be
-    trained; then the exit code is 1. With --model, lengths are counted in that model's tokens and rows
-    longer than --max-length are found.
+    FILE is a path, the name of a bundled set, or hf:org/name[:split]. Errors are rows that cannot be used for
+    training; the exit code is then 1. With --model, lengths are counted in that model's tokens and rows
+    longer than --max-length are reported.
     """
     from playground.cli.narrate import Narrator
     from playground.cli.streams import output
@@ -57,7 +57,7 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
 
     rows = open_rows(file, paths.find_file(file))
     if not len(rows):
-        raise InputError(f"{file} has no rows.", "Name a file with one JSON object a line.")
+        raise InputError(f"{file} has no rows.", "Name a file with one JSON object per line.")
     encoder = _encoder(**encoding) if encoding["model"] else None
     with Narrator() as narrator:
         stage = f"reading {count(len(rows), 'row')}"
@@ -77,7 +77,7 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
 def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding: Any) -> int:
     """Show which tokens of FILE's rows are trained: the answers and the token that ends them.
 
-    Made by the encoder that training uses. Trained tokens are bright on a terminal and stand in ⟦ ⟧
+    Uses the same encoder as training. Trained tokens are bright on a terminal and marked with ⟦ ⟧
     elsewhere.
     """
     from playground.cli.streams import output
@@ -86,7 +86,7 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
 
     dataset = read_dataset(file, columns, skip_bad=True)
     if row is not None and row > len(dataset.examples):
-        raise InputError(f"{dataset.name} has {len(dataset.examples):,} rows that can be trained.", "Lower --row.")
+        raise InputError(f"{dataset.name} has {len(dataset.examples):,} trainable rows.", "Lower --row.")
     encoding["model"] = encoding["model"] or "demo"
     encoder = _encoder(**encoding)
     console = output()
@@ -104,7 +104,7 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
 
 @data.command("list")
 def list_() -> int:
-    """List the bundled data sets, the ones in this folder, and those of your recent runs."""
+    """List the bundled data sets, those in this folder, and those of your recent runs."""
     from playground.data.library import data_sets
 
     for where, sets in groupby(data_sets(), lambda info: info.where):

@@ -39,7 +39,7 @@ def demo(adapters_dir: str | None) -> int:
         bold=True,
         err=True,
     )
-    # Two epochs, at the end of which the rate is low: stopped amid three, it answers less (docs/decisions.md).
+    # Two epochs, so that the rate is low at the end: stopped midway through three, it answers less (docs/decisions.md).
     if code := run_training(TrainConfig(num_train_epochs=2), folder, until_answered=True):
         return code
     click.secho("2. The same weights, with and without the adapter, side by side.", bold=True, err=True)
@@ -55,6 +55,6 @@ def demo(adapters_dir: str | None) -> int:
     click.echo(f"   sft-playground --compare YOUR_PROMPTS.txt --adapter {folder.name}", err=True)
     click.echo("   sft-playground train --data YOUR_DATA.jsonl", err=True)
     if (record := read_record(folder)) and record.state == "stopped":
-        rest = f"   # the other {count(record.num_steps - record.step, 'step')}"
+        rest = f"   # the remaining {count(record.num_steps - record.step, 'step')}"
         click.echo(f"   sft-playground train --resume {folder.name}{rest}", err=True)
     return interrupt.exit_code

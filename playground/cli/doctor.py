@@ -1,4 +1,4 @@
-"""``sft-playground doctor``: what is here, what will be used, and why."""
+"""``sft-playground doctor``: what is installed, what will be used, and why."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from playground.text import clean
 @click.command(short_help="Check the installation and show what will be used.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
 def doctor(*, as_json: bool) -> int:
-    """Say what is installed, which device will be used, what is missing and what to do about it.
+    """Show what is installed, which device will be used, what is missing and what to do about it.
 
-    The exit code is 3 when something that training needs is missing.
+    The exit code is 3 when something needed for training is missing.
     """
     from playground.cli.narrate import Narrator
 
@@ -29,8 +29,8 @@ def doctor(*, as_json: bool) -> int:
         narrator.progress("starting PyTorch", 0.0)
         try:
             facts, problems = _examine()
-        except ImportError as error:  # the very case this command is for
-            facts, problems = {"python": platform.python_version()}, [f"{error}. Install the program again with pip."]
+        except ImportError as error:  # exactly the case this command is for
+            facts, problems = {"python": platform.python_version()}, [f"{error}. Reinstall the program with pip."]
     if as_json:
         click.echo(json.dumps({**facts, "problems": problems}, ensure_ascii=False))
     else:
@@ -40,7 +40,7 @@ def doctor(*, as_json: bool) -> int:
         for problem in problems:
             click.secho(f"problem: {clean(problem)}", fg="yellow")
         if not problems:
-            click.secho("everything that training needs is here", fg="green")
+            click.secho("everything needed for training is installed", fg="green")
     return 3 if problems else 0
 
 
@@ -69,7 +69,7 @@ def _examine() -> tuple[dict[str, Any], list[str]]:
     facts["quantisation"] = _quantisation(device.type, problems)
     facts["demo model"] = _demo(demo, problems)
     offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-    facts["hub"] = "offline, as HF_HUB_OFFLINE says" if offline else "used when a name asks for it"
+    facts["hub"] = "offline, because HF_HUB_OFFLINE is set" if offline else "used when a name refers to it"
     facts["HF_TOKEN"] = "set" if os.environ.get("HF_TOKEN") else "not set"
     for name, folder in (
         ("adapters go to", paths.adapters_dir()),
@@ -80,9 +80,9 @@ def _examine() -> tuple[dict[str, Any], list[str]]:
         facts[name] = str(folder)
         there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         if not os.access(there, os.W_OK):
-            problems.append(f"{folder} cannot be written; set SFT_PLAYGROUND_HOME to a folder that can.")
+            problems.append(f"{folder} is not writable; set SFT_PLAYGROUND_HOME to a writable folder.")
         elif shutil.disk_usage(there).free < 2e9:
-            problems.append(f"less than 2 GB are free for {folder}.")
+            problems.append(f"less than 2 GB of disk space is free for {folder}.")
     return facts, problems
 
 

@@ -9,7 +9,7 @@ import click
 from playground import paths
 from playground.text import clean
 
-# Read by both models at every position, to say how far apart they are.
+# Both models are compared at every position of these prompts.
 PROBES = ("Explain quantum physics.", "What's the capital of France?", "Write a poem about recursion.")
 
 
@@ -22,9 +22,9 @@ PROBES = ("Explain quantum physics.", "What's the capital of France?", "Write a 
 def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str | None, dtype: str) -> int:
     """Merge ADAPTER into its base and write the model to FOLDER, as safetensors with its tokenizer.
 
-    It is merged into the dequantised base, which is what it was trained on. Printed is the KL
-    divergence between the model that is written and the base with the adapter beside it: what merging
-    and rounding cost. The licence of the base goes with the weights.
+    The adapter is merged into the dequantised base, on which it was trained. The command prints the KL
+    divergence between the merged model and the base with the adapter attached: the cost of merging
+    and rounding. The base's licence still applies to the merged weights.
     """
     from playground.cli.narrate import Narrator
     from playground.errors import InputError

@@ -13,12 +13,12 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object a model.")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object per model.")
 def list_(*, as_json: bool) -> int:
-    """List base models that suit this program, and whether they fit here.
+    """List suitable base models, and whether they fit on this machine.
 
     Any causal language model with safetensors weights works: name it with --model hf:org/name, or a
-    folder. "Fits" is for QLoRA in NF4 with rows of up to 1,024 tokens, one at a time.
+    folder. "Fits" assumes QLoRA in NF4 with rows of up to 1,024 tokens, one at a time.
     """
     from rich.table import Table
 
@@ -54,5 +54,5 @@ def list_(*, as_json: bool) -> int:
         table.add_row(*row)
     console = output(130)
     console.print(table)
-    console.print(f"{gigabytes(free)} are free on {device}. gated: accept the terms on its hub page, set HF_TOKEN.")
+    console.print(f"{gigabytes(free)} are free on {device}. gated: accept the terms on the hub page, set HF_TOKEN.")
     return 0

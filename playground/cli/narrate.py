@@ -33,16 +33,16 @@ PLAIN_SECONDS = 10.0  # between two plain lines
 
 
 class Narrator:
-    """Tells what happens while a model loads and trains. Use it as a context manager.
+    """Reports what happens while a model loads and trains. Use it as a context manager.
 
-    On a terminal the last status and the latest samples stay in place and change; in a pipe each
-    sampling and, every ten seconds, the status is a line of its own.
+    On a terminal the status and the latest samples are updated in place; in a pipe each sampling
+    and, every ten seconds, the status is printed on a new line.
     """
 
     def __init__(self) -> None:
         context = click.get_current_context(silent=True)
         self._quiet = bool(context and context.find_root().params.get("quiet"))
-        stream = cast(TextIO, Lasting(sys.stderr))  # a training does not end with the reader of its narration
+        stream = cast(TextIO, Lasting(sys.stderr))  # training continues if the reader goes away
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._tty else None
         self._status = Text()
@@ -69,13 +69,13 @@ class Narrator:
             self._live.stop()
 
     def line(self, text: str, style: str = "") -> None:
-        """Print a lasting line."""
+        """Print a line that stays."""
         if self._quiet:
             return
         self._console.print(Text(clean(text), style=style), soft_wrap=True)
 
     def progress(self, stage: str, share: float) -> None:
-        """Show how far a stage is; a plain log gets each stage once."""
+        """Show the progress of a stage; a plain log gets each stage once."""
         if not self._live:
             if stage != self._stage:
                 self.line(f"{stage} …")
@@ -85,7 +85,7 @@ class Narrator:
         self._redraw()
 
     def event(self, event: Event) -> None:
-        """Tell what an event of a training says."""
+        """Report a training event."""
         if self._quiet:
             return
         match event:
@@ -102,7 +102,7 @@ class Narrator:
                 if not self._live:
                     self.line(f"loss on the held-out rows {event.eval_loss:.2f}")
             case StepSkipped():
-                self.line(f"step {event.step} was skipped: {event.reason}; the weights stay as they were", "yellow")
+                self.line(f"step {event.step} was skipped: {event.reason}; the weights are unchanged", "yellow")
             case BatchHalved():
                 self.line(
                     f"out of memory: retrying this batch, {count(event.micro_batch_size, 'row')} at a time", "yellow"
@@ -115,18 +115,18 @@ class Narrator:
     def _started(self, event: RunStarted) -> None:
         plan = event.plan
         self.line(f"{event.run}: {event.model} on {plan.device}", "bold")
-        tokens = ", read as they are needed"
+        tokens = ", read as needed"
         if plan.num_tokens:
             share = plan.num_trained_tokens / plan.num_tokens
             tokens = f", {count(plan.num_tokens, 'token')}, {100 * share:.0f} % of them trained (the answers)"
         self.line(f"{plan.data}: {count(plan.num_examples, 'row')}{tokens}")
         if plan.num_eval:
-            self.line(f"{count(plan.num_eval, 'row')} held out: never trained, only measured")
+            self.line(f"{count(plan.num_eval, 'row')} held out for evaluation, never trained on")
         if plan.num_skipped:
-            self.line(f"{count(plan.num_skipped, 'row')} left out because they cannot be trained", "yellow")
+            self.line(f"{count(plan.num_skipped, 'row')} left out, not usable for training", "yellow")
         for warning in (*plan.unread, *plan.warnings):
             self.line(f"note: {warning}", "yellow")
-        more = f", going on after step {event.step}" if event.step else ""
+        more = f", continuing after step {event.step}" if event.step else ""
         self.line(f"{count(plan.num_steps, 'step')}, {count(plan.trainable_parameters, 'trainable parameter')}{more}")
         if plan.choices:
             self.line("; ".join(f"{c.name} {setting(c.value)} ({c.reason})" for c in plan.choices), "dim")
@@ -190,7 +190,7 @@ class Narrator:
                 ("saving", event.seconds_save),
             )
         )
-        memory = f"; {gigabytes(self._peak_memory)} of memory at most" if self._peak_memory else ""
+        memory = f"; {gigabytes(self._peak_memory)} peak memory" if self._peak_memory else ""
         speed = f"{count(event.num_tokens, 'token')}, {event.tokens_per_second:.0f} tokens/s"
         self.line(f"{speed}; {duration(whole)}: {shares}{memory}", "dim")
         if event.state != "failed" and event.step:

@@ -1,4 +1,4 @@
-"""Options drawn from the declarations in ``config.py``, and what makes a long command stop and keep what it has."""
+"""Options generated from the declarations in ``config.py``, and a clean stop for long commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Auto(click.ParamType[Any]):
-    """A number, or ``auto`` for what the plan decides."""
+    """A number, or ``auto`` to let the plan decide."""
 
     def __init__(self, kind: type) -> None:
         self.name = f"{'number' if kind is float else 'integer'}|auto"
@@ -55,9 +55,9 @@ def typed(ctx: click.Context) -> dict[str, Any]:
 
 
 class Interrupt:
-    """Whether to stop, and because of which signal; call it to ask.
+    """Whether to stop, and because of which signal; call it to check.
 
-    A reader of standard output that went away counts as SIGPIPE.
+    A reader of standard output that has gone away counts as SIGPIPE.
     """
 
     def __init__(self) -> None:
@@ -75,10 +75,10 @@ class Interrupt:
 
 @contextmanager
 def interruptible(saying: str) -> Iterator[Interrupt]:
-    """Let SIGINT, SIGTERM and SIGHUP finish the work in hand; a second SIGINT or SIGTERM ends the process at once.
+    """On SIGINT, SIGTERM or SIGHUP, finish the current work; a second SIGINT or SIGTERM ends the process at once.
 
-    SIGHUP comes when the terminal is gone, and comes more than once: from the system and from the shell. Where it is
-    ignored, as under nohup, it stays so.
+    SIGHUP arrives when the terminal closes, and more than once: from the system and from the shell. If it is
+    ignored, as under nohup, it stays ignored.
     """
     interrupt = Interrupt()
     terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
@@ -90,12 +90,12 @@ def interruptible(saying: str) -> Iterator[Interrupt]:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         interrupt.signal = number
-        again = "" if number == signal.SIGHUP else " (again to end at once)"
+        again = "" if number == signal.SIGHUP else " (again to quit at once)"
         try:
-            # No `print`: the signal may have come while the main thread was in the middle of one.
+            # No `print`: the signal may have arrived while the main thread was in the middle of one.
             os.write(2, f"\n{saying}{again}\n".encode())
         except OSError as error:
-            # EIO says that the terminal is gone, and with it whatever else was written to it.
+            # EIO means that the terminal is gone, so nothing more can be written to it.
             for descriptor in terminals if error.errno == errno.EIO else [2]:
                 silence(descriptor)
 

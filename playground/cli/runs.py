@@ -1,4 +1,4 @@
-"""``sft-playground runs`` and ``adapters``: what training has left, and what can be compared."""
+"""``sft-playground runs`` and ``adapters``: what training has saved, and what can be compared."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from playground.runs import library
 from playground.runs.folder import base_name, kept_steps, read_record, size, state_of
 from playground.text import clean, count, one_line
 
-_DIR = click.option("--adapters-dir", metavar="DIR", help="Where they are. [default: ./adapters, or your data folder]")
+_DIR = click.option("--adapters-dir", metavar="DIR", help="Where to look. [default: ./adapters, or your data folder]")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
 @click.group()
 def runs() -> None:
-    """List, show, rename and remove trainings."""
+    """List, show, rename and remove training runs."""
 
 
 @click.group()
@@ -32,7 +32,7 @@ def adapters() -> None:
 @_DIR
 @_JSON
 def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
-    """List trainings, the newest first: state, data, steps, loss."""
+    """List training runs, newest first: state, data, steps, loss."""
     home = paths.adapters_dir(adapters_dir)
     found = library.list_runs(home)
     if as_json:
@@ -41,7 +41,7 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
         return 0
     rows = [
         (
-            folder.name,  # what every command takes; a record may say anything
+            folder.name,  # the name that every command takes; a record may say anything
             state_of(folder, record),
             f"{record.step}/{record.num_steps}",
             f"{record.loss:.2f}" if record.loss is not None else "",
@@ -53,7 +53,7 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
         for folder, record in found
     ]
     _table(
-        ("run", "state", "steps", "loss", "held out", "data", "base", "begun (UTC)"),
+        ("run", "state", "steps", "loss", "held out", "data", "base", "started (UTC)"),
         rows,
         f"There are no runs in {home} yet.",
     )
@@ -107,8 +107,8 @@ def _remove(name: str, adapters_dir: str | None, *, yes: bool) -> int:
     folder = library.own(name, home)
     try:
         sure = yes or click.confirm(f"Remove {clean(str(folder))} ({size(folder) / 1e6:.0f} MB) for good?", err=True)
-    except click.Abort:  # nobody is there to answer
-        raise UsageError("Not confirmed; nothing was removed.", "Give --yes.") from None
+    except click.Abort:  # there is no one to ask
+        raise UsageError("Not confirmed; nothing was removed.", "Confirm with --yes.") from None
     if not sure:
         click.echo("nothing was removed", err=True)
         return 1
@@ -124,7 +124,7 @@ for _group in (runs, adapters):
     @_DIR
     @_JSON
     def show(*, name: str, adapters_dir: str | None, as_json: bool) -> int:
-        """Show everything that is recorded about NAME."""
+        """Show everything recorded about NAME."""
         return _show(name, adapters_dir, as_json=as_json)
 
     @_group.command("rename")
@@ -142,7 +142,7 @@ for _group in (runs, adapters):
     @_DIR
     @click.option("--yes", is_flag=True, help="Do not ask.")
     def remove(*, name: str, adapters_dir: str | None, yes: bool) -> int:
-        """Remove NAME with everything in its folder, after asking."""
+        """Remove NAME and everything in its folder, after asking."""
         return _remove(name, adapters_dir, yes=yes)
 
 

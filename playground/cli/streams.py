@@ -1,4 +1,4 @@
-"""Standard output and standard error, whose other end may go away while a command works."""
+"""Standard output and standard error, whose reader may go away while a command runs."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
 
 def output(width: int | None = None) -> Console:
-    """Return the console of results: standard output, `width` columns wide where that is no terminal.
+    """Return the console for results: standard output, `width` columns wide if it is not a terminal.
 
-    A reader that goes away, as ``head`` does, is a BrokenPipeError here as with everything else that is printed.
+    A reader that goes away, as ``head`` does, raises BrokenPipeError here, as for everything else that is printed.
     """
     from rich.console import Console
 
     class Output(Console):
-        def on_broken_pipe(self) -> None:  # Rich itself would end the process with 1
+        def on_broken_pipe(self) -> None:  # Rich itself would exit with 1
             raise BrokenPipeError
 
     return Output(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else width)
 
 
 class Lasting:
-    """A stream for output that may be lost: when its other end is gone, it is silent from then on."""
+    """A stream for output that may be lost: once its reader is gone, everything written is discarded."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write `text`, or nothing."""
+        """Write `text`, or discard it."""
         try:
             return self._stream.write(text)
         except OSError:
@@ -40,7 +40,7 @@ class Lasting:
             return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered, or nothing."""
+        """Write what is buffered, or discard it."""
         try:
             self._stream.flush()
         except OSError:
@@ -51,7 +51,7 @@ class Lasting:
 
 
 def silence(descriptor: int) -> None:
-    """Discard whatever is still written to a file descriptor, because its other end is gone."""
+    """Discard everything still written to a file descriptor, because its reader is gone."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, descriptor)

@@ -27,7 +27,7 @@ from playground.runs.folder import RECORD
 @click.option(
     "--adapters-dir", metavar="DIR", help="Folder for new adapters. [default: ./adapters, or your data folder]"
 )
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped; it keeps its own options.")
+@click.option("--resume", metavar="RUN", help="Resume a stopped run; it keeps its own options.")
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Options from a YAML or TOML file."
 )
@@ -50,15 +50,15 @@ def train(
 ) -> int:
     """Fine-tune a base model with QLoRA and keep the adapter.
 
-    Only the answers carry loss. Fixed prompts are answered before the first step and on the way, so
+    Only the answers carry loss. Fixed prompts are answered before the first step and during training, so
     you can watch the model change. Ctrl-C finishes the step, saves everything and keeps the adapter;
-    --resume goes on from there.
+    --resume continues from there.
     """
     home = paths.adapters_dir(adapters_dir)
     if resume is not None:
         if name is not None or dry_run or config_file is not None:
             other = "--name" if name is not None else "--dry-run" if dry_run else "--config"
-            raise UsageError(f"{other} and --resume do not go together.", "A resumed run keeps its options.")
+            raise UsageError(f"{other} and --resume cannot be combined.", "A resumed run keeps its options.")
         folder = Path(resume) if (Path(resume) / RECORD).is_file() else home / paths.check_name(resume)
         config = _recorded(folder, {key: value for key, value in typed(ctx).items() if key in options})
     else:
@@ -70,7 +70,7 @@ def train(
         run = paths.check_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
         folder = home / run
         if (folder / RECORD).exists():
-            raise UsageError(f"There is a run {run} already.", f"Choose another --name, or go on with --resume {run}.")
+            raise UsageError(f"Run {run} already exists.", f"Choose another --name, or continue with --resume {run}.")
         if folder.is_dir() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty.", "Choose another --name.")
     return run_training(config, folder, as_json=as_json, resume=resume is not None, force=force)
@@ -87,10 +87,10 @@ def run_training(
 ) -> int:
     """Train with narration; return the exit code.
 
-    A reader of the events that goes away stops the training as Ctrl-C does: what was learned is kept.
+    If the reader of the events goes away, training stops as with Ctrl-C: what was learned is kept.
 
     Raises:
-        EnvironmentFault: If standard output cannot be written, once everything is kept.
+        EnvironmentFault: If standard output cannot be written, once everything is saved.
     """
     from playground.cli.narrate import Narrator
 
@@ -124,13 +124,13 @@ def run_training(
             narrator.line(f"compare it: sft-playground --compare prompts.txt --adapter {folder.name}")
     if unwritten is not None and unwritten.errno != errno.EPIPE:
         raise EnvironmentFault(
-            f"Standard output cannot be written: {unwritten.strerror}.", f"Go on with --resume {folder.name}."
+            f"Standard output cannot be written: {unwritten.strerror}.", f"Continue with --resume {folder.name}."
         )
     return interrupt.exit_code
 
 
 def _look_at_data(config: TrainConfig) -> None:
-    """Refuse data that cannot be read before PyTorch is imported, which takes seconds; it is read again then."""
+    """Refuse unreadable data before PyTorch is imported, which takes seconds; training reads it again."""
     from playground.data.containers import KEPT_BYTES
     from playground.data.examples import read_dataset
 
@@ -160,12 +160,12 @@ def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
 
 
 def _recorded(folder: Path, typed_options: dict[str, Any]) -> TrainConfig:
-    """Return the config a run was begun with; refuse options that differ from it."""
+    """Return the config a run was started with; refuse options that differ from it."""
     from playground.runs.folder import read_record
 
     record = read_record(folder)
     if record is None:
-        raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
+        raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' started.")
     config = TrainConfig.from_dict(record.config)
     values = config.to_dict()
     different = [
@@ -184,7 +184,7 @@ def _show_licence(narrator: Any) -> None:
 
 
 def _suggest_larger(narrator: Any) -> None:
-    """Say once, to those who have a GPU, that it could train more than the demo model."""
+    """Tell users with a GPU, once, that it could train a larger model than the demo model."""
     from playground.models.load import pick_device
 
     told = paths.cache_dir() / "told-of-larger-models"

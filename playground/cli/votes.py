@@ -1,4 +1,4 @@
-"""``sft-playground votes``: what was judged in the app, and the preferences that follow."""
+"""``sft-playground votes``: what was judged in the app, and the resulting preferences."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from playground.text import clean, count
 
 @click.group()
 def votes() -> None:
-    """Count and export what was judged in the app."""
+    """Count and export the votes cast in the app."""
 
 
 @votes.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Write every vote as JSON, with the answers.")
 def list_(*, as_json: bool) -> int:
-    """Count the votes: for base and sft, and for duels by adapter."""
+    """Count the votes for base and sft, and those in duels."""
     found = log.read(paths.votes_file())
     if as_json:
         for vote in found:
@@ -37,7 +37,7 @@ def list_(*, as_json: bool) -> int:
         words = ", ".join(f"{clean(choice)} {number}" for choice, number in counts.most_common())
         click.echo(f"{kind}: {count(len(mine), 'vote')} ({words})")
     if not found:
-        click.echo("There are no votes yet: in the app, F4 hides the sides or begins a duel.", err=True)
+        click.echo("There are no votes yet: in the app, F4 hides the sides or starts a duel.", err=True)
     return 0
 
 
@@ -46,15 +46,15 @@ def list_(*, as_json: bool) -> int:
 @click.option("--adapter", metavar="NAME", help="Only answers of this adapter.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl file. [default: stdout]")
 def export(*, kind: log.Kind, adapter: str | None, out: Path | None) -> int:
-    """Write preferences as TRL's DPO trainer reads them: prompt, chosen, rejected.
+    """Write preferences in the format of TRL's DPO trainer: prompt, chosen, rejected.
 
-    `sides` are votes on base against sft, `duels` on answers of one sft model; ties say nothing. The
-    model to train on duels is the adapter that gave them.
+    `sides` are votes between base and sft, `duels` between answers of one sft model; ties are left
+    out. Use duels to train the adapter that gave the answers.
     """
     found = [vote for vote in log.read(paths.votes_file()) if adapter in (None, vote.adapter)]
     pairs = log.preferences(found, kind)
     if not pairs:
-        raise InputError("There are no such votes.", "In the app, F4 hides the sides or begins a duel.")
+        raise InputError("There are no such votes.", "In the app, F4 hides the sides or starts a duel.")
     lines = "".join(json.dumps(pair.to_dict(), ensure_ascii=False) + "\n" for pair in pairs)
     if out is None:
         click.echo(lines, nl=False)

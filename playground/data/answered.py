@@ -1,6 +1,6 @@
-"""When an answer answers: the one definition, used for samples, comparisons and gates.
+"""What counts as answered: the one definition, used for samples, comparisons and gates.
 
-It judges form, not truth: the model ended by itself and did what was asked instead of going on with the
+It judges form, not truth: the model ended by itself and did what was asked instead of continuing the
 text. Where a prompt says what to expect, that is checked too.
 """
 
@@ -48,12 +48,12 @@ def repeated_share(text: str) -> float:
 
 
 def repeats_itself(answer: Answer) -> bool:
-    """Return whether an answer runs in circles: half of its 4-grams or more occurred before."""
+    """Return whether an answer repeats itself: half of its 4-grams or more occurred before."""
     return repeated_share(answer.text) >= 0.5 or _stutters(answer.text)
 
 
 def holds_word(text: str, words: Iterable[str]) -> bool:
-    """Return whether one of `words` stands in `text` as a whole word, whatever its case."""
+    """Return whether one of `words` occurs in `text` as a whole word, ignoring case."""
     return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in words)
 
 
@@ -71,19 +71,19 @@ def count_items(text: str) -> int:
 
 def _echoes(prompt: str, text: str) -> bool:
     said, asked = (_WORD.findall(part.lower()) for part in (text, prompt))
-    if len(asked) < 2:  # "Hello!" may be answered by a greeting, "Gravity" by a sentence that begins so
+    if len(asked) < 2:  # "Hello!" may be answered by a greeting, "Gravity" by a sentence that starts with it
         return said == asked
     within = len(said) if len(asked) > 3 else 1
     return any(said[at : at + len(asked)] == asked for at in range(within))
 
 
 def _asks(text: str) -> bool:
-    """Whether the answer begins or ends with a question; one in the middle may be rhetorical."""
+    """Return whether the answer starts or ends with a question; one in the middle may be rhetorical."""
     sentences = re.findall(r"[^.!?\n]+[.!?]*", text)
     return bool(sentences) and (sentences[0].rstrip().endswith("?") or text.rstrip(" \"'”’)").endswith("?"))
 
 
 def _stutters(text: str) -> bool:
-    """Whether one word fills the text: too short a loop for 4-grams to be more than one."""
+    """Return whether one word fills the text: a loop too short to give more than one 4-gram."""
     words = [word.lower() for word in _WORD.findall(text)]
     return len(words) >= 8 and len(set(words)) <= len(words) // 4

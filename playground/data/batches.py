@@ -20,8 +20,8 @@ def micro_batches(lengths: Sequence[int], max_rows: int, max_tokens: int) -> lis
 
     Args:
         lengths: Tokens of each row of the batch.
-        max_rows: Rows of a piece at most.
-        max_tokens: Tokens of a piece at most, padding included; a longer row is a piece of its own.
+        max_rows: The most rows per piece.
+        max_tokens: The most tokens per piece, padding included; a longer row is a piece of its own.
     """
     pieces: list[list[int]] = []
     for at in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
@@ -34,11 +34,11 @@ def micro_batches(lengths: Sequence[int], max_rows: int, max_tokens: int) -> lis
 
 @dataclass(frozen=True)
 class Batch:
-    """A right-padded micro-batch and the positions that are learned.
+    """A right-padded micro-batch and its trained positions.
 
     `positions` index the flattened ``(rows * seq)`` hidden states whose next token is trained and
     `targets` are those tokens, both of shape ``(num_trained,)``. There is no attention mask: a token of a
-    causal model sees what stands before it, and padding stands behind all of them.
+    causal model only sees what precedes it, and padding is on the right.
     """
 
     input_ids: torch.Tensor  # (rows, seq)

@@ -1,6 +1,6 @@
-"""Containers: files and hub data sets as numbered rows, whatever they are stored in.
+"""Containers: files and hub data sets as numbered rows, whatever their format.
 
-Only plain JSON Lines may be huge: their rows are read where they stand when they are needed, so a
+Only plain JSON Lines may be huge: their rows are read from the file when they are needed, so a
 million of them cost eight bytes each. Parquet and hub data sets are memory-mapped by ``datasets``.
 Everything else is read whole, up to a limit.
 """
@@ -36,7 +36,7 @@ from playground.errors import EnvironmentFault, InputError
 Parsed = dict[str, Any] | Problem
 SUFFIXES = paths.DATA_SUFFIXES
 MAX_WHOLE_BYTES = 512 << 20  # of a file that must be read whole
-KEPT_BYTES = 64 << 20  # of JSON Lines that stay in memory; larger files are read where they stand
+KEPT_BYTES = 64 << 20  # of JSON Lines kept in memory; rows of larger files are read from the file
 _HUB = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.\[\]%+:-]+))?")
 _BOM = b"\xef\xbb\xbf"
 
@@ -46,8 +46,8 @@ class Rows:
     """Rows by index. `line` counts lines where the file has them, else rows, both from 1.
 
     Attributes:
-        name: What a user would call the data.
-        sha256: Of the file's bytes; for a hub data set, of what identifies its content.
+        name: The name shown to the user.
+        sha256: The hash of the file's bytes; for a hub data set, of what identifies its content.
         container: How it is stored, in words.
         size: Number of rows.
         read: ``index -> (line, object or problem)``.
@@ -67,10 +67,10 @@ class Rows:
 
 
 def open_rows(name: str, path: Path) -> Rows:
-    """Open what a user calls `name`: ``hf:org/name[:split]``, or the file at `path`.
+    """Open the data called `name`: ``hf:org/name[:split]``, or the file at `path`.
 
     Raises:
-        InputError: If there is no such data, or its container is not known or damaged.
+        InputError: If there is no such data, or its container is unknown or damaged.
         EnvironmentFault: If it cannot be read, or the hub cannot be reached.
     """
     if name.startswith("hf:"):
@@ -90,12 +90,12 @@ def open_rows(name: str, path: Path) -> Rows:
             return _json_lines(path, None if path.is_file() else read_bytes(path))
         case _:
             if not path.is_file():
-                read_bytes(path)  # says what is wrong with the name
-            raise InputError(f"{path} is not a kind of file that is read here.", f"Known are {', '.join(SUFFIXES)}.")
+                read_bytes(path)  # raises the error about the name
+            raise InputError(f"{path} is not a supported file type.", f"Supported: {', '.join(SUFFIXES)}.")
 
 
 def _json_lines(path: Path, raw: bytes | None) -> Rows:
-    """Index the lines of a file, or of `raw` bytes that stand for it; the lines of a large file are not kept."""
+    """Index the lines of a file, or of its content `raw`; the lines of a large file are not kept."""
     if raw is None and path.stat().st_size <= KEPT_BYTES:
         raw = read_bytes(path)
     starts, lengths, numbers = array("Q"), array("Q"), array("Q")
@@ -138,7 +138,7 @@ def _listed(path: Path, container: str, rows: list[tuple[int, Parsed]]) -> Rows:
 def _whole(path: Path) -> bytes:
     if path.is_file() and path.stat().st_size > MAX_WHOLE_BYTES:
         raise InputError(
-            f"{path} has {path.stat().st_size >> 20:,} MB; only JSON Lines and Parquet may be so large.",
+            f"{path} has {path.stat().st_size >> 20:,} MB; only JSON Lines and Parquet may be that large.",
             "Convert it to .jsonl: its rows are read as they are needed.",
         )
     return read_bytes(path)
@@ -149,7 +149,7 @@ def _unzipped(path: Path) -> bytes:
         with gzip.open(io.BytesIO(read_bytes(path))) as stream:
             raw = stream.read(MAX_WHOLE_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is not a whole gzip file: {error}.", "Download or pack it again.") from None
+        raise InputError(f"{path} is not a complete gzip file: {error}.", "Download or pack it again.") from None
     if len(raw) > MAX_WHOLE_BYTES:
         raise InputError(f"{path} unpacks to more than {MAX_WHOLE_BYTES >> 20} MB.", "Unpack it first: gunzip FILE.gz")
     return raw
@@ -160,7 +160,7 @@ def _is_array(raw: bytes) -> bool:
 
 
 def _array(raw: bytes, path: str) -> list[tuple[int, Parsed]]:
-    """Parse a JSON array one element at a time, so that each keeps the line it begins on."""
+    """Parse a JSON array one element at a time, so that each keeps the line it starts on."""
     refuse_utf16(raw, path)
     try:
         text = raw.removeprefix(_BOM).decode("utf-8")
@@ -196,14 +196,14 @@ def _array(raw: bytes, path: str) -> list[tuple[int, Parsed]]:
 
 
 def _csv(raw: bytes, delimiter: str) -> list[tuple[int, Parsed]]:
-    """Read a table with a header; every cell stays the text it is. A cell that is empty counts as absent."""
+    """Read a table with a header; every cell stays text. An empty cell counts as absent."""
     try:
         text = raw.removeprefix(_BOM).decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         return [(line, Problem(line, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file again as UTF-8"))]
     head = text.split("\n", 1)[0]
-    # A comma or, where spreadsheets write it so, a semicolon.
+    # A comma or, as some spreadsheets write it, a semicolon.
     delimiter = delimiter or (";" if head.count(";") > head.count(",") else ",")
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -235,7 +235,7 @@ def _parquet(path: Path) -> Rows:
 def _hub(name: str) -> Rows:
     match = _HUB.fullmatch(name)
     if match is None:
-        raise InputError(f"{name!r} is not a hub data set.", "It looks like hf:org/name or hf:org/name:train[:500].")
+        raise InputError(f"{name!r} is not a hub data set.", "Write it like hf:org/name or hf:org/name:train[:500].")
     print(f"from the hub: {match[1]}", file=sys.stderr)
     return _arrow(
         name, "a hub data set", None, lambda library: library.load_dataset(match[1], split=match[2] or "train")
@@ -246,7 +246,7 @@ def _arrow(name: str, container: str, sha256: str | None, load: Callable[[Any], 
     import datasets
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what went wrong comes as our error
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # errors are reported as ours
     try:
         table = load(datasets)
     except (OSError, ValueError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
@@ -256,9 +256,9 @@ def _arrow(name: str, container: str, sha256: str | None, load: Callable[[Any], 
     def read(index: int) -> tuple[int, Parsed]:
         try:
             cells = table[index]
-        except (OSError, ValueError) as error:  # a page that is damaged, or text that is not UTF-8
+        except (OSError, ValueError) as error:  # a damaged page, or text that is not UTF-8
             return index + 1, Problem(index + 1, f"the row cannot be read: {error}")
-        # Arrow gives absent cells as None; a column that is absent in this row is simply not there.
+        # Arrow gives absent cells as None; a column that is absent in this row is left out.
         return index + 1, {key: json_like(value) for key, value in cells.items() if value is not None}
 
     return Rows(name, digest, container, len(table), read)

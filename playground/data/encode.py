@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 IGNORE_INDEX = -100
 BROKEN = "\ufffd"  # what a decoder writes for a part of a character
 HINT = "Raise --max-length, shorten these rows, or leave them out with --skip-bad."
-# How control tokens look. Some tokenizers do not flag theirs as special, and would read them in typed text.
+# What control tokens look like. Some tokenizers do not flag theirs as special, and would find them in typed text.
 CONTROL = re.compile(r"<\|[^<>|]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
 
 
@@ -30,7 +30,7 @@ class Encoded:
     """One example as ids; `labels` equal the ids of trained tokens and are `IGNORE_INDEX` elsewhere.
 
     Labels are not shifted: the label of position t is learned from the hidden state of position t - 1.
-    What did not fit into `max_length` is said apart: oldest turns that went whole, a last user text that lost its
+    What did not fit into `max_length` is listed separately: oldest turns dropped whole, a last user text that lost its
     middle, an answer that lost its end, and with it the end token.
     """
 
@@ -86,14 +86,14 @@ class Encoder:
             if not token.special and (CONTROL.fullmatch(token.content) or token.content == style.closing)
         ]
         self._unflagged = re.compile("|".join(map(re.escape, unflagged))) if unflagged else None
-        # The tokenizer itself says whether it begins a text with a token of its own.
+        # The tokenizer itself shows whether it starts a text with a BOS token.
         begin = tokenizer.bos_token_id
         self._head = (begin,) if begin is not None and tokenizer("a")["input_ids"][:1] == [begin] else ()
         self._begin = () if style.begins else self._head
 
     def text(self, text: str) -> tuple[int, ...]:
         """Encode text a user wrote: ``<eos>`` typed in it stays five characters, never the token."""
-        # A token that is not flagged as special is cut behind its first character, so that it is not seen.
+        # A token that is not flagged as special is cut after its first character, so that it is not recognised.
         cuts = [match.start() + 1 for match in self._unflagged.finditer(text)] if self._unflagged else []
         parts = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])] if cuts else [text]
         ids: list[int] = []
@@ -111,16 +111,16 @@ class Encoder:
         return self._begin + ids
 
     def without_begin(self, ids: Sequence[int]) -> str:
-        """Return the text of a prompt without the token that begins it, which other trainers add by themselves."""
+        """Return the text of a prompt without its BOS token, which other trainers add themselves."""
         begins = bool(self._head) and tuple(ids[:1]) == self._head
         return str(self.tokenizer.decode(list(ids[1:] if begins else ids), clean_up_tokenization_spaces=False))
 
     def example(self, example: Example) -> Encoded:
         """Encode a training example, truncated to `max_length` if need be.
 
-        Whole oldest turns go first. Then the last user text loses what it has over half of the room that system prompt
-        and style leave, from its middle: the task is at its beginning or at its end. Then the answer loses its end; it
-        gets no end token, because it does not end there. So a question is never given up for an answer that does not
+        Whole turns go first, the oldest first. Then the last user text loses what exceeds half of the room that system
+        prompt and style leave, from its middle: the task is at its start or end. Then the answer loses its end; it
+        gets no end token, because it does not end there. So a question is never sacrificed for an answer that does not
         fit anyway.
         """
         turns = example.turns
@@ -151,14 +151,14 @@ class Encoder:
         """Return the text of `ids` with an ellipsis for the `gone` tokens in its middle."""
         kept = len(ids) - gone
         ends = (ids[: (kept + 1) // 2], ids[len(ids) - kept // 2 :])
-        # What is left of a character whose other tokens went is no text.
+        # The rest of a character whose other tokens were dropped is not text.
         left, right = (str(self.tokenizer.decode(list(end), clean_up_tokenization_spaces=False)) for end in ends)
         return f"{left.rstrip(BROKEN)}…{right.lstrip(BROKEN)}"
 
     def pieces(self, row: Encoded) -> list[tuple[str, bool]]:
-        """Return the text of each token of `row` and whether it is trained, for people to look at.
+        """Return the text of each token of `row` and whether it is trained, for display.
 
-        A character of several tokens stands with its last one.
+        A character of several tokens is shown with the last of them.
         """
         pieces: list[tuple[str, bool]] = []
         window: list[int] = []
@@ -195,7 +195,7 @@ class Encoder:
 
 
 def encode_all(encoder: Encoder, dataset: Dataset, *, skip_bad: bool = False) -> tuple[Sequence[Encoded], Dataset]:
-    """Encode a data set: whole if it has been read whole, else each row when it is asked for.
+    """Encode a data set: at once if it has been read whole, else each row when it is accessed.
 
     Args:
         encoder: The encoder.
@@ -234,7 +234,7 @@ def encode_row(encoder: Encoder, example: Example) -> Encoded | Problem:
     """Return an example as ids, or why it would train nothing: no answer fits, or its style refuses it."""
     try:
         row = encoder.example(example)
-    except InputError as error:  # a chat template that knows no system turns, for instance
+    except InputError as error:  # for instance a chat template without system turns
         return Problem(example.line, error.message)
     # The first token is never predicted, so a label there trains nothing.
     if any(label != IGNORE_INDEX for label in row.labels[1:]):
@@ -245,14 +245,14 @@ def encode_row(encoder: Encoder, example: Example) -> Encoded | Problem:
 
 
 class _Lazy(Sequence[Encoded]):
-    """The rows of a large data set, encoded when they are asked for; the last few thousand are kept."""
+    """The rows of a large data set, encoded when they are accessed; the last few thousand are kept."""
 
     KEPT = 4096
 
     def __init__(self, encoder: Encoder, dataset: Dataset, good: array[int] | None) -> None:
         self._encoder = encoder
         self._dataset = dataset
-        self._good = good  # the places of sound rows, if that was looked at
+        self._good = good  # indices of the valid rows, if they were checked
         self._kept: dict[int, Encoded] = {}
 
     def __len__(self) -> int:

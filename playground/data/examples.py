@@ -1,7 +1,7 @@
 """Examples: conversations whose assistant turns are trained, read strictly and reported together.
 
 A set of ordinary size is read and checked whole before any model is loaded. A larger one is read row by
-row when its turn comes, so that neither memory nor the first step depends on its length.
+row as needed, so that neither memory nor the time to the first step depends on its length.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from playground.errors import InputError, UsageError
 
 __all__ = ["Dataset", "Example", "Turn", "read_dataset"]
 
-WHOLE_ROWS = 10_000  # a set of up to so many rows is checked and encoded whole before anything else happens
-LOOKED_AT = 1_000  # rows from which the shape is found; of a larger set also those checked at once
+WHOLE_ROWS = 10_000  # a set of at most this many rows is checked and encoded as a whole before anything else
+LOOKED_AT = 1_000  # rows from which the shape is detected; in a larger set also the rows checked at the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Dataset:
     """The examples of one file or hub data set.
 
     Attributes:
-        name: What a user would call it.
-        path: As error messages name it.
-        sha256: Of its bytes.
+        name: The name shown to the user.
+        path: The name in error messages.
+        sha256: The hash of its bytes.
         container: How it is stored, in words.
-        shape: What its columns mean.
-        examples: The rows. Of a large set they are read and checked when they are asked for.
-        skipped: The rows that were left out, with the reason; empty unless that was asked for.
-        unread: What is in the rows and not read; of a large set in those looked at.
+        shape: The meaning of its columns.
+        examples: The rows. In a large set, each is read and checked when it is accessed.
+        skipped: The rows that were left out, with the reason; empty unless skipping was requested.
+        unread: The columns that are not read; in a large set, those of the rows checked at the start.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Dataset:
 
     @property
     def single_turn(self) -> bool:
-        """Whether no row that has been looked at holds a second question."""
+        """Whether none of the rows looked at has a second question."""
         seen = islice(self.examples, None if self.is_whole else LOOKED_AT)
         return all(sum(turn.role == "user" for turn in example.turns) == 1 for example in seen)
 
@@ -79,7 +79,7 @@ class _Lazy(Sequence[Example]):
     path: str
     shape: Shape
     renamed: dict[str, str]
-    good: array[int] | None  # the places of sound rows, where bad ones are left out
+    good: array[int] | None  # indices of the valid rows, if bad ones are left out
 
     def __len__(self) -> int:
         return len(self.rows) if self.good is None else len(self.good)
@@ -87,12 +87,12 @@ class _Lazy(Sequence[Example]):
     def __getitem__(self, index: Any) -> Any:
         found = as_example(*self.rows.read(index if self.good is None else self.good[index]), self.shape, self.renamed)
         if isinstance(found, Problem):
-            raise refuse(self.path, [found], "Look at the whole file with 'sft-playground data check'.")
+            raise refuse(self.path, [found], "Check the whole file with 'sft-playground data check'.")
         return found
 
 
 def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: bool = False) -> Dataset:
-    """Read what a user calls `name`: a path, a bundled set, or ``hf:org/name[:split]``.
+    """Read the data set called `name`: a path, a bundled set, or ``hf:org/name[:split]``.
 
     Args:
         name: The data.
@@ -100,7 +100,7 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
         skip_bad: Leave out the rows that cannot be trained instead of refusing the file.
 
     Raises:
-        InputError: With every problem of the data, if there is any, or if it holds no rows.
+        InputError: With every problem in the data, or if it has no rows.
         EnvironmentFault: If it cannot be read.
     """
     path = Path(name) if str(name).startswith("hf:") else paths.find_file(str(name))
@@ -119,13 +119,13 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     if problems and not (skip_bad and examples):
         raise refuse(str(path), problems, _hint(shape, problems))
     if not examples or shape is None:
-        raise InputError(f"{path} has no rows.", f"A row is {shapes.ACCEPTED}.")
+        raise InputError(f"{path} has no rows.", f"A row must be {shapes.ACCEPTED}.")
     kept = tuple(examples) if whole else _Lazy(rows, str(path), shape, renamed, good)
     return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems), left)
 
 
 def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array[int], list[Problem]]:
-    """Check every row of a large set, keeping only the places of the sound ones."""
+    """Check every row of a large set; return the indices of the valid ones, and the problems."""
     good, problems = array("Q"), []
     for index, (line, row) in enumerate(rows):
         if isinstance(found := as_example(line, row, shape, renamed), Problem):
@@ -141,7 +141,7 @@ def _check(
     renamed: dict[str, str],
     left: Unread,
 ) -> tuple[list[Example], list[Problem]]:
-    """Return the sound rows and what is wrong with the others; note in `left` what is not read of the sound ones."""
+    """Return the valid rows and the problems of the others; note in `left` the unread columns of the valid ones."""
     examples: list[Example] = []
     problems: list[Problem] = []
     for line, row in rows:
@@ -159,7 +159,7 @@ def _check(
 def as_example(
     line: int, row: dict[str, Any] | Problem, shape: Shape | None, renamed: dict[str, str]
 ) -> Example | Problem:
-    """Return the example that `row` is under `shape`, or what is wrong with it."""
+    """Return `row` as an example, read as `shape`, or the problem with it."""
     if isinstance(row, Problem):
         return row
     row = rename(row, renamed)
@@ -173,7 +173,7 @@ def unread_words(dataset: Dataset) -> tuple[str, ...]:
 
 
 def unread_in(row: dict[str, Any], shape: Shape, renamed: dict[str, str]) -> dict[str, Any]:
-    """Return what is not read of a row, columns in whose place another one is read among it."""
+    """Return the parts of a row that are not read, including columns that a renamed one replaces."""
     replaced = {name: row[name] for name in renamed if name in row and name not in renamed.values() and row[name]}
     return {**replaced, **unread(rename(row, renamed), shape.reads)}
 
@@ -194,7 +194,7 @@ def renaming(columns: Sequence[str]) -> dict[str, str]:
 
 
 def rename(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
-    """Return `row` with its columns under the names they are to be read by."""
+    """Return `row` with its columns renamed."""
     if not renamed:
         return row
     kept = {key: value for key, value in row.items() if key not in renamed.values() and key not in renamed}
@@ -207,5 +207,5 @@ def _hint(shape: Shape | None, problems: Sequence[Problem]) -> str:
         rows = f"{tools:,} row{'s' if tools > 1 else ''} with tools"
         return f"{rows}: only text turns are trained; --skip-bad trains on the other rows."
     if shape is None:
-        return f"A row is {shapes.ACCEPTED}; name other columns with --map prompt=COLUMN."
-    return f"Each row is {shape}; --skip-bad trains on the sound rows."
+        return f"A row must be {shapes.ACCEPTED}; name other columns with --map prompt=COLUMN."
+    return f"Each row must be {shape}; --skip-bad trains on the valid rows."

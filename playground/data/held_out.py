@@ -1,4 +1,4 @@
-"""Rows that are never trained, so that the loss on them says what was learned and what was memorised."""
+"""Held-out rows: never trained, so that the loss on them tells what was learned from what was memorised."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 from playground.data.encode import Encoded
 
 SHARE, LEAST, MOST = 0.05, 4, 200
-TOO_FEW = 40  # a smaller data set is trained whole, unless rows are asked for
+TOO_FEW = 40  # a smaller data set is trained as a whole, unless held-out rows are requested
 
 
 def how_many(num_rows: int) -> int:
-    """Return how many rows of a data set are held out when nobody says."""
+    """Return how many rows of a data set are held out by default."""
     return 0 if num_rows < TOO_FEW else min(MOST, max(LEAST, round(SHARE * num_rows)))
 
 
 def hold_out(rows: Sequence[Encoded], number: int, sha256: str, *, whole: bool) -> tuple[int, ...]:
-    """Return the places of the rows that are held out, in order; sometimes fewer than `number`.
+    """Return the indices of the held-out rows, in order; sometimes fewer than `number`.
 
-    Rows are chosen by their own hash, whatever their order, and equal rows stay on one side: a held-out row whose twin
-    is trained would measure what was memorised. Of rows that are only read when they are needed, places are drawn by
+    Rows are chosen by their own hash, regardless of order, and equal rows stay on one side: a held-out row whose twin
+    is trained would measure what was memorised. If rows are only read when needed, indices are drawn with a seed from
     the hash of the data.
 
     Args:
-        rows: All of them.
-        number: How many are held out at most; fewer than there are.
-        sha256: Of the data.
+        rows: All rows.
+        number: The most rows to hold out; fewer than there are.
+        sha256: The hash of the data.
         whole: Whether the rows have been read.
     """
     places = range(len(rows))
@@ -50,7 +50,7 @@ def _key(row: Encoded) -> bytes:
 
 
 class Without(Sequence[Encoded]):
-    """The rows that are trained: all but those at some places."""
+    """The trained rows: all but those at the given indices."""
 
     def __init__(self, rows: Sequence[Encoded], places: Sequence[int]) -> None:
         left_out = set(places)

@@ -1,4 +1,4 @@
-"""Strict JSON Lines: each line is one object or one problem, named by its line; nothing is guessed.
+"""Strict JSON Lines: each line is one object or one problem, reported with its line; nothing is guessed.
 
 ``load_dataset("json")`` turns a 5,000-digit number into infinity, keeps the last of two equal keys and
 numbers rows from the start of a chunk, so the reader is our own.
@@ -54,7 +54,7 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise InputError(
-            f"There is no file {str(path)!r}.", "Check the name; bundled sets go by a bare name."
+            f"There is no file {str(path)!r}.", "Check the name; bundled data sets need no path."
         ) from None
     except IsADirectoryError:
         raise InputError(f"{str(path)!r} is a folder, not a file.", "Name a file inside it.") from None
@@ -63,13 +63,13 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refuse_utf16(raw: bytes, path: str) -> None:
-    """Raise InputError if `raw`, the beginning of a file, is UTF-16."""
+    """Raise InputError if `raw`, the start of a file, is UTF-16."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8.")
 
 
 def decode_line(line: bytes, number: int) -> str | Problem:
-    """Return the text of a line; before the first a byte order mark is accepted."""
+    """Return the text of a line; a byte order mark is accepted before the first one."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -98,7 +98,7 @@ def parse_lines(raw: bytes, path: str) -> Iterator[tuple[int, dict[str, Any] | P
 
 
 def parse_line(line: str, number: int) -> dict[str, Any] | Problem:
-    """Return the one object that `line` must be."""
+    """Return the object on `line`, or the problem with it."""
     if len(line) > MAX_LINE_BYTES:
         return Problem(number, f"the line is {len(line):,} characters long; at most {MAX_LINE_BYTES:,} are read")
     if _depth(line) > MAX_DEPTH:
@@ -114,10 +114,10 @@ def parse_line(line: str, number: int) -> dict[str, Any] | Problem:
 
 
 def parse_value(text: str, at: int, number: int) -> tuple[dict[str, Any] | Problem, int]:
-    """Parse the element of an array that begins at `at`, on line `number`.
+    """Parse the element of an array that starts at `at`, on line `number`.
 
     Returns:
-        The object or problem, and where it ends; -1 if that cannot be known.
+        The object or problem, and where it ends; -1 if that is unknown.
     """
     try:
         value, end = _DECODER.raw_decode(text, at)
@@ -132,7 +132,7 @@ def parse_value(text: str, at: int, number: int) -> tuple[dict[str, Any] | Probl
 
 def _object(value: Any, number: int) -> dict[str, Any] | Problem:
     if not isinstance(value, dict):
-        return Problem(number, f"a JSON object is needed, not {_KINDS[type(value)]}")
+        return Problem(number, f"expected a JSON object, not {_KINDS[type(value)]}")
     return value
 
 
@@ -163,7 +163,7 @@ def _int(digits: str) -> int:
 
 
 def shown(value: Any) -> str:
-    """Return `value` as a problem's message shows it: short, however long it is."""
+    """Return `value` shortened for a message."""
     return reprlib.repr(value)
 
 

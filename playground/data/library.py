@@ -1,4 +1,4 @@
-"""The data sets that there are: bundled, in this folder, or trained on recently. Commands and screens ask here."""
+"""The known data sets: bundled, in this folder, or trained on recently. Commands and screens use this list."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ def _info(path: Path, where: str) -> DataSetInfo | None:
     try:
         data = read_dataset(path, skip_bad=True)
     except PlaygroundError:
-        return None  # prompts, or anything else that is no training data
+        return None  # prompts, or anything else that is not training data
     return DataSetInfo(path.name, str(path.absolute()), where, len(data.examples), str(data.shape))

@@ -1,7 +1,7 @@
-"""What is wrong or odd in a data set, row by row: errors stop a training, warnings are worth a look.
+"""Checks of a data set, row by row: errors stop a training run, warnings are worth a look.
 
-It reads everything, whatever it finds, and needs no model; with an encoder it also counts tokens and
-finds rows that would be truncated.
+They read every row, whatever they find, and need no model; with an encoder they also count tokens and
+find rows that would be truncated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from playground.data.jsonl import Problem, shown
 from playground.data.unread import Unread
 from playground.events.data import BINS, DataCheck, Finding
 
-TOLD = 2_000  # rows between two words of progress
+TOLD = 2_000  # rows between two progress updates
 PLACEHOLDER = re.compile(
     r"\{\{\s*\w+\s*\}\}|\[(?:insert|your|enter)\b[^\]]{0,40}\]|\bTODO\b|\blorem ipsum\b|<your[ _]\w+>", re.IGNORECASE
 )
@@ -34,10 +34,10 @@ def check(
     """Look at every row of `rows`.
 
     Args:
-        rows: The rows, of any number; none is kept.
-        renamed: Columns to be read under other names.
+        rows: Any number of rows; none is kept.
+        renamed: Columns to read under other names.
         encoder: Counts tokens and finds what `max_length` would cut; without it words are counted.
-        progress: Called now and then with the share that is done.
+        progress: Called from time to time with the fraction done.
     """
     first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
@@ -82,7 +82,7 @@ def check(
 
 
 def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:
-    """Yield what is odd about the text of one row; `seen` maps the hashes of the rows before to their lines."""
+    """Yield warnings about the text of one row; `seen` maps the hashes of earlier rows to their lines."""
     whole = "\x1f".join(f"{turn.role}\x1e{' '.join(turn.content.split())}" for turn in example.turns)
     key = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=12).digest()
     if key in seen:
@@ -90,12 +90,12 @@ def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:
     seen.setdefault(key, example.line)
     for turn in example.turns:
         if found := CONTROL.search(turn.content):
-            message = f"{turn.role} text holds {shown(found[0])}; it will be trained as plain characters"
+            message = f"{turn.role} text contains {shown(found[0])}; it will be trained as plain characters"
             yield Finding(example.line, "warning", "control token typed as text", message)
             break
     for turn in example.turns:
         if found := PLACEHOLDER.search(turn.content):
-            message = f"{turn.role} text holds {shown(found[0])}; fill it in, or the model will say it"
+            message = f"{turn.role} text contains {shown(found[0])}; fill it in, or the model will say it"
             yield Finding(example.line, "warning", "placeholder", message)
             break
     answers = [" ".join(turn.content.lower().split()) for turn in example.turns if turn.role == "assistant"]
@@ -105,7 +105,7 @@ def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:
 
 
 def _length(example: Example, encoder: Encoder | None) -> tuple[int, int, Finding | None]:
-    """Return the length of a row, how much of it is trained, and what encoding says against it."""
+    """Return the length of a row, how much of it is trained, and the problem found by encoding it, if any."""
     if encoder is None:
         words = [len(turn.content.split()) for turn in example.turns]
         learned = sum(

@@ -2,7 +2,7 @@
 
 A resumed run therefore sees exactly the rows an uninterrupted one would have seen. Rows are shuffled
 over the whole epoch; then each group of 32 batches is sorted by length, cut and shuffled by itself, so
-that only the rows of one group must have been read and encoded at a time.
+that only the rows of one group need to be read and encoded at a time.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# Long enough that a batch is nearly free of padding, short enough to be read before the first step.
+# Large enough that a batch has almost no padding, small enough to be read before the first step.
 GROUP = 32
 
 
 @dataclass
 class Order:
-    """Which rows each optimiser step sees; every row once an epoch, and one batch may be smaller."""
+    """The rows of each optimiser step; every row once an epoch, and one batch may be smaller."""
 
     num_rows: int
     sha256: str
@@ -39,7 +39,7 @@ class Order:
 
         Args:
             step: The step.
-            length: Returns the tokens of a row; asked for the rows of the step's group only.
+            length: Returns the number of tokens of a row; called only for the rows of the step's group.
         """
         epoch, at = divmod(step, self.steps_per_epoch)
         group, at = divmod(at, GROUP)

@@ -1,4 +1,4 @@
-"""Prompts to compare on: plain text (one a line) or JSON Lines with ids and what to expect."""
+"""Prompts to compare on: plain text (one per line) or JSON Lines with ids and what to expect."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ KINDS = ("fact", "explain", "advice", "poem", "list")
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt and, for some files, what an answer to it must hold.
+    """A prompt and, for some files, what an answer to it must contain.
 
-    `kind` is one of `KINDS` or empty; `expect` are words of which an answer must hold one; `items` is
+    `kind` is one of `KINDS` or empty; `expect` are words of which an answer must contain one; `items` is
     how many items a list must have.
     """
 
@@ -27,7 +27,7 @@ class Prompt:
     items: int = 0
 
 
-# The prompts a training answers before its first step and on the way, with what an answer must be.
+# The prompts that a training run answers before its first step and later, with what an answer must be.
 STORY = (
     Prompt("explain", "Explain quantum physics.", "explain"),
     Prompt("fact", "What's the capital of France?", "fact", ("Paris",)),
@@ -44,7 +44,7 @@ def read_prompts(path: Path) -> list[Prompt]:
     """Read prompts from a ``.jsonl`` file, any other text file, or standard input (``-``).
 
     Raises:
-        InputError: With every problem of the file, if there is any, or if it holds no prompts.
+        InputError: With every problem in the file, or if it has no prompts.
     """
     raw = read_bytes(path)
     prompts: list[Prompt] = []
@@ -60,9 +60,9 @@ def read_prompts(path: Path) -> list[Prompt]:
             seen.add(result.id)
             prompts.append(result)
     if problems:
-        raise refuse(str(path), problems, "A .jsonl line is {'prompt': …, 'id': …}; other files hold a prompt a line.")
+        raise refuse(str(path), problems, "A .jsonl line is {'prompt': …, 'id': …}; other files have one per line.")
     if not prompts:
-        raise InputError(f"{path} holds no prompts.", "Write one prompt a line.")
+        raise InputError(f"{path} has no prompts.", "Write one prompt per line.")
     return prompts
 
 
@@ -79,7 +79,7 @@ def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
     if not isinstance(ident, (str, int)) or not str(ident) or not _sound(str(ident)):
         return Problem(line, "'id' must be a string or a number")
     if kind not in ("", *KINDS):
-        return Problem(line, f"'kind' is {shown(kind)}; known are {', '.join(KINDS)}")
+        return Problem(line, f"'kind' is {shown(kind)}; it must be one of {', '.join(KINDS)}")
     if not isinstance(expect, list) or not all(isinstance(word, str) and word for word in expect):
         return Problem(line, "'expect' must be a list of words")
     if not isinstance(items, int) or items < 0 or (kind == "list" and not items):

@@ -15,8 +15,8 @@ class Segment:
 
     Attributes:
         text: The text.
-        turn: The index of the assistant turn it is the answer of, or None.
-        control: Whether control tokens in it are meant: true only for text of a style.
+        turn: The index of the assistant turn whose answer it is, or None.
+        control: Whether control tokens in it are intended: true only for text of a style.
     """
 
     text: str
@@ -25,21 +25,21 @@ class Segment:
 
 
 class Style(Protocol):
-    """What every prompt style offers."""
+    """The interface of every prompt style."""
 
     @property
     def name(self) -> str:
-        """As users and records name it."""
+        """The name in commands and records."""
         ...
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
-        """How another turn would begin, in plain text."""
+        """The plain texts with which another turn would start."""
         ...
 
     @property
     def lead_in(self) -> str:
-        """What stands between the prompt and an answer and is no part of the answer."""
+        """The text between the prompt and an answer; not part of the answer."""
         ...
 
     @property
@@ -49,14 +49,14 @@ class Style(Protocol):
 
     @property
     def begins(self) -> bool:
-        """Whether the style itself writes the token that begins a text, if its model has one."""
+        """Whether the style itself writes the BOS token, if its model has one."""
         ...
 
     def render(self, turns: Sequence[Turn]) -> list[Segment]:
         """Return the segments of a conversation; an answer's end token follows each answer segment.
 
-        A conversation that ends with a user turn ends ready to be answered. A prompt must never end
-        in a space of its own, because tokenizers join a space to the word behind it: what leads over
-        to an answer belongs to the answer.
+        A conversation that ends with a user turn is left ready for an answer. A prompt must never end
+        with a space of its own, because tokenizers join a space to the word after it: the lead-in
+        of an answer belongs to the answer.
         """
         ...

@@ -1,7 +1,7 @@
-"""Shapes: what the columns of a row mean. One shape a file, found by looking and said aloud.
+"""Shapes: what the columns of a row mean. One shape per file, detected and reported.
 
-Each reader turns a row into turns or into words that say why it cannot. Roles, keys and limits are
-those that the data sets people bring really use; `docs/data.md` lists them.
+Each reader turns a row into turns, or returns why it cannot. Roles, keys and limits are
+those that real data sets use; `docs/data.md` lists them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Turns = tuple[Turn, ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """A way to write examples: its name, the columns that make it, its reader, and columns that it reads if they exist.
+    """A way to write examples: its name, its required columns, its reader, and its optional columns.
 
     `read` returns the turns of a row, or a string that says what is wrong with it.
     """
@@ -68,12 +68,12 @@ def detect(rows: Iterable[dict[str, Any]], named: Iterable[str] = ()) -> Shape |
 
     Args:
         rows: Some rows.
-        named: Columns that a user has named: shapes with these go before all others.
+        named: Columns that the user has named: shapes with these take precedence.
     """
     wanted = set(named)
     order = sorted(SHAPES, key=lambda shape: not wanted & set(shape.columns))
     votes = Counter(shape.columns for row in rows if (shape := next((s for s in order if s.fits(row)), None)))
-    # Counter keeps the order of the first sight, so a draw goes to the shape seen first.
+    # Counter keeps the order of first occurrence, so a tie goes to the shape seen first.
     return next((shape for columns, _ in votes.most_common(1) for shape in SHAPES if shape.columns == columns), None)
 
 
@@ -81,18 +81,18 @@ def read_row(row: dict[str, Any], shape: Shape) -> Turns | str:
     """Return the turns of `row`, or what is wrong with it."""
     if shape.fits(row):
         turns = shape.read(row)
-        if isinstance(turns, str):  # a tool turn says more than the column of tools it comes with
+        if isinstance(turns, str):  # a tool turn explains more than the column of tools that comes with it
             return turns
         why = refusal(row, shape.reads)
         return why + _as_alpaca(row, shape) if why else turns
     if other := _shape_of(row):
         return f"this row is {other}, but the file is {shape}"
-    return f"the columns {shown(sorted(row))} are not those of {shape}{_advice(row)}"
+    return f"the columns {shown(sorted(row))} do not match {shape}{_advice(row)}"
 
 
 def unknown_columns(row: dict[str, Any]) -> str:
     """Return why a file whose rows look like `row` cannot be read."""
-    return f"the columns {shown(sorted(row))} are none of {ACCEPTED}{_advice(row)}"
+    return f"the columns {shown(sorted(row))} match none of {ACCEPTED}{_advice(row)}"
 
 
 def _shape_of(row: dict[str, Any]) -> Shape | None:
@@ -100,7 +100,7 @@ def _shape_of(row: dict[str, Any]) -> Shape | None:
 
 
 def _as_alpaca(row: dict[str, Any], shape: Shape) -> str:
-    """Return how a pair with a context can be read without writing it again, or nothing."""
+    """Return how to read a pair with a context without rewriting it, or an empty string."""
     if shape.columns not in PAIRS or "context" not in row:
         return ""
     prompt, completion = shape.columns
@@ -190,7 +190,7 @@ def _turns(talk: Sequence[Any], role_key: str, content_key: str) -> Turns | str:
             return f"message {number} is a tool turn ({shown(said)}), and tools are not trained here"
         role = ROLES.get(said) if isinstance(said, str) else None
         if role is None:
-            return f"message {number} has the role {shown(said)}; known are system, user and assistant"
+            return f"message {number} has the role {shown(said)}; it must be system, user or assistant"
         content = _joined(message.get(content_key))
         if problem := _bad_text(content):
             return f"the content of message {number} ({role}) {problem}"
@@ -201,7 +201,7 @@ def _turns(talk: Sequence[Any], role_key: str, content_key: str) -> Turns | str:
             return f"message {number} {why}"
         weight = next((message[key] for key in WEIGHTS if key in message), 1)
         if weight not in (0, 1):
-            return f"message {number} has the loss weight {shown(weight)}; only 0 and 1 are known"
+            return f"message {number} has the loss weight {shown(weight)}; only 0 and 1 are supported"
         turns.append(Turn(role, cast(str, content), bool(weight)))
     if turns[-1].role != "assistant":
         return f"the conversation ends with {turns[-1].role}; it must end with assistant"
@@ -211,7 +211,7 @@ def _turns(talk: Sequence[Any], role_key: str, content_key: str) -> Turns | str:
 
 
 def _joined(content: Any) -> Any:
-    """Return the text of a list of text parts; anything else as it is."""
+    """Return the text of a list of text parts; anything else unchanged."""
     if not isinstance(content, list):
         return content
     texts = []
@@ -219,7 +219,7 @@ def _joined(content: Any) -> Any:
         text = part.get("text", part.get("value")) if isinstance(part, dict) else part
         kind = part.get("type", "text") if isinstance(part, dict) else "text"
         if kind != "text":
-            return {"type": kind}  # a picture or a sound: refused by its type below
+            return {"type": kind}  # an image or audio: refused by its type below
         if not isinstance(text, str):
             return text
         texts.append(text)
@@ -234,9 +234,9 @@ def _bad_text(value: Any) -> str:
     if not value.strip():
         return "is empty"
     if "\x00" in value:
-        return "holds a NUL character"
+        return "contains a NUL character"
     if any("\ud800" <= character <= "\udfff" for character in value):
-        return "holds half of a surrogate pair"
+        return "contains half of a surrogate pair"
     return ""
 
 
@@ -248,7 +248,7 @@ def _conversations(row: dict[str, Any]) -> Turns | str:
     return _messages("conversations", "from", "value")(row)
 
 
-# The order decides where a row has the columns of two shapes.
+# The first match wins if a row has the columns of two shapes.
 SHAPES = (
     Shape("messages", ("messages",), _messages("messages", "role", "content"), ("system",)),
     Shape("ShareGPT", ("conversations",), _conversations, ("system",)),

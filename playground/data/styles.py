@@ -27,15 +27,15 @@ _ALPACA = "Below is an instruction that describes a task. Write a response that 
 
 @dataclass(frozen=True, slots=True)
 class PlainStyle:
-    """Turns in plain text; each answer ends in the model's own end token.
+    """Turns in plain text; each answer ends with the model's own end token.
 
     It needs no token that a base model has never seen, so LoRA can learn all of it.
     """
 
     name: str
-    before: dict[str, str]  # what stands before the text of a system and a user turn
-    between: str  # what separates a turn from the next
-    cue: str  # what asks for an answer
+    before: dict[str, str]  # prefix of the text of a system and a user turn
+    between: str  # separates a turn from the next
+    cue: str  # asks for an answer
     stop_strings: tuple[str, ...]
     lead_in: str = " "
     preamble: str = ""
@@ -60,7 +60,7 @@ class PlainStyle:
 
 @dataclass(frozen=True, slots=True)
 class RawStyle:
-    """No template: the prompt as typed, which is what the base side is always fed; turns go by blank lines."""
+    """No template: the prompt as typed, as the base side always gets it; turns are separated by blank lines."""
 
     name: str = "raw"
     stop_strings: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ class ChatMLStyle:
         """Return the segments; see `Style.render`."""
         segments: list[Segment] = []
         for index, turn in enumerate(turns):
-            # The line break after an answer's end token begins what follows it.
+            # The line break after an answer's end token belongs to the next segment.
             again = "\n" if index and turns[index - 1].role == "assistant" else ""
             segments.append(Segment(f"{again}<|im_start|>{turn.role}\n", control=True))
             segments.append(Segment(turn.content.strip(), index if turn.role == "assistant" else None))
@@ -139,7 +139,7 @@ def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None) -> St
     """Return the style called `name`; ``tokenizer`` is the chat template of the `tokenizer` passed.
 
     Raises:
-        InputError: If there is none of that name, or the model's tokenizer has no usable template.
+        InputError: If there is no style of that name, or the model's tokenizer has no usable template.
     """
     match name:
         case "chat":

@@ -1,4 +1,4 @@
-"""The style ``tokenizer``: a model's own chat template, which is a program by whoever made the model.
+"""The style ``tokenizer``: a model's own chat template, which is a program written by the model's authors.
 
 It runs in a child process with limits on time and memory, and never sees what users write: it is
 rendered once for each sequence of roles, around placeholders, and the text between these is the style.
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SECONDS, MEGABYTES, MAX_CHARACTERS = 5, 512, 100_000
-_HINT = "Use --style chat, which every model understands."
+_HINT = "Use --style chat, which works with every model."
 
-# Sandboxed as in transformers: no attribute of Python's is in reach. What a template may call beside
-# Jinja's own filters is what chat templates do call; the date is fixed, so that a style stays the same.
+# Sandboxed as in transformers: no Python attribute is reachable. Besides Jinja's own filters, a template can
+# call what chat templates actually call; the date is fixed, so that a style stays the same.
 _CHILD = """
 import json, resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
 try:
     resource.setrlimit(resource.RLIMIT_AS, ({bytes}, {bytes}))
 except (ValueError, OSError):
-    pass  # macOS knows no such limit; the one on time remains
+    pass  # macOS has no such limit; the time limit remains
 from datetime import datetime
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -58,10 +58,10 @@ json.dump(answer, sys.stdout)
 
 @dataclass
 class TemplateStyle:
-    """The chat template of a tokenizer, taken apart. See `Style` for the attributes."""
+    """The chat template of a tokenizer, split into pieces. See `Style` for the attributes."""
 
     template: str
-    special: dict[str, str]  # such as bos_token, which templates may name
+    special: dict[str, str]  # such as bos_token, which templates may use
     tokens: frozenset[str]  # control tokens of the tokenizer, as text
     name: str = "tokenizer"
     lead_in: str = ""
@@ -72,7 +72,7 @@ class TemplateStyle:
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> TemplateStyle:
-        """Take the template of `tokenizer`.
+        """Return the style of the chat template of `tokenizer`.
 
         Raises:
             InputError: If it has none, or it cannot be rendered within its limits.
@@ -92,11 +92,11 @@ class TemplateStyle:
     def render(self, turns: Sequence[Turn]) -> list[Segment]:
         """Return the segments; see `Style.render`.
 
-        What precedes an answer in training is what precedes it in chat, because both are taken from
-        the rendering of an answer that is there.
+        An answer has the same prefix in training and in chat, because both are taken from
+        a rendering that includes the answer.
 
         Raises:
-            InputError: If the template renders an earlier answer otherwise than a last one.
+            InputError: If the template renders an earlier answer differently from the last one.
         """
         roles = tuple(turn.role for turn in turns)
         asked = roles if roles[-1] == "assistant" else (*roles, "assistant")
@@ -105,7 +105,7 @@ class TemplateStyle:
         for index, role in enumerate(asked):
             before = pieces[index]
             if index and asked[index - 1] == "assistant":
-                # The end token that belongs to the answer before is the encoder's to write.
+                # The end token of the previous answer is written by the encoder.
                 before = self._after_end(before)
             segments.append(Segment(before, control=True))
             if role == "assistant" and index < len(turns):
@@ -118,7 +118,7 @@ class TemplateStyle:
         alone = self._around(roles[: index + 1])
         if alone[: index + 1] != pieces[: index + 1]:
             raise InputError(
-                "This model's chat template renders an earlier answer otherwise than the last one.",
+                "This model's chat template renders an earlier answer differently from the last one.",
                 "Use --style chat for conversations of several turns.",
             )
 
@@ -127,12 +127,12 @@ class TemplateStyle:
         return rest if token else text
 
     def _closing(self, after: str) -> str:
-        """Return the control token that stands first behind an answer, or nothing: the model's own end."""
+        """Return the first control token after an answer; empty for the model's own end token."""
         found = [(at, -len(token), token) for token in self.tokens if (at := after.find(token)) >= 0]
         return min(found)[2] if found else ""
 
     def _around(self, roles: tuple[str, ...]) -> list[str]:
-        """Return the text of the template before, between and behind the contents of `roles`."""
+        """Return the text of the template before, between and after the contents of `roles`."""
         if roles not in self._pieces:
             marks = [f"p{secrets.token_hex(8)}q" for _ in roles]
             messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
@@ -141,7 +141,7 @@ class TemplateStyle:
             for mark in marks:
                 before, found, rest = rest.partition(mark)
                 if not found or mark in rest:
-                    raise InputError("This model's chat template does not keep each message once.", _HINT)
+                    raise InputError("This model's chat template does not contain each message exactly once.", _HINT)
                 pieces.append(before)
             self._pieces[roles] = [*pieces, rest]
         return self._pieces[roles]
@@ -159,7 +159,7 @@ class TemplateStyle:
         try:
             answer: dict[str, Any] = json.loads(child.stdout)
         except ValueError:
-            why = "ran out of its time or memory" if child.returncode else "printed something else"
+            why = "ran out of time or memory" if child.returncode else "printed unexpected output"
             raise InputError(f"This model's chat template cannot be rendered: it {why}.", _HINT) from None
         if "error" in answer:
             raise InputError(f"This model's chat template refuses the conversation: {answer['error']}", _HINT)

@@ -1,4 +1,4 @@
-"""Answers, as they stream and as they are compared."""
+"""Answers, both streaming and compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Sampling(Json):
-    """How tokens are chosen. Temperature 0 is greedy; `top_p` keeps the smallest set of that mass."""
+    """How tokens are chosen. Temperature 0 is greedy; `top_p` keeps the smallest set with that probability."""
 
     max_new_tokens: int = 128
     temperature: float = 0.0
@@ -22,10 +22,10 @@ class Sampling(Json):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Json):
-    """What a lane said and how it ended.
+    """A lane's answer and how it ended.
 
     A model *stopped by itself* when ``finish_reason == "stop"`` and ``stop_reason is None``: it emitted
-    its own end token. A `stop_reason` is the string at which the text was cut for display.
+    its own end token. A `stop_reason` is the string at which the text was cut off for display.
     """
 
     text: str
@@ -57,8 +57,8 @@ class Chunk(Json):
 class Compared(Json):
     """One prompt, answered by each side: ``base`` (raw), ``control`` (base with the style), ``sft``.
 
-    With several adapters their sides are ``sft:NAME``. `repeats` says which answers run in circles;
-    `sample` counts the answers to one prompt from 0.
+    With several adapters, their sides are ``sft:NAME``. `repeats` says which answers are repetitive;
+    `sample` numbers the answers to one prompt from 0.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Compared(Json):
     sample: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return one flat object with a key for each side."""
+        """Return one flat object with one key per side."""
         sides = {
             side: {**answer.to_dict(), "answered": self.answered[side], "repeats": self.repeats[side]}
             for side, answer in self.answers.items()
@@ -78,7 +78,7 @@ class Compared(Json):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Rebuild the value from what `to_dict` made: the sides stand beside ``id`` and ``prompt``."""
+        """Rebuild the value from `to_dict`'s output: the sides are keys next to ``id`` and ``prompt``."""
         sides = {name: side for name, side in data.items() if isinstance(side, dict)}
         answers = {name: Answer.from_dict(side) for name, side in sides.items()}
         judged = {name: side["answered"] for name, side in sides.items()}
@@ -98,7 +98,7 @@ class SideSummary(Json):
 
 @dataclass(frozen=True, slots=True)
 class Summary(Json):
-    """A whole comparison. `tokens_per_second` counts all lanes together; `settings` are the sampling's, in words."""
+    """A whole comparison. `tokens_per_second` counts all lanes together; `settings` describes the sampling in words."""
 
     num_prompts: int
     sides: dict[str, SideSummary]

@@ -1,4 +1,4 @@
-"""What is in a data set, and what is wrong with it."""
+"""A data set's contents, and the problems found in it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 
 from playground.events.values import Json
 
-BINS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # upper ends of the classes of length
+BINS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)  # upper bounds of the length bins
 
 
 @dataclass(frozen=True, slots=True)
 class Finding(Json):
-    """Something about the row on `line`, or about `rows` rows, of which that is the first."""
+    """A finding about the row on `line`, or about `rows` rows of which it is the first."""
 
     line: int
     level: Literal["error", "warning"]
@@ -25,10 +25,10 @@ class Finding(Json):
 
 @dataclass(frozen=True, slots=True)
 class DataCheck(Json):
-    """A data set, looked through.
+    """A checked data set.
 
-    `lengths` counts rows by length: rows of at most ``BINS[n]`` units, the last entry those beyond. The
-    unit is tokens where there was a tokenizer, else words.
+    `lengths` counts rows by length: entry n those of at most ``BINS[n]`` units, the last one longer rows. The
+    unit is tokens if there was a tokenizer, else words.
     """
 
     name: str
@@ -46,12 +46,12 @@ class DataCheck(Json):
 
     @property
     def num_errors(self) -> int:
-        """How many rows cannot be trained."""
+        """The number of rows that cannot be trained on."""
         return sum(finding.level == "error" for finding in self.findings)
 
 
 def by_kind(findings: Sequence[Finding]) -> list[tuple[str, str, int, list[Finding]]]:
-    """Return ``(level, kind, number of rows, the first few)`` of each kind, errors first."""
+    """Return ``(level, kind, number of rows, the first few)`` for each kind, errors first."""
     tally: Counter[tuple[str, str]] = Counter()
     for finding in findings:
         tally[finding.level, finding.kind] += finding.rows

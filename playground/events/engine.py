@@ -1,4 +1,4 @@
-"""What the engine child is asked and what it says: a line of JSON for each of these."""
+"""Requests to the engine child and its events, each one line of JSON."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Side = Literal["base", "control", "sft"]
 
 @dataclass(frozen=True, slots=True)
 class LaneRequest(Json):
-    """A lane that is asked for.
+    """A requested lane.
 
     Attributes:
-        name: What its events carry.
-        side: ``base``, ``control`` or ``sft``; with several adapters ``sft:NAME``. It says what the lane is fed, and
-            whether an adapter counts.
-        texts: The conversation: what the user said and what was answered, in turns; the user has the last word.
-        draw: Lanes with equal numbers draw equal random numbers.
+        name: The name its events carry.
+        side: ``base``, ``control`` or ``sft``; with several adapters ``sft:NAME``. It sets what the lane is fed, and
+            whether an adapter is active.
+        texts: The conversation: alternating user and model turns, ending with the user's.
+        draw: Lanes with the same number draw the same random numbers.
     """
 
     name: str
@@ -31,7 +31,7 @@ class LaneRequest(Json):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Json):
-    """A request for answers. `strength` (λ) multiplies what the adapter adds."""
+    """A request for answers. `strength` (λ) scales the adapter's contribution."""
 
     lanes: tuple[LaneRequest, ...]
     strength: float = 1.0
@@ -45,9 +45,9 @@ class EngineEvent(Named):
 
 @dataclass(frozen=True, slots=True)
 class EngineStage(EngineEvent):
-    """What is being done before the model is ready, and the share of it that is done.
+    """The current stage before the model is ready, and the completed share of it.
 
-    `notice` is what a person must have seen before the model is used for the first time: its licence.
+    `notice` is what the user must see before using the model for the first time: its licence.
     """
 
     stage: str
@@ -57,14 +57,14 @@ class EngineStage(EngineEvent):
 
 @dataclass(frozen=True, slots=True)
 class AdapterInfo(Json):
-    """An adapter that could be used. What its record does not say is empty.
+    """An available adapter. Fields missing from its record are empty.
 
     Attributes:
-        folder: Where it is; what `use` takes.
+        folder: Its location; the value for `use`.
         whose: ``yours`` or ``shipped``.
-        model: The base as a command takes it.
+        model: The base, in the form used in a command.
         base: The base's name.
-        loss: The last training loss, in nats a token.
+        loss: The last training loss, in nats per token.
     """
 
     name: str
@@ -80,7 +80,7 @@ class AdapterInfo(Json):
 
 @dataclass(frozen=True, slots=True)
 class Choices(EngineEvent):
-    """The adapters, the newest first and own ones before shipped ones, and the models that are on this machine."""
+    """The adapters, newest first and the user's own before shipped ones, and the models on this machine."""
 
     adapters: tuple[AdapterInfo, ...]
     models: tuple[str, ...]
@@ -88,11 +88,11 @@ class Choices(EngineEvent):
 
 @dataclass(frozen=True, slots=True)
 class EngineReady(EngineEvent):
-    """The model is in memory; said again after a change of adapter or style.
+    """The model is in memory; sent again after a change of adapter or style.
 
     Attributes:
         adapter: Its name; empty for a base without one, which has no side ``sft``.
-        single_turn: Whether the adapter has seen no second question.
+        single_turn: Whether the adapter was trained on single-turn conversations only.
     """
 
     model: str
@@ -104,12 +104,12 @@ class EngineReady(EngineEvent):
 
 @dataclass(frozen=True, slots=True)
 class Fed(EngineEvent):
-    """What each lane of a request is fed: its exact text and how many tokens that is, by name.
+    """The input of each lane of a request: its exact text and number of tokens, by name.
 
     Attributes:
-        styled: The last styled lane's text without the token that begins it: what a trainer takes as the prompt.
-        lead_in: What the style puts between that and an answer.
-        dropped: How many of the oldest texts did not fit the model's context, by lane.
+        styled: The last styled lane's text without its start token: what a trainer uses as the prompt.
+        lead_in: The style's text between that and an answer.
+        dropped: How many of the oldest texts did not fit in the model's context, by lane.
     """
 
     request: int
@@ -123,7 +123,7 @@ class Fed(EngineEvent):
 
 @dataclass(frozen=True, slots=True)
 class Spoken(EngineEvent):
-    """The whole text of a lane so far; `answer` is set with its end, `repeats` says whether it runs in circles."""
+    """The whole text of a lane so far; `answer` is set at its end, `repeats` says whether it is repetitive."""
 
     request: int
     lane: str
@@ -136,7 +136,7 @@ class Spoken(EngineEvent):
 
 @dataclass(frozen=True, slots=True)
 class EngineError(EngineEvent):
-    """Something failed. With `request` -1 the engine could not start and ends; 0 is a change that was refused."""
+    """Something failed. With `request` -1 the engine failed and exits; 0 is a change that was rejected."""
 
     request: int
     message: str

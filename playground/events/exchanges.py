@@ -1,4 +1,4 @@
-"""Exchanges: what was asked in the app, what each lane answered, and how a person judged it."""
+"""Exchanges: a prompt in the app, each lane's answer, and the user's vote."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ TIE, BOTH_BAD = "tie", "both bad"
 
 @dataclass(frozen=True, slots=True)
 class Exchange(Json):
-    """One prompt and its answers, with everything that made them.
+    """One prompt and its answers, with everything that determined them.
 
     Attributes:
-        asked_at: ISO 8601, UTC, to the millisecond: no two exchanges of a log have all but the vote in common.
-        mode: ``open`` and ``blind`` show base beside sft; a ``duel`` shows answers of one sft model.
+        asked_at: ISO 8601, UTC, to the millisecond: no two exchanges in a log differ only in the vote.
+        mode: ``open`` and ``blind`` compare base with sft; a ``duel`` shows answers of one sft model.
         histories: The turns before the prompt, by lane.
-        answers: By lane, in the order in which they stood on the screen.
-        repeats: Which answers run in circles.
-        styled: The conversation before the answer in the adapter's style, without the token that begins it.
-        lead_in: What the style puts before an answer.
-        fingerprint: Of the base, proven before these answers.
-        vote: The lane that won, `TIE`, `BOTH_BAD`, or nothing.
+        answers: By lane, in the order in which they appeared on screen.
+        repeats: Which answers are repetitive.
+        styled: The conversation before the answer in the adapter's style, without its start token.
+        lead_in: The style's text before an answer.
+        fingerprint: The base's fingerprint, proven before these answers.
+        vote: The winning lane, `TIE`, `BOTH_BAD`, or empty.
     """
 
     asked_at: str

@@ -1,4 +1,4 @@
-"""What the inspector child says about data sets and plans."""
+"""The inspector child's events about data sets and plans."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from playground.events.values import Json, Named
 
 @dataclass(frozen=True, slots=True)
 class InspectorEvent(Named):
-    """A line from the inspector; `request` is the number of what it answers."""
+    """A line from the inspector; `request` is the number of the request it answers."""
 
     request: int
 
 
 @dataclass(frozen=True, slots=True)
 class DataSetInfo(Json):
-    """A data set that could be trained on; `path` is what a config takes. `num_rows` is None where it is too large."""
+    """A data set that could be trained on; `path` is the value for a config. `num_rows` is None if it is too large."""
 
     name: str
     path: str
@@ -36,7 +36,7 @@ class DataSets(InspectorEvent):
 
 @dataclass(frozen=True, slots=True)
 class InspectorStage(InspectorEvent):
-    """What is being done, and the share of it that is done."""
+    """The current stage, and the completed share of it."""
 
     stage: str
     share: float
@@ -44,9 +44,9 @@ class InspectorStage(InspectorEvent):
 
 @dataclass(frozen=True, slots=True)
 class MaskedRow(Json):
-    """A row as training sees it: each token's text, and whether it carries loss. A held-out row is only measured.
+    """A row as used in training: each token's text, and whether it carries loss. A held-out row is only evaluated.
 
-    `cut` says what did not fit into `max_length`.
+    `cut` says what did not fit in `max_length`.
     """
 
     line: int
@@ -58,14 +58,14 @@ class MaskedRow(Json):
 
 @dataclass(frozen=True, slots=True)
 class Looked(InspectorEvent):
-    """A data set that was read, and what is wrong with it."""
+    """A data set that was read, and the problems found in it."""
 
     check: DataCheck
 
 
 @dataclass(frozen=True, slots=True)
 class RowsShown(InspectorEvent):
-    """Rows from `start` on, of `total` that can be trained."""
+    """Rows from `start` on, out of `total` that can be trained on."""
 
     start: int
     total: int
@@ -74,7 +74,7 @@ class RowsShown(InspectorEvent):
 
 @dataclass(frozen=True, slots=True)
 class PlanMade(InspectorEvent):
-    """The plan of a training, and the command that does the same."""
+    """The plan of a training run, and the equivalent command."""
 
     plan: Plan
     command: str

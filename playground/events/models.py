@@ -1,4 +1,4 @@
-"""Base models that can be chosen."""
+"""Available base models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playground.events.values import Json
 
 @dataclass(frozen=True, slots=True)
 class KnownModel(Json):
-    """A base model. `download` is in GB; `needed` in bytes and `fit` in words say what it takes here."""
+    """A base model. `download` is in GB; `needed` in bytes and `fit` in words say what it needs on this machine."""
 
     id: str
     parameters: int

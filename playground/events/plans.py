@@ -1,4 +1,4 @@
-"""A training before it begins: what it will do, what it needs, and why."""
+"""The plan of a training run: what it will do, what it needs, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from playground.events.values import Json
 
 @dataclass(frozen=True, slots=True)
 class Choice(Json):
-    """A setting that was left to the program, and why it is what it is."""
+    """An automatically chosen setting, and the reason for it."""
 
     name: str
     value: Any
@@ -19,12 +19,12 @@ class Choice(Json):
 
 @dataclass(frozen=True, slots=True)
 class Plan(Json):
-    """A training, fully decided.
+    """A fully specified training run.
 
-    `memory` maps each part to bytes; `free` is what there is for all of them. `seconds` is None while
+    `memory` maps each part to bytes; `free` is the total available. `seconds` is None while
     this machine's speed with this model is unknown. `nearest` names the smallest change that would
-    fit, where this does not. `num_eval` rows are held out; no other number counts them. `unread` says which columns of
-    the data are not read.
+    fit, if this plan does not. `num_eval` rows are held out and excluded from all other counts. `unread` names columns
+    of the data that are not read.
     """
 
     model: str
@@ -55,15 +55,15 @@ class Plan(Json):
     unread: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, and what follows from them."""
+        """Return the fields and the derived values."""
         return {**Json.to_dict(self), "needed": self.needed, "fits": self.fits}
 
     @property
     def needed(self) -> int:
-        """Bytes of all parts together."""
+        """The total of all parts, in bytes."""
         return sum(self.memory.values())
 
     @property
     def fits(self) -> bool:
-        """Whether there is room for it."""
+        """Whether it fits in memory."""
         return self.needed <= self.free

@@ -1,4 +1,4 @@
-"""A training: the lines of its ``events.jsonl`` and its record."""
+"""A training run: the lines of its ``events.jsonl``, and its record."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from playground.events.values import Json, Named
 
 @dataclass(frozen=True, slots=True)
 class BaseIdentity(Json):
-    """Which weights a base model has: enough to say whether two runs mean the same one.
+    """Identifies a base model's weights, so that two runs can be checked for the same base.
 
-    `revision` is the hub's commit hash or a sha256 of the weights; `dtype` is that of the arithmetic.
+    `revision` is the hub's commit hash or a sha256 of the weights; `dtype` is the compute dtype.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Event(Named):
 
 @dataclass(frozen=True, slots=True)
 class RunStarted(Event):
-    """A training begins (`step` 0) or goes on after `step` optimiser steps; `model` describes its base."""
+    """A run starts (`step` 0) or resumes after `step` optimiser steps; `model` describes its base."""
 
     run: str
     folder: str
@@ -49,7 +49,7 @@ class RunStarted(Event):
 class StepDone(Event):
     """One optimiser step. `loss` is the mean over all trained tokens of the step, in nats.
 
-    `peak_memory` is the most that the process has held on its device so far, in bytes; 0 in older runs.
+    `peak_memory` is the process's peak device memory so far, in bytes; 0 in older runs.
     """
 
     step: int
@@ -65,7 +65,7 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepSkipped(Event):
-    """The loss or the gradient was not finite, so the weights were left as they were."""
+    """The loss or the gradient was not finite, so the weights were not updated."""
 
     step: int
     reason: str
@@ -73,7 +73,7 @@ class StepSkipped(Event):
 
 @dataclass(frozen=True, slots=True)
 class BatchHalved(Event):
-    """Memory ran out; the same batch is tried again in micro-batches of `micro_batch_size` rows."""
+    """Out of memory: the same batch is retried in micro-batches of `micro_batch_size` rows."""
 
     step: int
     micro_batch_size: int
@@ -108,7 +108,7 @@ class Sampled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Evaluated(Event):
-    """The mean loss over all answer tokens of the held-out rows behind `step`, in nats."""
+    """The mean loss over all answer tokens of the held-out rows after `step`, in nats."""
 
     step: int
     eval_loss: float
@@ -116,7 +116,7 @@ class Evaluated(Event):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved(Event):
-    """Everything needed to go on from `step` is on disk, complete."""
+    """Everything needed to resume from `step` is completely on disk."""
 
     step: int
     path: str
@@ -124,7 +124,7 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunStage(Event):
-    """What is being done before the first step, and the share of it that is done."""
+    """The current stage before the first step, and the completed share of it."""
 
     stage: str
     share: float
@@ -132,21 +132,21 @@ class RunStage(Event):
 
 @dataclass(frozen=True, slots=True)
 class Paused(Event):
-    """The run waits behind `step`, with the model in memory; `Continued` ends it."""
+    """The run is paused after `step`, with the model in memory; `Continued` ends the pause."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Continued(Event):
-    """The run goes on behind `step`, exactly as if it had not waited."""
+    """The run continues after `step`, exactly as if it had not paused."""
 
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Replied(Event):
-    """A prompt that was asked while the run waited, answered by the model as it was behind `step`."""
+    """A prompt asked while the run was paused, answered by the model after `step`."""
 
     step: int
     prompt: str
@@ -155,7 +155,7 @@ class Replied(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunEnded(Event):
-    """The one terminal event. `seconds` count only this process; `loss` is the last epoch's mean."""
+    """The only terminal event. `seconds` count only this process; `loss` is the last epoch's mean."""
 
     terminal: ClassVar[bool] = True
 
@@ -173,7 +173,7 @@ class RunEnded(Event):
 
     @classmethod
     def failed(cls, folder: Path, reason: str) -> Self:
-        """Return the end of a run that got no further than this says."""
+        """Return the end of a run that failed before its first step."""
         return cls("failed", reason, 0, None, str(folder), 0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -211,7 +211,7 @@ def event_from_json(line: str) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord(Json):
-    """``run.json`` in an adapter's folder: what it was trained on, with what, and how it ended."""
+    """``run.json`` in an adapter's folder: its data, its settings, and how it ended."""
 
     name: str
     created_at: str

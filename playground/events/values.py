@@ -11,18 +11,18 @@ from contextlib import suppress
 from dataclasses import asdict, fields
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
-Progress = Callable[[str, float], None]  # what is being done, and the share of it that is done
+Progress = Callable[[str, float], None]  # the current stage, and the fraction of it that is done
 
 
 class Json:
-    """JSON for a frozen dataclass; nested dataclasses and tuples of them come back as they were."""
+    """JSON for a frozen dataclass; nested dataclasses and tuples of them are restored."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the value as JSON's types."""
+        """Return the value as JSON types."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
 
     def to_json(self) -> str:
-        """Return one line of JSON. Text stays raw: cleaning is the business of whoever shows it."""
+        """Return one line of JSON. Text stays raw: whoever displays it must clean it."""
         line = json.dumps(self.to_dict(), ensure_ascii=False)
         try:
             line.encode("utf-8")
@@ -32,7 +32,7 @@ class Json:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Rebuild the value from `data`, which may come from anyone; unknown keys are ignored.
+        """Rebuild the value from `data`, which is untrusted; unknown keys are ignored.
 
         Raises:
             TypeError: If a key is missing, or a value is not of its field's type.
@@ -44,7 +44,7 @@ class Json:
 
 
 class Named(Json):
-    """A value that says in its JSON what it is: ``"event": <name of its class>``."""
+    """A value whose JSON includes its type: ``"event": <name of its class>``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the name."""
@@ -53,13 +53,13 @@ class Named(Json):
 
 @functools.cache
 def _hints(cls: type[Json]) -> dict[str, Any]:
-    """Return the types of a dataclass's fields; working them out takes most of the time of reading an event."""
+    """Return the types of a dataclass's fields; resolving them takes most of the time of reading an event."""
     hints = get_type_hints(cls)
     return {f.name: hints[f.name] for f in fields(cls)}  # type: ignore[arg-type]
 
 
 def revive(hint: Any, value: Any) -> Any:
-    """Return `value` as JSON gave it, with nested values rebuilt; raise TypeError if it is not what `hint` says."""
+    """Return `value` as JSON gave it, with nested values rebuilt; raise TypeError if it does not match `hint`."""
     if hint is Any:
         return value
     if isinstance(hint, type) and issubclass(hint, Json):
@@ -86,7 +86,7 @@ def _revive_one(hints: tuple[Any, ...], value: Any) -> Any:
 
 
 def _is_plain(hint: Any, value: Any) -> bool:
-    """Return whether `value` is of the plain type `hint`; a whole number will do for a float that can hold it."""
+    """Return whether `value` is of the plain type `hint`; an integer within float range also counts as a float."""
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return abs(value) <= sys.float_info.max
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))

@@ -1,4 +1,4 @@
-"""A key-value cache for lanes: room for all steps at once, rows that can leave.
+"""A key-value cache for lanes: preallocated for all steps, with rows that can be dropped.
 
 transformers' dynamic cache copies itself at every token; with a hundred lanes that is a tenth of the
 time of a step. Here each layer writes into a buffer of the final size.
@@ -73,26 +73,26 @@ class LaneCache(Cache):
     """A cache of `capacity` positions for all attention layers of a model.
 
     Raises:
-        InputError: If the model has layers whose memory is not keys and values (such as Mamba's).
+        InputError: If the model has layers whose state is not keys and values (such as Mamba's).
     """
 
     def __init__(self, config: PretrainedConfig, capacity: int) -> None:
         kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
         if strange := kinds - {"full_attention", "sliding_attention", "chunked_attention", "attention"}:
             raise InputError(
-                f"{config.model_type} has layers of the kind {sorted(strange)[0]!r}, which lanes do not know yet.",
+                f"{config.model_type} has layers of the kind {sorted(strange)[0]!r}, which lanes do not support yet.",
                 "Choose a model with attention layers only.",
             )
         super().__init__(layers=[_Layer(capacity) for _ in range(config.num_hidden_layers)])
 
     def rewind(self, length: int) -> None:
-        """Forget all positions from `length` on."""
+        """Drop all positions from `length` on."""
         for layer in self.layers:
             assert isinstance(layer, _Layer)
             layer.length = length
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Go on with the rows at `indices` only."""
+        """Continue with the rows at `indices` only."""
         for layer in self.layers:
             assert isinstance(layer, _Layer)
             layer.keep(torch.tensor(indices, device=layer.keys.device))

@@ -1,7 +1,7 @@
-"""The engine as a process of its own: requests as JSON lines on standard input, events on standard output.
+"""The engine as a separate process: requests as JSON lines on standard input, events on standard output.
 
 ``python -m playground.inference.child OPTIONS`` with OPTIONS a JSON object, as `service.serve` takes it. It
-ends when its standard input does, so it cannot outlive the app; ``{"do": "cancel", "id": 1}`` ends an answer.
+ends when its standard input does, so it cannot outlive the app; ``{"do": "cancel", "id": 1}`` cancels an answer.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from playground.errors import PlaygroundError
 from playground.events.engine import EngineError, EngineEvent, EngineStage
 from playground.log import write_log
 
-NICE = 5  # the screen goes first: it needs little, and a key must not wait for a token
+NICE = 5  # the screen has priority: it needs little, and a key must not wait for a token
 REQUESTS = ("answer", "use", "list")
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    # No library may write into the stream of events: they get standard error for their output.
+    # No library may write into the stream of events: their output goes to standard error.
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     os.nice(NICE)
@@ -40,12 +40,12 @@ def main() -> None:
         pass  # the app is gone
     except PlaygroundError as error:
         _send(stream, EngineError(-1, error.message, error.hint))
-    except Exception as error:  # noqa: BLE001 - the border of a child: the app gets a line, the log the rest
+    except Exception as error:  # noqa: BLE001 - process boundary: the app gets a line, the log the rest
         code, log = 1, write_log(error)
         hint = f"The details are in {log}." if log else "The details cannot be logged."
         _send(stream, EngineError(-1, f"Something unexpected happened: {type(error).__name__}: {error}", hint))
     finally:
-        # Threads of torch and the reader of stdin must not keep a process that nobody listens to.
+        # Threads of torch and the stdin reader must not keep an abandoned process alive.
         sys.stderr.flush()
         os._exit(code)
 
@@ -70,7 +70,7 @@ class _Requests:
                 else:
                     raise ValueError
             except (ValueError, KeyError, TypeError):
-                print(f"no request: {line[:200]!r}", file=sys.stderr)
+                print(f"not a request: {line[:200]!r}", file=sys.stderr)
         self._ended = True
         self._waiting.put(None)
 
@@ -82,7 +82,7 @@ class _Requests:
         return None
 
     def cancelled(self, number: int) -> bool:
-        """Return whether the request of this number is no longer wanted, by anyone."""
+        """Return whether the request of this number has been cancelled, or the stream has ended."""
         return self._ended or number in self._cancelled
 
 

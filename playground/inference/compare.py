@@ -1,4 +1,4 @@
-"""Comparing base and fine-tuned models on many prompts: a lane for each side, many prompts a batch."""
+"""Comparing base and fine-tuned models on many prompts: one lane per side, many prompts per batch."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def compare(
     skip: int = 0,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Compared]:
-    """Yield each prompt answered by each side, in order; `batch_size` prompts go together.
+    """Yield each prompt answered by each side, in order, `batch_size` prompts at a time.
 
     Args:
         lineup: The sides.
         prompts: The prompts.
         sampling: How tokens are chosen.
         batch_size: Prompts that are answered together.
-        num_samples: How often each prompt is answered, each time with other random numbers.
-        skip: Leave out so many comparisons, which are there already.
-        cancelled: Asked at each token; what is not finished then is not yielded.
+        num_samples: How often each prompt is answered, each time with different random numbers.
+        skip: The number of comparisons to leave out because they are already done.
+        cancelled: Called at each token; if true, what is not finished is not yielded.
 
     Raises:
         PlaygroundError: If the base lane is not the base; nothing is yielded for that batch.
@@ -44,7 +44,7 @@ def compare(
         for n, (prompt, sample) in enumerate(batch):
             mine = answers[width * n : width * (n + 1)]
             if any(answer.finish_reason == "cancelled" for answer in mine):
-                return  # what is yielded has no gaps, so that a count says where to go on
+                return  # what is yielded has no gaps, so that a count says where to resume
             sides = dict(zip((side.name for side in lineup.sides), mine, strict=True))
             judged = {side: answered(prompt, answer) for side, answer in sides.items()}
             looped = {side: repeats_itself(answer) for side, answer in sides.items()}

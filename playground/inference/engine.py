@@ -1,6 +1,6 @@
-"""The engine: all lanes in lock-step, one token each a step, on the model's own forward pass.
+"""The engine: all lanes in lock-step, one token each per step, on the model's own forward pass.
 
-A greedy lane that is left alone may get several tokens from one pass, where it repeats itself (`guess`).
+A single greedy lane may get several tokens from one pass where it repeats itself (`guess`).
 
 The loop is our own, not ``generate``: it streams, ends lanes one by one, takes sampling from its own
 settings alone (a repository's ``generation_config.json`` is never read), and sees every distribution.
@@ -32,7 +32,7 @@ class Lane:
 
     `stop_strings` cut the text for display (and end the lane); `lead_in` is what a style puts before
     an answer and is not part of it. Lanes with equal `draw` draw equal random numbers. `end_token_id`
-    ends an answer beside the model's own end of text, where a style has a token for it.
+    ends an answer as well as the model's own end of text does, where a style has a token for it.
     """
 
     prompt_ids: tuple[int, ...]
@@ -51,7 +51,7 @@ def styled_lane(encoder: Encoder, turns: Sequence[Turn], blend: Blend, draw: int
 
 @dataclass
 class _Live:
-    """A lane that is still going."""
+    """A lane that is still generating."""
 
     number: int
     lane: Lane
@@ -98,7 +98,7 @@ class Engine:
         longest = max(len(lane.prompt_ids) for lane in wanted)
         context = self.context
         if longest >= context:
-            raise InputError(f"A prompt of {longest:,} tokens does not fit the model's {context:,}.", "Shorten it.")
+            raise InputError(f"A prompt of {longest:,} tokens exceeds the model's context, {context:,}.", "Shorten it.")
         budget = min(sampling.max_new_tokens, context - longest)
         live = [_Live(n, lane, self._generator(lane, sampling)) for n, lane in enumerate(wanted)]
         with lanes(self.model, rows) as current:
@@ -123,7 +123,7 @@ class Engine:
                 if guesses and guesses[0] == chosen[0]:  # the pass that chose it has chosen the next one too
                     guesses, chosen = guesses[1:], chosen[1:]
                     continue
-                cache.rewind(longest + step - 1)  # what was guessed wrongly is forgotten
+                cache.rewind(longest + step - 1)  # drop what was guessed wrongly
                 if len(going) < len(live):
                     live = [live[at] for at in going]
                     current.keep(going)
@@ -156,7 +156,7 @@ class Engine:
         return ids.to(self.base.device), mask.to(self.base.device)
 
     def _guesses(self, live: Sequence[_Live], sampling: Sampling, room: int) -> list[int]:
-        """Return the tokens to verify beside the next one: of a greedy lane alone, on a CPU."""
+        """Return the tokens to verify along with the next one: only for a single greedy lane on a CPU."""
         if len(live) > 1 or sampling.temperature > 0 or self.base.device.type != "cpu":
             return []
         return guess([*live[0].lane.prompt_ids, *live[0].ids], min(room, MAX_ROWS - 1))
@@ -208,10 +208,10 @@ class Engine:
 
 
 def _draw(probabilities: torch.Tensor, random: torch.Generator, top_p: float) -> int:
-    """Draw one token from a distribution ``(vocab,)`` cut to its nucleus (arXiv 1904.09751)."""
+    """Draw one token from a distribution ``(vocab,)`` by nucleus sampling (arXiv 1904.09751)."""
     if top_p < 1:
         ordered, index = probabilities.sort(descending=True)
-        beyond = ordered.cumsum(0) - ordered >= top_p  # the token that crosses the mass stays in
+        beyond = ordered.cumsum(0) - ordered >= top_p  # the token that reaches `top_p` is kept
         ordered[beyond] = 0
         return int(index[torch.multinomial(ordered, 1, generator=random)])
     return int(torch.multinomial(probabilities, 1, generator=random))

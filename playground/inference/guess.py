@@ -1,4 +1,4 @@
-"""What a lane may say next, guessed from what it has said: a base that repeats itself is verified, not decoded.
+"""Guesses of what a lane says next, from what it has said: a base that repeats itself is verified, not decoded.
 
 On a CPU a token costs what it takes to read the weights, and eight positions at once cost little more than
 one. A guess is checked by the same forward pass that would have made the token: only what the model itself
@@ -15,10 +15,10 @@ LONGEST = 8
 
 
 def guess(ids: Sequence[int], most: int) -> list[int]:
-    """Return at most `most` tokens that may follow `ids`: those that followed its end where it stood before.
+    """Return at most `most` tokens that may follow `ids`: those that followed an earlier occurrence of its end.
 
-    The longest earlier occurrence decides, of equal ones the last. As many tokens are guessed as agree:
-    two words can go on in many ways, eight hardly.
+    The longest earlier occurrence decides, the last one if several are equal. As many tokens are guessed as agree:
+    two words can continue in many ways, eight in hardly more than one.
     """
     longest, follows = 0, 0
     for at in range(len(ids) - 1, 0, -1):
@@ -35,5 +35,5 @@ def guess(ids: Sequence[int], most: int) -> list[int]:
         return []
     whole = list(ids)
     for at in range(follows, follows + min(longest, most)):
-        whole.append(whole[at])  # a repetition shorter than the guess goes round
+        whole.append(whole[at])  # a repetition shorter than the guess wraps around
     return whole[len(ids) :]

@@ -26,7 +26,7 @@ from playground.runs.folder import label, read_record
 
 @dataclass(frozen=True)
 class Side:
-    """One of the texts that are compared; without an encoder it is the base, fed the raw prompt."""
+    """One of the sides that are compared; without an encoder it is the base, fed the raw prompt."""
 
     name: str
     blend: Blend
@@ -67,14 +67,14 @@ def load_lineup(
         device: Where to put the model; by default a GPU if there is one.
 
     Raises:
-        InputError: If an adapter is unsound, or does not fit the base.
+        InputError: If an adapter is invalid, or does not fit the base.
     """
     files = [lora.read_adapter(folder) for folder in folders]
     records = [read_record(folder) for folder in folders]
     names = [label(folder) for folder in folders]
     if model is None and folders and records[0] is None:
         raise InputError(
-            f"{names[0]} does not say which model it was trained on here (it has no run.json).",
+            f"{names[0]} does not say which model it was trained on (it has no run.json).",
             f"Name its base with --model{f' ({files[0].base_name}?)' if files[0].base_name else ''}.",
         )
     config = records[0].config if folders and records[0] else {}
@@ -93,22 +93,22 @@ def load_lineup(
         sides.append(Side("sft" if len(files) == 1 else f"sft:{name}", Blend(key, strength), encoder))
     raw = sides[0].encoder if sides else _encoder(base, style or "chat")
     assert raw is not None
-    # What the template does without training: the base, fed with the first adapter's style.
+    # The effect of the template without training: the base in the first adapter's style.
     fixed = (Side("base", Blend(), None), Side("control", Blend(), raw))
     engine = Engine(base, adapted or base.model, fingerprint)
     return Lineup(engine, (*fixed, *sides), tuple(names), tuple(records), raw)
 
 
 def change_adapter(lineup: Lineup, folder: Path | None, style: str | None = None) -> Lineup:
-    """Put another adapter on the base that is in memory, in place of those there, or render in another style.
+    """Replace the adapters on the loaded base by another one, or render in another style.
 
     Args:
-        lineup: Belongs to the returned one afterwards; if this raises, it is as it was.
-        folder: The adapter; None keeps the one there.
+        lineup: Belongs to the returned one afterwards; if this raises, it is unchanged.
+        folder: The adapter; None keeps the current one.
         style: The prompt style; by default the adapter's own.
 
     Raises:
-        InputError: If the adapter is unsound, or does not fit the base.
+        InputError: If the adapter is invalid, or does not fit the base.
     """
     engine, base = lineup.engine, lineup.engine.base
     if folder is None:
@@ -135,19 +135,19 @@ def _encoder(base: Base, style: str) -> Encoder:
 
 
 def _require_base(base: Base, name: str, record: RunRecord, *, asked: bool) -> None:
-    """Refuse an adapter that was trained on other weights; a folder may have moved, the weights are what counts."""
+    """Refuse an adapter that was trained on other weights; a folder may have moved, so the weights decide."""
     mine, theirs = base.identity, record.base
     known = "unknown" not in (mine.revision, theirs.revision)
     if (mine.revision != theirs.revision) if known else (mine.name != theirs.name):
         other = "other weights of " if mine.name == theirs.name else ""
         raise InputError(
             f"The adapter {name} was trained on {other}{theirs.name}, not on {mine.name}.",
-            "Compare adapters of one base; leave --model out to use their own.",
+            "Compare adapters of one base; omit --model to use their own.",
         )
     if mine.quantize != theirs.quantize and not asked:
         raise InputError(
             f"The adapter {name} was trained on a base in {theirs.quantize}, another one in {mine.quantize}.",
-            "Compare them apart, or choose one storage for both with --quantize.",
+            "Compare them separately, or choose one quantisation for both with --quantize.",
         )
 
 
@@ -163,9 +163,9 @@ def lanes_for(lineup: Lineup, prompt: Prompt, draw: int = 0) -> list[Lane]:
 
 
 def conversation_lane(lineup: Lineup, asked: LaneRequest, strength: float, room: int) -> tuple[Lane, int]:
-    """Return the lane of a conversation, and how many of its oldest texts had to go.
+    """Return the lane of a conversation, and how many of its oldest texts were dropped.
 
-    The base is fed the texts as they are, with blank lines between; the other sides their style.
+    The base is fed the texts as they are, with blank lines between; the other sides use their style.
 
     Args:
         lineup: The sides.

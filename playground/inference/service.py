@@ -1,4 +1,4 @@
-"""What the engine child does: it loads a model, then answers requests on it until there are no more."""
+"""The service of the engine process: load a model, then answer requests until there are no more."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from playground.models.source import on_this_machine
 from playground.runs import library
 from playground.runs.folder import read_record
 
-LINE_SECONDS = 0.1  # a text is sent at most so often, as the app paints only now and then; the end of an answer always
+LINE_SECONDS = 0.1  # a text is sent at most this often, as the app repaints rarely; the end of an answer is always sent
 
 
 class Cancellable(Protocol):
-    """What may be called off."""
+    """Something that can be cancelled."""
 
     def cancelled(self, number: int) -> bool:
         """Return whether a request is no longer wanted; 0 is loading."""
@@ -57,12 +57,12 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
             ``{"do": "list"}``.
         options: ``adapter`` or several ``adapters``, ``adapters_dir``, ``model``, ``bare`` (the model alone) and
             ``style``.
-        send: Takes what the engine has to say.
-        begun: When the process began, on the monotonic clock.
+        send: Receives the engine's events.
+        begun: When the process started, on the monotonic clock.
 
     Raises:
         PlaygroundError: If nothing can be loaded.
-        BrokenPipeError: If nobody wants the model any more while it loads.
+        BrokenPipeError: If the model is no longer wanted while it loads.
     """
     home = Path(options["adapters_dir"]) if options.get("adapters_dir") else paths.adapters_dir()
     send(_choices(home))
@@ -130,13 +130,13 @@ def _info(folder: Path, whose: str) -> AdapterInfo:
 
 
 def answer(lineup: Lineup, number: int, ask: Ask, send: Callable[[EngineEvent], None], requests: Cancellable) -> None:
-    """Answer a request, sending what each lane is fed and what it says.
+    """Answer a request, sending the input and the output of each lane.
 
     Args:
         lineup: The model and its sides.
-        number: Of the request, carried by its events.
+        number: The request's number, carried by its events.
         ask: The lanes.
-        send: Takes the events.
+        send: Receives the events.
         requests: Says when the answer is no longer wanted.
 
     Raises:

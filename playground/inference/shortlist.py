@@ -2,7 +2,7 @@
 
 An int8 copy of the head, a quarter of the bytes, gives each logit up to an error that Cauchy-Schwarz
 bounds. Every token that could still be the maximum is scored again with the reference rows. Where the
-bound excludes too few, the whole head decides. The result is the reference's greedy token always;
+bound excludes too few, the whole head decides. The result is always the reference's greedy token;
 only ties within float32 rounding can fall differently, as between any two kernels.
 """
 
@@ -43,7 +43,7 @@ class Shortlist:
 
     @staticmethod
     def serves(head: Head) -> bool:
-        """Whether `head` can be shortlisted: float32 on a CPU, no bias, large enough to be worth it."""
+        """Return whether `head` can be shortlisted: float32 on a CPU, no bias, large enough to be worth it."""
         weight = head.weight
         return (
             weight.device.type == "cpu"

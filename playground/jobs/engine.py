@@ -1,4 +1,4 @@
-"""The engine child, as the app sees it."""
+"""The engine child from the app's side."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from playground.jobs.process import LineChild
 
 
 class EngineProcess(LineChild):
-    """The engine child; it says what it does from its first moment.
+    """The engine child; it reports its progress from the start.
 
     Args:
         adapter: The adapter's name or folder, or None for the newest.
-        adapters_dir: Where adapters are, or None for the usual place.
+        adapters_dir: The folder of the adapters, or None for the default.
         model: The base, or None for the adapter's own.
         bare: Load the model without an adapter.
         adapters: Several adapters on one base, instead of one; their sides are ``sft:NAME``.
@@ -35,13 +35,13 @@ class EngineProcess(LineChild):
         self._number = 0
 
     def ask(self, ask: Ask) -> int:
-        """Ask for answers; return the number that their events carry."""
+        """Ask for answers; return the request number that their events carry."""
         self._number += 1
         self.write({"do": "answer", "id": self._number, "ask": ask.to_dict()})
         return self._number
 
     def use(self, adapter: str | None, style: str | None = None) -> None:
-        """Change to another adapter of the same base, or to another style; None is the one there, or its own."""
+        """Switch to another adapter of the same base or another style; None keeps the adapter or uses its own style."""
         self.write({"do": "use", "adapter": adapter, "style": style})
 
     def list(self) -> None:
@@ -49,13 +49,13 @@ class EngineProcess(LineChild):
         self.write({"do": "list"})
 
     def cancel(self, number: int) -> None:
-        """Stop a request; what was said so far comes as its answer."""
+        """Stop a request; the text so far is returned as its answer."""
         self.write({"do": "cancel", "id": number})
 
     def events(self) -> Iterator[EngineEvent]:
-        """Yield events until the child ends. To be read in a thread of its own.
+        """Yield events until the child exits. To be read in a separate thread.
 
-        An end that nobody asked for comes as a last `EngineError` with the exit code and the last words.
+        An unexpected exit is reported as a final `EngineError` with the exit code and the last lines of standard error.
         """
         failed = False
         for event in self.said(ENGINE_EVENTS):
@@ -63,7 +63,8 @@ class EngineProcess(LineChild):
             yield event
         if self.exit_code and not failed:
             last = " ".join(self.last_words).strip()[-500:]
-            how = f"with exit code {self.exit_code}"
+            how = f"exited with code {self.exit_code}"
             if self.exit_code < 0:
-                how = f"by signal {-self.exit_code}" + (", as when memory runs out" if self.exit_code == -9 else "")
-            yield EngineError(-1, f"The engine was ended {how}. {last}".strip(), "Start it again with F5.")
+                why = ", probably out of memory" if self.exit_code == -9 else ""
+                how = f"was killed by signal {-self.exit_code}{why}"
+            yield EngineError(-1, f"The engine {how}. {last}".strip(), "Restart it with F5.")

@@ -1,4 +1,4 @@
-"""A child process that takes requests on its standard input and says things on its standard output, line by line."""
+"""A child process that reads requests from standard input and writes events to standard output, line by line."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 from playground.events.values import Json
 
 LAST_WORDS = 20  # lines of standard error that are kept
-GRACE = 0.15  # seconds; quitting should take half a second in all
+GRACE = 0.15  # seconds; quitting should take half a second in total
 E = TypeVar("E", bound=Json)
 
 
 class LineChild:
-    """A child of this process, spawned at once; it ends when its input does.
+    """A child of this process, spawned immediately; it exits when its input ends.
 
     Args:
-        module: What to run.
-        options: Handed to it as JSON.
+        module: The module to run.
+        options: Passed to it as JSON.
     """
 
     def __init__(self, module: str, options: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ class LineChild:
         self.exit_code: int | None = None
 
     def said(self, kinds: Mapping[str, type[E]]) -> Iterator[E]:
-        """Yield what it says until it ends; then `exit_code` is set. To be read in a thread of its own."""
+        """Yield its events until it exits; then `exit_code` is set. To be read in a separate thread."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         errors = self._process.stderr
@@ -54,7 +54,7 @@ class LineChild:
         reader.join(1)
 
     def write(self, request: Mapping[str, Any]) -> None:
-        """Send a request; to a child that is gone it is lost, and `said` ends."""
+        """Send a request; if the child is gone, the request is lost and `said` ends."""
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(request) + "\n")
@@ -63,7 +63,7 @@ class LineChild:
             return
 
     def close(self, grace: float = GRACE) -> None:
-        """End the child: its input ends, and if it is still there after `grace` seconds it is killed."""
+        """Close the child's input; if it is still running after `grace` seconds, kill it."""
         if self._process.stdin:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()

@@ -1,7 +1,7 @@
-"""Trainings that outlive the app: started detached, followed by their events, told by a socket.
+"""Training runs that outlive the app: started detached, followed through events, controlled through a socket.
 
-Every reader, the first one too, follows ``events.jsonl``; what is asked goes through a Unix socket as
-JSON lines. So an app may close and come back, and two may watch one run.
+Every reader, including the first, follows ``events.jsonl``; requests go through a Unix socket as
+JSON lines. So the app can be closed and reopened, and two apps can watch one run.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEven
 from playground.events.runs import Event, RunEnded, RunStarted
 from playground.runs.folder import LOG, is_busy, read_events
 
-LAST_BYTES = 2_000  # of the log, told when a training ends without a word
+LAST_BYTES = 2_000  # of the log, reported when a run ends without a terminal event
 LOOK_SECONDS = 0.2
-TELL_SECONDS = 5.0  # a process that is importing PyTorch answers late
+TELL_SECONDS = 5.0  # a process importing PyTorch answers late
 
 
 def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False) -> None:
-    """Start a training in a session of its own; what happens is in its events.
+    """Start a training run in its own session; its events report what happens.
 
     Args:
-        config: As a record keeps it.
-        folder: Of the run, new or to be resumed.
-        resume: Go on from the newest checkpoint.
+        config: In the form stored in a record.
+        folder: The run's folder, new or to be resumed.
+        resume: Resume from the newest checkpoint.
 
     Raises:
         EnvironmentFault: If the folder cannot be written.
@@ -54,10 +54,10 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
 
 
 class RunLink:
-    """A run as its watchers see it.
+    """A run from the point of view of its watchers.
 
     Args:
-        folder: Of the run.
+        folder: The run's folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,11 +66,11 @@ class RunLink:
         self._closed = False
 
     def close(self) -> None:
-        """Stop watching; the training goes on."""
+        """Stop watching; the run continues."""
         self._closed = True
 
     def is_alive(self) -> bool:
-        """Return whether a training process is there, loading or training."""
+        """Return whether a process is loading or training."""
         try:
             self._connect().close()
         except OSError:
@@ -78,17 +78,17 @@ class RunLink:
         return True
 
     def follow(self, starting: bool = False) -> Iterator[Event]:
-        """Yield all events from the first on, then those that come, to the end of the run. To be read in a thread.
+        """Yield all past events, then new ones until the run ends. To be read in a thread.
 
-        A process that is gone without a terminal event gives one that says so, with the last lines of its log.
+        If the process disappears without a terminal event, yield one that says so, with the last lines of its log.
 
         Args:
-            starting: A process was just started, so there may be none to be found for a moment.
+            starting: Whether a process was just started, so that it may not be found for a moment.
         """
         patience = time.monotonic() + (10.0 if starting else 0.0)
         at, ended = 0, False
         while not self._closed:
-            alive = self.is_alive()  # asked before reading: what a process wrote before it ended is read
+            alive = self.is_alive()  # checked before reading, so that everything written before exit is read
             fresh, at = read_events(self.folder, at)
             for event in fresh:
                 ended = event.terminal or (ended and not isinstance(event, RunStarted))
@@ -102,7 +102,7 @@ class RunLink:
             time.sleep(LOOK_SECONDS)
 
     def tell(self, do: str) -> bool:
-        """Tell the run to do something; return whether that got there.
+        """Send the run a command; return whether it arrived.
 
         Args:
             do: ``pause``, ``continue``, ``sample_now``, ``stop`` or ``cancel``.
@@ -116,7 +116,7 @@ class RunLink:
             return False
 
     def ask(self, ask: Ask, hear: Callable[[EngineEvent], None]) -> None:
-        """Ask a paused run, and hear its answers as they come; returns when they are complete. For a thread."""
+        """Prompt a paused run and pass on its answers as they arrive; returns when they are complete. For a thread."""
         self._number += 1
         request = {"do": "ask", "id": self._number, "ask": ask.to_dict()}
         try:
@@ -129,7 +129,7 @@ class RunLink:
                             return
                         hear(ENGINE_EVENTS[data["event"]].from_dict(data))
         except OSError as error:
-            hear(EngineError(self._number, f"The training cannot be asked: {error.strerror}.", "It may have ended."))
+            hear(EngineError(self._number, f"The run cannot be reached: {error.strerror}.", "It may have ended."))
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

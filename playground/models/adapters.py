@@ -14,7 +14,7 @@ _AT_STEP = re.compile(r"(.+)@(\d{1,9})")
 
 
 def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
-    """Return the folder of the adapter a user means.
+    """Return the folder of the adapter called `wanted`.
 
     Args:
         wanted: A path, the name of a run, ``RUN@step``, ``hf:org/name``, or None for the newest of the
@@ -44,19 +44,19 @@ def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
     for path in candidates[:2]:
         if path.is_dir():
             raise InputError(
-                f"{path} holds no {ADAPTER_CONFIG}.", "Its training has not ended yet, or it is no adapter."
+                f"{path} has no {ADAPTER_CONFIG}.", "Its training has not ended yet, or it is not an adapter."
             )
     everything = library.adapters(adapters_dir)
     own = [path.name for path, whose in everything if whose == "yours"][:5]
     shipped = ", ".join(path.name for path, whose in everything if whose == "shipped")
-    known = f"Your newest: {', '.join(own)}." if own else f"None is in {adapters_dir} yet; shipped: {shipped}."
+    known = f"Your newest: {', '.join(own)}." if own else f"There are none in {adapters_dir} yet; shipped: {shipped}."
     raise InputError(f"There is no adapter {wanted!r}.", f"Name a folder or a run. {known}")
 
 
 def _path(name: str) -> Path:
     try:
         return Path(name).expanduser()
-    except RuntimeError:  # the home of nobody
+    except RuntimeError:  # unknown home folder
         return Path(name)
 
 

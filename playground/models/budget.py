@@ -1,4 +1,4 @@
-"""How much memory a training takes at its peak, part by part, before a weight is loaded."""
+"""The peak memory of a training run, by part, worked out before any weight is loaded."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from playground.models.footprint import Footprint
 from playground.models.head import tile_width
 
 CPU_TOKENS_AT_ONCE = 160
-# NF4: half a byte, and double quantisation's constants: 8 bits a block of 64, 32 bits for 256 of them.
+# NF4: half a byte, and double quantisation's constants: 8 bits per block of 64, 32 bits per 256 blocks.
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 ADAPTER_BYTES = 16  # float32 weight, gradient and AdamW's two moments
 PROGRAM = "PyTorch itself"
-SLACK = 0.05  # of everything: what allocators keep between their blocks
+SLACK = 0.05  # of the total: what allocators keep between their blocks
 
 
 def memory_by_part(
@@ -25,7 +25,7 @@ def memory_by_part(
     longest: int,
     checkpointing: bool,
 ) -> dict[str, int]:
-    """Return the bytes of each part of a training at its peak.
+    """Return the peak memory of a training run in bytes, by part.
 
     On a CPU the base is dense float32 and a step is cut into pieces of `tokens_at_once`; on a GPU
     the base stays packed and a micro-batch goes through whole.
@@ -35,7 +35,7 @@ def memory_by_part(
     linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
     tokens = min(rows_at_once * longest, tokens_at_once(longest, device))
     activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)
-    if checkpointing:  # one layer at a time is computed again
+    if checkpointing:  # one layer at a time is recomputed
         activations += tokens * size.saved_bytes // size.layers
     activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
     tile = tokens * tile_width(tokens, size.vocabulary, device) * 4
@@ -58,8 +58,8 @@ def memory_by_part(
 def tokens_at_once(longest: int, device: torch.device) -> int:
     """Return the most tokens, padding included, that go through the model at once.
 
-    On a CPU the activations of a piece are the peak of the memory (1.6 MB a token with the demo model), and
+    On a CPU the activations of a piece set the peak memory (1.6 MB per token with the demo model), and
     larger pieces are a tenth faster (docs/decisions.md). The row of `longest` tokens goes through whole
-    and sets the peak; other pieces may as well have its size. A GPU takes the whole micro-batch.
+    and sets the peak; other pieces may as well be as large. A GPU takes the whole micro-batch.
     """
     return max(CPU_TOKENS_AT_ONCE, longest) if device.type == "cpu" else 1 << 30

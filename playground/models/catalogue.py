@@ -1,4 +1,4 @@
-"""Base models that are known to suit this program, and whether they would fit here."""
+"""Base models that are known to work with this program, and whether they would fit here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playground.models.budget import memory_by_part
 from playground.models.footprint import Footprint, footprint
 from playground.models.load import compute_dtype
 
-LONGEST = 1024  # tokens a row, for which a model is said to fit
+LONGEST = 1024  # tokens per row, for which a model is said to fit
 LORA_R = 16
 
 
@@ -44,13 +44,13 @@ def size_of(shape: dict[str, Any], device: torch.device) -> Footprint:
 
 
 def needs(size: Footprint, device: torch.device, *, checkpointing: bool) -> int:
-    """Return the bytes that QLoRA takes with one row of `LONGEST` tokens at a time."""
+    """Return the bytes that QLoRA needs with one row of `LONGEST` tokens at a time."""
     parts = memory_by_part(size, "nf4", device, rows_at_once=1, longest=LONGEST, checkpointing=checkpointing)
     return sum(parts.values())
 
 
 def judged(device: torch.device, free: int) -> Iterator[KnownModel]:
-    """Yield each model with what it needs here, the smallest first; a model takes about a second."""
+    """Yield each model with the memory it needs here, smallest first; each takes about a second."""
     for model, shape in known_models():
         size = size_of(shape, device)
         plain, checkpointed = (needs(size, device, checkpointing=mode) for mode in (False, True))
@@ -59,7 +59,7 @@ def judged(device: torch.device, free: int) -> Iterator[KnownModel]:
 
 
 def largest_fitting(device: torch.device, free: int) -> str:
-    """Return the id of the largest model that is open to all and fits, or nothing."""
+    """Return the id of the largest model that is not gated and fits, or an empty string."""
     for model, shape in reversed(known_models()):
         if not model.gated and needs(size_of(shape, device), device, checkpointing=True) <= free:
             return str(model.id)

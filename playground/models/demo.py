@@ -1,4 +1,4 @@
-"""The demo model: Gemma 3 270M base, from pip packages that carry its Q4_K_M GGUF file in parts.
+"""The demo model: Gemma 3 270M base, from pip packages that contain its Q4_K_M GGUF file in parts.
 
 The file is checked against its sha256, converted once to bfloat16 safetensors in the cache, and from
 then on loaded like any local folder. The weights are bit-equal to what ``from_pretrained`` gives with
@@ -58,12 +58,12 @@ _LAYER_NAMES = {
 
 
 def folder() -> Path:
-    """Where the converted model lies, or will lie."""
+    """Return the folder of the converted model, whether it exists or not."""
     return paths.cache_dir() / "models" / "gemma-3-270m"
 
 
 def is_prepared() -> bool:
-    """Whether the converted model is there and complete."""
+    """Return whether the converted model exists and is complete."""
     try:
         manifest = json.loads((folder() / "playground.json").read_text("utf-8"))
         sizes = {name: (folder() / name).stat().st_size for name in manifest["sizes"]}
@@ -73,23 +73,23 @@ def is_prepared() -> bool:
 
 
 def is_installed() -> bool:
-    """Return whether the packages that carry the model are installed."""
+    """Return whether the packages that contain the model are installed."""
     return find_spec(f"{_PACKAGE}_part1") is not None and find_spec("gguf") is not None
 
 
 def prepare(progress: Progress, gguf: Path | None = None) -> Path:
-    """Convert the demo model into the cache unless it is there; return its folder.
+    """Convert the demo model into the cache unless it is there already; return its folder.
 
     Args:
-        progress: Called with what is being done and the share of it that is done.
+        progress: Called with the current stage and the fraction of it that is done.
         gguf: A local copy of the file, instead of the pip packages.
 
     Raises:
-        EnvironmentFault: If the packages are missing or the disk has no room.
+        EnvironmentFault: If the packages are missing or the disk is full.
         InputError: If the file is not the one with `SHA256`.
     """
     target = folder()
-    named = _read(gguf, progress) if gguf else None  # whatever is in the cache, another file is not this model
+    named = _read(gguf, progress) if gguf else None  # checked whatever is in the cache: another file is not this model
     if is_prepared():
         return target
     data = named or _read(None, progress)
@@ -99,15 +99,15 @@ def prepare(progress: Progress, gguf: Path | None = None) -> Path:
         if shutil.disk_usage(target.parent).free < needed:
             raise EnvironmentFault(
                 f"The demo model needs {needed >> 20} MB of disk space at {target.parent}.",
-                "Make room, or set SFT_PLAYGROUND_HOME to a folder on a larger disk.",
+                "Free some space, or set SFT_PLAYGROUND_HOME to a folder on a larger disk.",
             )
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".converting-") as temporary:
-            # mkdtemp makes 0700; a folder inside it gets the user's usual rights before it is renamed.
+            # mkdtemp makes 0700; a folder inside it gets the user's default permissions before it is renamed.
             _convert(data, Path(temporary) / "model", progress)
             shutil.rmtree(target, ignore_errors=True)
             os.replace(Path(temporary) / "model", target)
     except OSError as error:
-        if is_prepared():  # another process was quicker
+        if is_prepared():  # another process was faster
             return target
         raise EnvironmentFault(
             f"The demo model cannot be written to {target.parent}: {error.strerror or error}.",

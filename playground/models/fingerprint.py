@@ -23,7 +23,7 @@ _LENGTH = 8
 
 
 class Fingerprint:
-    """What the bare base computes on the probe; must be taken before an adapter is attached.
+    """The output of the bare base on the probe; must be taken before an adapter is attached.
 
     Attributes:
         digest: sha256 of the probe's hidden states, to be shown and compared between runs on one machine.
@@ -38,7 +38,7 @@ class Fingerprint:
         self.digest = hashlib.sha256(self._hidden.float().cpu().numpy().tobytes()).hexdigest()
 
     def holds(self, model: torch.nn.Module, adapters: Sequence[Blend]) -> bool:
-        """Return whether a base row beside each of `adapters` is still the base, bit for bit."""
+        """Return whether a base row next to each of `adapters` is still the base, bit for bit."""
         for row in adapters or [Blend()]:
             with lanes(model, [Blend(), row]):
                 hidden, logits = self._forward(self._base.model)

@@ -1,4 +1,4 @@
-"""How large a model is and what a training step keeps for its backward pass, found without its weights.
+"""The size of a model and what a training step keeps for its backward pass, found without the weights.
 
 The model is built on the ``meta`` device, where tensors have shapes but no content, with a LoRA adapter on
 it, and a forward pass is recorded: the tensors that autograd saves are those that a real step will save,
@@ -27,15 +27,15 @@ _measured: dict[tuple[str, torch.dtype, int], Footprint] = {}
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Numbers of a model with an adapter.
+    """Sizes of a model with an adapter.
 
     Attributes:
         linear_parameters: Weights of the linear layers that are quantised and adapted.
         other_parameters: Embedding, head and norms, which keep their dtype.
         largest_linear: Weights of the largest such layer.
         adapter_parameters: Trained parameters.
-        saved_bytes: Kept for the backward pass, a token, without gradient checkpointing.
-        checkpointed_bytes: The same with it.
+        saved_bytes: Bytes per token kept for the backward pass, without gradient checkpointing.
+        checkpointed_bytes: The same with gradient checkpointing.
         layers: Number of layers.
         hidden: Width of the hidden state.
         vocabulary: Rows of the head.
@@ -58,15 +58,15 @@ class Footprint:
 
 
 def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Footprint:
-    """Measure the model of `config`, once for each: the data inspector plans with the same model again and again.
+    """Measure the model of `config`; cached, because the data inspector plans with the same model again and again.
 
     Args:
         config: The model's config.
-        dtype: Of the arithmetic.
+        dtype: The dtype of the arithmetic.
         lora_r: The adapter's rank.
 
     Raises:
-        InputError: If the architecture cannot be looked at in this way, or is no causal language model.
+        InputError: If the architecture cannot be measured this way, or is not a causal language model.
     """
     key = (config.to_json_string(use_diff=False), dtype, lora_r)
     try:
@@ -77,7 +77,7 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foot
         first = str(error).strip().split("\n")[0][:200]
         raise InputError(
             f"{config.model_type} models cannot be trained here: {first}",
-            "It must be a causal language model that transformers knows, with attention it can exchange.",
+            "It must be a causal language model that transformers supports, with attention that it can replace.",
         ) from error
 
 
@@ -112,21 +112,21 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foo
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
-    """Have each layer computed again in the backward pass instead of keeping what it computed (Chen et al. 2016)."""
-    if hasattr(model, "activation_checkpointing_enable"):  # the newer name; the other goes in transformers 6
+    """Recompute each layer in the backward pass instead of keeping its activations (Chen et al. 2016)."""
+    if hasattr(model, "activation_checkpointing_enable"):  # the newer name; the other is removed in transformers 6
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     else:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _saved(model: PreTrainedModel) -> int:
-    """Return the bytes that a forward pass over `PROBE` tokens keeps, parameters not counted."""
+    """Return the bytes that a forward pass over `PROBE` tokens keeps, not counting parameters."""
     own = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers()]}
     kept: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         if (key := tensor.untyped_storage()._cdata) not in own:
-            kept[key] = tensor  # alive, so that no other tensor can take its place
+            kept[key] = tensor  # kept alive, so that no other tensor can take its place
         return tensor
 
     decoder = backbone(model)

@@ -1,4 +1,4 @@
-"""A LoRA layer as one function: how a CPU trains it."""
+"""A LoRA layer as one autograd function, for training on a CPU."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from playground.models.linear import FrozenLinear, as_shape, frozen_matmul
 
 
 def fuse_lora(model: PeftModel) -> None:
-    """Let the LoRA layers on frozen float32 layers be computed as one function where gradients are recorded.
+    """Compute the LoRA layers on frozen float32 layers as one function while gradients are recorded.
 
-    PEFT's own layer stays what it is, and answers while nothing is learned, in `lanes` above all.
+    PEFT's own layer is unchanged, and is used when no gradients are recorded, above all in `lanes`.
     """
     for layer in model.modules():
         if isinstance(layer, Linear) and isinstance(layer.base_layer, FrozenLinear):
-            # An instance's `forward` goes before its class's.
+            # An instance's `forward` takes precedence over that of its class.
             layer.forward = partial(_forward, layer, layer.forward)
 
 
@@ -35,7 +35,7 @@ def _forward(layer: Linear, plain: Callable[..., torch.Tensor], x: torch.Tensor,
 class _LoraMatmul(torch.autograd.Function):
     """``x W' + bias + scaling x A' B'`` with W frozen (LoRA: Hu et al., arXiv 2106.09685).
 
-    What the adapter adds, to the output and to the gradient of the input, is added in place: PEFT's three
+    The adapter's share of the output and of the gradient of the input is added in place: PEFT's three
     operations each write a tensor of the layer's size.
     """
 

@@ -26,7 +26,7 @@ _CONTROL, _USER_DEFINED = 3, 4  # token types
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where a tensor lies: `shape` is PyTorch's, slowest dimension first; `offset` is absolute."""
+    """The location of a tensor: `shape` is PyTorch's, slowest dimension first; `offset` is absolute."""
 
     name: str
     shape: tuple[int, ...]
@@ -108,8 +108,8 @@ def gemma_tokenizer(fields: dict[str, Any]) -> Tokenizer:
     """Build Gemma's tokenizer from the metadata of its GGUF file.
 
     The file holds a SentencePiece BPE vocabulary without its merges. They follow from the vocabulary:
-    each token can be made of any two tokens that spell it, tried in the order of the vocabulary.
-    Runs of spaces stand in the file as spaces; the normalizer turns each space into U+2581.
+    each token can be made from any two tokens that spell it, tried in the order of the vocabulary.
+    Runs of spaces are stored as spaces; the normalizer turns each space into U+2581.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
     from tokenizers.models import BPE
@@ -119,7 +119,7 @@ def gemma_tokenizer(fields: dict[str, Any]) -> Tokenizer:
     vocab = {token: index for index, token in enumerate(tokens)}
     merges: list[tuple[str, str]] = []
     for token in tokens:
-        # Of the ways to spell one token the longest left half is tried first.
+        # Among the ways to spell a token, the one with the longest left half is tried first.
         halves = ((token[:cut], token[cut:]) for cut in range(len(token) - 1, 0, -1))
         merges += [(left, right) for left, right in halves if left in vocab and right in vocab]
     tokenizer = Tokenizer(

@@ -1,4 +1,4 @@
-"""The language-model head, apart from the model: training and decoding feed it chosen positions only."""
+"""The language-model head, separate from the model: training and decoding apply it to chosen positions only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Head:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Head:
-        """Read the head off a causal language model.
+        """Return the head of a causal language model.
 
         Raises:
             InputError: If the model has no output embedding.
@@ -64,6 +64,6 @@ def backbone(model: PreTrainedModel) -> torch.nn.Module:
 
 
 def tile_width(rows: int, vocabulary: int, device: torch.device) -> int:
-    """Return the number of entries of the vocabulary that `rows` trained positions meet at once."""
+    """Return the number of entries of the vocabulary that `rows` trained positions are compared with at once."""
     width = CPU_TILE if device.type == "cpu" else max(CPU_TILE, TILE_BYTES // (4 * max(rows, 1)))
     return min(width, vocabulary)

@@ -41,14 +41,14 @@ class Lanes:
         ]
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Go on with the rows at `indices` only, in that order."""
+        """Continue with the rows at `indices` only, in that order."""
         self._rows = [self._rows[index] for index in indices]
         self.apply()
 
     def apply(self) -> None:
         """Give every LoRA layer the scaling tensors of the current rows; equal ones are shared.
 
-        An adapter that no row is left for is not computed: what is added to the base is 0 either way.
+        An adapter without rows is not computed: it would only add 0 to the base.
         """
         made: dict[tuple[str, float], torch.Tensor] = {}
         in_use = [name for name in self._names if any(row.adapter == name for row in self._rows)]
@@ -73,14 +73,14 @@ class Lanes:
 
 @contextmanager
 def lanes(model: torch.nn.Module, rows: Sequence[Blend]) -> Iterator[Lanes]:
-    """Make `model` compute `rows` until the block ends, then leave it exactly as it was.
+    """Make `model` compute `rows` until the block ends, then restore it exactly.
 
     Set and restored: LoRA scaling, active adapters, ``requires_grad``, training mode, ``use_cache``,
     the random state. Nothing else in this package writes ``scaling``, because merging and training
     break with a tensor in it.
 
     Raises:
-        InputError: If a LoRA layer is of a kind that a per-row scale does not reach (DoRA and others),
+        InputError: If a LoRA layer is of a kind that a per-row scale does not work for (DoRA and others),
             is merged, or gets an input without rows.
     """
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]

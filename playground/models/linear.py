@@ -1,4 +1,4 @@
-"""The frozen matrix products: where nearly all the time goes on a CPU."""
+"""The frozen matrix products, which take nearly all the time on a CPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def frozen_matmul(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | No
     """Return ``x @ weight.T + bias`` for a weight that is not trained.
 
     On a CPU the float32 product goes to oneDNN rather than to MKL: the same float32 arithmetic, but it
-    uses AVX-512 on every maker's processors, and two rows cost little more than one (see
+    uses AVX-512 on every vendor's processors, and two rows cost little more than one (see
     docs/decisions.md). Elsewhere it is ``torch.nn.functional.linear``.
 
     Args:
@@ -45,7 +45,7 @@ def _onednn(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) ->
 def as_shape(y: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
     """Return a fresh `y` in another shape, as a tensor of its own rather than a view.
 
-    What an autograd function of ours returns must be no view: some models change a layer's output in place (OLMo
+    The result of our autograd functions must not be a view: some models change a layer's output in place (OLMo
     clips it, Gemma 3n scales it), and autograd refuses that for a view. PyTorch's own ``matmul`` uses the same operator
     for the same reason; it is safe because nothing else holds `y`.
     """

@@ -42,7 +42,7 @@ def pick_device() -> torch.device:
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """Return the dtype of the arithmetic: float32 on a CPU, bfloat16 on GPUs that have it, else float16.
+    """Return the dtype of the arithmetic: float32 on a CPU, bfloat16 on GPUs that support it, else float16.
 
     Capability decides, because ``torch.cuda.is_bf16_supported`` is also true where it is emulated.
     """
@@ -59,11 +59,11 @@ def load_base(
     Args:
         name: ``demo``, a folder, or a hub id.
         quantize: ``nf4`` (4 bit, with double quantisation) or ``none``.
-        progress: Called with what is being done and the share of it that is done.
+        progress: Called with the current stage and the fraction of it that is done.
         device: Where to put it; by default a GPU if there is one.
 
     Raises:
-        InputError: If `name` means nothing or cannot be loaded.
+        InputError: If `name` is not a model or cannot be loaded.
         EnvironmentFault: If a package is missing, or the hub or the disk cannot be used.
     """
     transformers_logging.set_verbosity_error()
@@ -127,7 +127,7 @@ def _load_model(where: source.Source, quantize: str, device: torch.device) -> Pr
             )
     else:
         options["dtype"] = "auto"  # memory-mapped as stored; _to_float32 makes the only copy
-    # Named outright: left to itself, transformers would also take a name from the repository's config.
+    # Set explicitly: by default, transformers would also take a name from the repository's config.
     config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
     kind: Any = AutoModelForCausalLM._model_mapping.get(type(config), None)
     attention = "eager" if kind is not None and not kind._supports_sdpa else "sdpa"  # Gemma 2 caps its scores
@@ -136,7 +136,7 @@ def _load_model(where: source.Source, quantize: str, device: torch.device) -> Pr
     )
     model.name_or_path = model.config._name_or_path = where.name  # what an adapter's config will name
     if device.type == "cpu":
-        # Only our own conversion vouches for packed values that lie beside the weights.
+        # Packed values next to the weights are trusted only if our own conversion wrote them.
         packed = Path(where.location) if where.kind == "demo" else None
         _to_float32(model, nf4.Values(packed) if quantize == "nf4" else None)
     model.eval().requires_grad_(False)
@@ -144,7 +144,7 @@ def _load_model(where: source.Source, quantize: str, device: torch.device) -> Pr
 
 
 def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
-    """Make a model as stored a dense float32 one; with `values` its linear layers get their NF4 values.
+    """Convert a model as stored to dense float32; with `values`, its linear layers get their NF4 values.
 
     A CPU has no 4-bit product: bitsandbytes itself dequantises a layer at each call. Doing it once,
     here, gives the same weights bit for bit and costs memory instead of time. The head and the
@@ -172,6 +172,6 @@ def _check_head(model: PreTrainedModel, head: Head, token: int) -> None:
         ours, theirs = head.logits(hidden), model(input_ids=probe, use_cache=False).logits[:, -1].float()
     if not torch.allclose(ours, theirs, rtol=2e-2, atol=2e-2 * theirs.abs().max().item()):
         raise InputError(
-            f"{model.config.model_type} models compute their logits in a way that is not known here.",
+            f"{model.config.model_type} models compute their logits in a way that is not supported.",
             "Choose another base model.",
         )

@@ -1,4 +1,4 @@
-"""LoRA adapters: a fresh one on a base, one read from a folder, one written to it.
+"""LoRA adapters: attaching a new one, reading one from a folder, writing one.
 
 Adapter folders are untrusted. Their config is parsed as data against an allow-list before PEFT sees
 any of it, weights are safetensors only, and every tensor must have its place, its shape and finite
@@ -32,13 +32,13 @@ _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 # these tables, as one of a future PEFT may be, has to be off.
 _READ = {"peft_type", "r", "lora_alpha", "use_rslora", "init_lora_weights"}
 # Where it came from and how it was trained; which layers it is on, because the names of its tensors say that; and the
-# settings of what has to be off itself.
+# settings of features that have to be off themselves.
 _NEUTRAL = {
     "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type",
     "lora_dropout", "runtime_config", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
     "eva_config", "corda_config", "loftq_config", "lora_ga_config", "qalora_group_size", "megatron_core",
 }  # fmt: skip
-# How A and B were initialised. These leave the base as it is, so the trained tensors say everything.
+# How A and B were initialised. These leave the base unchanged, so the trained tensors are all there is.
 _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
 # These take a part of each weight out of the base and into A and B. The base in memory is then not the one that the
 # adapter was trained on: added to it, the same tensors mean something else.
@@ -48,9 +48,9 @@ _PLAIN_NEEDED = "A lane needs a plain LoRA adapter on linear layers; merge other
 
 @dataclass(frozen=True)
 class AdapterFile:
-    """An adapter read from `folder` and found sound; `tensors` carry PEFT's names.
+    """An adapter read from `folder` and found valid; `tensors` carry PEFT's names.
 
-    `modules` are the layers it is on, as its tensors name them: a config may say so by a pattern, with exceptions, or
+    `modules` are the layers it is on, as its tensors name them: a config may use a pattern, with exceptions, or
     wrongly.
     """
 
@@ -75,13 +75,13 @@ def read_adapter(folder: Path) -> AdapterFile:
     """Read and check an adapter folder.
 
     Raises:
-        InputError: Naming what is missing, unknown or unsound.
+        InputError: Naming what is missing, unknown or invalid.
     """
     config = _read_config(folder)
     if not (folder / WEIGHTS).is_file():
         other = next((file.name for file in folder.glob("adapter_model.*")), None)
         raise InputError(
-            f"{folder} holds {other} but no {WEIGHTS}." if other else f"{folder} holds no {WEIGHTS}.",
+            f"{folder} has {other} but no {WEIGHTS}." if other else f"{folder} has no {WEIGHTS}.",
             "Only safetensors are read, because other formats can run code; save the adapter again with PEFT.",
         )
     try:
@@ -102,7 +102,7 @@ def read_adapter(folder: Path) -> AdapterFile:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise InputError(f"{folder / WEIGHTS}: {name} is stored as {kind}.", "Save it in float32 or bfloat16.")
         if not torch.isfinite(tensor.float()).all():  # as it is used: float64 can hold more
-            raise InputError(f"{folder / WEIGHTS}: {name} holds values that are not finite.", "Train it again.")
+            raise InputError(f"{folder / WEIGHTS}: {name} has values that are not finite.", "Train it again.")
     return AdapterFile(
         folder=folder,
         r=config["r"],
@@ -118,7 +118,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{folder} holds no {ADAPTER_CONFIG}.", "Name the folder of a LoRA adapter.") from None
+        raise InputError(f"{folder} has no {ADAPTER_CONFIG}.", "Name the folder of a LoRA adapter.") from None
     except RecursionError:
         raise InputError(f"{folder / ADAPTER_CONFIG} is nested too deep.", "Copy or train the adapter again.") from None
     except (OSError, ValueError) as error:
@@ -133,7 +133,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _not_plain(config: dict[str, Any]) -> str:
-    """Return why an adapter is no plain LoRA on the base as it is, or nothing."""
+    """Return why an adapter is not a plain LoRA on the unchanged base; empty if it is."""
     if config.get("peft_type") != "LORA":
         return f"its type is {shown(config.get('peft_type'))}, not LORA"
     r, alpha = config.get("r"), config.get("lora_alpha")
@@ -146,7 +146,7 @@ def _not_plain(config: dict[str, Any]) -> str:
     if _changes_base(start := config.get("init_lora_weights")):
         return f"it was initialised with {shown(start)}, which also changes the weights of the base"
     if not any(start is plain or (isinstance(start, str) and start == plain) for plain in _PLAIN_STARTS):
-        return f"its init_lora_weights is {shown(start)}, which is not known here"
+        return f"its init_lora_weights is {shown(start)}, which is not supported"
     for key, value in config.items():
         if key not in _READ | _NEUTRAL and value not in (None, False, "none", [], {}):
             return f"it uses {one_line(key, 60)} = {shown(value)}"
@@ -168,11 +168,11 @@ def _way_out(config: dict[str, Any]) -> str:
 
 
 def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) -> PeftModel:
-    """Put an adapter that was read onto `base`, or beside the ones that are already on `model`.
+    """Attach an adapter to `base`, or add it to those already on `model`.
 
     Raises:
         InputError: If it does not fit this base exactly: a missing, an unknown or a misshapen tensor.
-            The base, or `model`, is then as it was.
+            The base, or `model`, is then unchanged.
     """
     alone = model is None
     _require_inner_linear(base, file)
@@ -209,11 +209,11 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
 
 
 def _require_inner_linear(base: Base, file: AdapterFile) -> None:
-    """Refuse what is on anything but linear layers below the head, before PEFT has replaced the first of them."""
+    """Refuse an adapter on anything but linear layers below the head, before PEFT replaces the first of them."""
     layers, head = dict(base.model.named_modules()), base.model.get_output_embeddings()
     for name in file.modules:
         if (layer := layers.get(name)) is head:
-            raise _misfit(base, file, "it adapts the head as well, which is computed apart from the lanes here")
+            raise _misfit(base, file, "it adapts the head as well, which is computed separately from the lanes")
         if not isinstance(layer, torch.nn.Linear | LoraLayer):
             raise _misfit(base, file, f"{one_line(name, 120)} is not a linear layer of this model")
 

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much was taken."""
+"""How much memory is free, and how much is used."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 _CGROUP = Path("/sys/fs/cgroup")
-_RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")  # counted as used, given back when wanted
+_RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")  # counted as used, freed on demand
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that this process could still take on `device`.
+    """Return the bytes that this process could still allocate on `device`.
 
-    On a CPU that is what the system calls available, or what a container's limit leaves, if less.
+    On a CPU this is the system's available memory, or what a container's limit leaves, if that is less.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
@@ -32,7 +32,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def program_memory(device: torch.device) -> int:
-    """Return the bytes that the program itself holds on a CPU; a GPU holds none of it."""
+    """Return the bytes that the program itself uses on a CPU; 0 for a GPU."""
     if device.type == "cuda":
         return 0
     import psutil
@@ -41,14 +41,14 @@ def program_memory(device: torch.device) -> int:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes that this process has held on `device` so far, its code and caches included."""
+    """Return the peak memory of this process on `device` in bytes, including its code and caches."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_reserved(device))
     if sys.platform == "win32":
         import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
-    # Where the kernel says it: on Linux `getrusage` begins with the peak of the process that started this one.
+    # From the kernel if possible: on Linux `getrusage` starts with the peak of the process that started this one.
     with suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""An adapter merged into its base: a model of its own, and how far it is from the two it was made of."""
+"""Merging an adapter into its base: a standalone model, and how far it is from the two it was made from."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def merge(
         base: The base, on a CPU.
         model: The base with the adapter.
         folder: Where the model goes; must not exist.
-        dtype: Of the weights that are written.
-        prompts: Texts on whose every position the two are compared.
+        dtype: The dtype of the written weights.
+        prompts: Texts on which the two are compared, at every position.
 
     Returns:
         Mean and largest KL divergence, in nats, from the unmerged to the merged model as written.
 
     Raises:
-        InputError: If there is something at `folder`.
+        InputError: If `folder` already exists.
         EnvironmentFault: If it cannot be written.
     """
     if folder.exists():
@@ -54,7 +54,7 @@ def merge(
         raise EnvironmentFault(f"{folder} cannot be written: {error}.", "Check the disk.") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    merged.float()  # compared in the arithmetic of the other side: what differs are the weights
+    merged.float()  # the same arithmetic as the other side: only the weights differ
     gaps = [_kl(mine, _log_probabilities(merged, ids)) for mine, ids in zip(before, prompts, strict=True)]
     return float(torch.cat(gaps).mean()), float(torch.cat(gaps).max())
 

@@ -1,7 +1,7 @@
 """NF4 with double quantisation (QLoRA, arXiv 2305.14314) on a CPU, through bitsandbytes.
 
 Quantising 100 million weights takes bitsandbytes two seconds on two cores, dequantising them a few
-tenths. So the demo model keeps the packed values beside its weights; other models are quantised at
+tenths. So the demo model stores the packed values next to its weights; other models are quantised at
 each load. Both ways give the same float32 values.
 """
 

@@ -1,4 +1,4 @@
-"""What a model name means: the demo model, a local folder or a model on the hub; never whichever exists."""
+"""Model names: the demo model, a local folder or a model on the hub; never whichever exists."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Source:
 
 
 def resolve(name: str, progress: Progress) -> Source:
-    """Return what `name` means, converting the demo model if need be.
+    """Resolve `name`, converting the demo model if necessary.
 
     ``demo`` (or a ``.gguf`` file with the demo model's sha256), a folder, ``hf:org/name``, or
     ``org/name`` when no such path exists here.
 
     Raises:
-        InputError: If it means nothing.
+        InputError: If there is no such model.
         EnvironmentFault: If the demo model cannot be prepared.
     """
     if name == "demo":
@@ -56,7 +56,7 @@ def resolve(name: str, progress: Progress) -> Source:
 
 
 def on_this_machine() -> list[str]:
-    """Return the models that need no download, as a command takes them: the demo, then what the hub's cache holds."""
+    """Return the models that need no download, as a command takes them: the demo, then those in the hub's cache."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     found = ["demo"] if demo.is_prepared() or demo.is_installed() else []
@@ -69,10 +69,10 @@ def _checked(path: Path) -> Path:
     if (path / ADAPTER_CONFIG).is_file():
         raise InputError(f"{path} is an adapter, not a base model.", "Pass it with --adapter.")
     if not (path / "config.json").is_file():
-        raise InputError(f"{path} holds no config.json.", "Name the folder that holds the model itself.")
+        raise InputError(f"{path} has no config.json.", "Name the folder that contains the model itself.")
     if not any(path.glob("*.safetensors")):
         raise InputError(
-            f"{path} holds no *.safetensors file.",
+            f"{path} has no *.safetensors file.",
             "Only safetensors weights are read, because other formats can run code; convert the model first.",
         )
     return path
@@ -115,7 +115,7 @@ def download_adapter(name: str) -> Path:
 
 
 def explain(error: Exception, source: Source) -> PlaygroundError:
-    """Return a user's error for an `error` that transformers or the hub raised while loading `source`."""
+    """Return the error to show for an `error` that transformers or the hub raised while loading `source`."""
     from huggingface_hub import errors as hub
 
     chain: list[BaseException] = []
@@ -146,5 +146,5 @@ def explain(error: Exception, source: Source) -> PlaygroundError:
             )
     return InputError(
         f"{source.name} cannot be loaded: {first_line}",
-        "It must be a causal language model that transformers knows, with safetensors weights and a fast tokenizer.",
+        "It must be a causal language model that transformers supports, with safetensors weights and a fast tokenizer.",
     )

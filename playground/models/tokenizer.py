@@ -17,7 +17,7 @@ def load_tokenizer(name: str, progress: Progress = lambda stage, share: None) ->
     """Return the tokenizer of a model and the id of the token that ends its texts.
 
     Raises:
-        InputError: If `name` means nothing, cannot be loaded, or has no end token.
+        InputError: If `name` is not a model, cannot be loaded, or has no end token.
         EnvironmentFault: If the hub or the disk cannot be used.
     """
     transformers_logging.set_verbosity_error()
@@ -25,9 +25,9 @@ def load_tokenizer(name: str, progress: Progress = lambda stage, share: None) ->
     return open_tokenizer(source.resolve(name, progress))
 
 
-@lru_cache(maxsize=1)  # the plan and the model want the same one, and a large one takes a second
+@lru_cache(maxsize=1)  # the plan and the model need the same one, and a large one takes a second
 def open_tokenizer(where: Source) -> tuple[PreTrainedTokenizerBase, int]:
-    """Return the tokenizer of a model whose place is known, and its end token; see `load_tokenizer`."""
+    """Return the tokenizer of the model at `where`, and its end token; see `load_tokenizer`."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(where.location, trust_remote_code=False)
         end = tokenizer.eos_token_id

@@ -19,7 +19,7 @@ def check(result: DataCheck) -> RenderableType:
     lines: list[RenderableType] = [
         Text.assemble((clean(result.name), "bold"), f": {result.container}, read as {result.shape}"),
         Text(
-            f"{count(result.num_rows, 'row')}, {result.num_sound:,} of them can be trained;"
+            f"{count(result.num_rows, 'row')}, {result.num_sound:,} of them usable for training;"
             f" {result.num_units:,} {result.unit}, {_share(result.num_trained, result.num_units)} of them in answers;"
             f" the longest row has {result.longest:,}"
         ),
@@ -27,7 +27,7 @@ def check(result: DataCheck) -> RenderableType:
         histogram(result.lengths, result.unit),
     ]
     if not result.findings:
-        return Group(*lines, Text(), Text("nothing is wrong", style="green"))
+        return Group(*lines, Text(), Text("no problems found", style="green"))
     for level, kind, number, first in by_kind(result.findings):
         colour = "red" if level == "error" else "yellow"
         lines += [Text(), Text.assemble((f"{level}: {kind}", f"bold {colour}"), f", {count(number, 'row')}")]
@@ -38,7 +38,7 @@ def check(result: DataCheck) -> RenderableType:
 
 
 def histogram(lengths: Sequence[int], unit: str) -> RenderableType:
-    """Return how many rows there are of which length."""
+    """Return a histogram of row lengths."""
     table = Table.grid(padding=(0, 1))
     table.add_column(justify="right", style="dim")
     table.add_column()
@@ -53,13 +53,13 @@ def histogram(lengths: Sequence[int], unit: str) -> RenderableType:
 
 
 def preview(pieces: Sequence[tuple[str, bool]], line: int, *, marks: bool, cut: str) -> RenderableType:
-    """Return a row as its tokens: trained ones lit, the others dim.
+    """Return a row as its tokens: trained ones highlighted, the others dim.
 
     Args:
         pieces: ``(text, trained)`` of each token, in order.
         line: The row's line.
-        marks: Put ⟦ ⟧ around what is trained, where colours cannot be seen.
-        cut: What did not fit, in words.
+        marks: Put ⟦ ⟧ around what is trained, for output without colours.
+        cut: A description of what did not fit.
     """
     trained = sum(learned for _, learned in pieces)
     head = f"line {line}: {count(len(pieces), 'token')}, {trained:,} of them trained"

@@ -1,4 +1,4 @@
-"""A session of the app as a file: Markdown to read, JSON Lines to go on with."""
+"""A session of the app as a file: Markdown to read, JSON Lines to process further."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sampling_words(sampling: Sampling) -> str:
 
 
 def markdown(exchanges: Sequence[Exchange]) -> str:
-    """Return a document; texts stand in code blocks, where nothing is a link, a picture or HTML."""
+    """Return a document; texts are in code blocks, where nothing is a link, a picture or HTML."""
     lines = ["# A session of sft-playground"]
     for number, exchange in enumerate(exchanges, 1):
         lines += ["", f"## {number}. {cell(exchange.prompt[:80])}", "", *_facts(exchange), ""]
@@ -52,7 +52,7 @@ def _facts(exchange: Exchange) -> list[str]:
 
 
 def jsonl(exchanges: Sequence[Exchange]) -> str:
-    """Return one object an exchange, with the raw text."""
+    """Return one object per exchange, with the raw text."""
     return "".join(exchange.to_json() + "\n" for exchange in exchanges)
 
 

@@ -1,4 +1,4 @@
-"""Comparisons as files: JSON Lines, Markdown, CSV and LLM Comparator's JSON. The page is in `html`.
+"""Comparisons as files: JSON Lines, Markdown, CSV and LLM Comparator's JSON. The HTML page is in `html`.
 
 JSON carries the raw text; everything a person or a spreadsheet opens carries cleaned text, and nothing
 in it is markup or a formula.
@@ -21,12 +21,12 @@ Writer = Callable[[Sequence[Compared], Summary], str]
 
 
 def jsonl(rows: Sequence[Compared], summary: Summary) -> str:
-    """Return one object a prompt."""
+    """Return one object per prompt."""
     return "".join(row.to_json() + "\n" for row in rows)
 
 
 def markdown(rows: Sequence[Compared], summary: Summary) -> str:
-    """Return a document; texts stand in code blocks, where nothing is a link, a picture or HTML."""
+    """Return a document; texts are in code blocks, where nothing is a link, a picture or HTML."""
     lines = ["# Base and fine-tuned, side by side", "", *_facts(summary), ""]
     lines += ["| side | answered | stopped by itself | repeats | mean tokens |", "|---|---:|---:|---:|---:|"]
     for side, shares in summary.sides.items():
@@ -69,9 +69,9 @@ def table(rows: Sequence[Compared], summary: Summary) -> str:
 
 
 def comparator(rows: Sequence[Compared], summary: Summary) -> str:
-    """Return what PAIR's LLM Comparator opens: base beside the last side, scored by whether it answered.
+    """Return a file for PAIR's LLM Comparator: base compared with the last side, scored by whether each answered.
 
-    The score is +1 where only base answered, -1 where only the other did, 0 else.
+    The score is +1 where only base answered, -1 where only the other did, 0 otherwise.
     """
     other = list(summary.sides)[-1]
     examples = [

@@ -1,4 +1,4 @@
-"""A comparison as one page: no script, nothing from the network, readable on a telephone and on paper."""
+"""A comparison as one page: no script, nothing from the network, readable on a phone and on paper."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ summary{cursor:pointer;color:var(--dim);font-size:.85rem}
 
 
 def page(rows: Sequence[Compared], summary: Summary) -> str:
-    """Return the page. All text is escaped, and a policy in it forbids scripts and everything remote."""
+    """Return the page. All text is escaped, and a content security policy forbids scripts and everything remote."""
     return "\n".join((
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -84,7 +84,7 @@ def _side(row: Compared, side: str, answer: Answer) -> str:
     block = f"<pre>{text}</pre>"
     if len(answer.text) > FOLD:
         block = f"<details><summary>{count(len(answer.text), 'character')}</summary>{block}</details>"
-    # A text that was cut says its length already.
+    # The state of a text that was cut off already gives its length.
     length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason == "stop" else ""
     state = how_it_ended(answer, row.repeats[side]) + length
     return (

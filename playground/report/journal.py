@@ -1,4 +1,4 @@
-"""The file of a comparison that is under way: finished prompts outlive an interruption."""
+"""The journal of a comparison in progress: finished prompts survive an interruption."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from playground.report.files import WRITERS
 
 
 class Journal:
-    """Comparisons as they are finished, in a hidden file beside `path`, until they are written as a report.
+    """Finished comparisons, in a hidden file next to `path`, until they are written as a report.
 
-    The journal is kept when a comparison is interrupted; the same comparison then goes on after it.
-    What stands under `path` is always a whole report, of everything that was finished.
+    The journal is kept when a comparison is interrupted; the same comparison then continues after it.
+    The file at `path` is always a complete report of everything that was finished.
 
     Args:
         path: The report, or None to keep nothing.
         key: What makes two comparisons the same: prompts, adapters, sampling.
 
     Raises:
-        EnvironmentFault: If the file cannot be written. That is tried before any model is loaded.
+        EnvironmentFault: If the file cannot be written. This is checked before any model is loaded.
     """
 
     def __init__(self, path: Path | None, key: Sequence[object]) -> None:
         self._path = path
         self._key = hashlib.sha256(repr(list(key)).encode("utf-8", "surrogatepass")).hexdigest()
-        # The key stands in the name: another comparison into the same report does not touch this one.
+        # The key is part of the name: another comparison into the same report does not touch this one.
         self._part = path.with_name(f".{path.name}.{self._key[:8]}.part") if path else None
         self.done: list[Compared] = self._read()
         self._stream = None
@@ -52,7 +52,7 @@ class Journal:
                 raise self._fault(error) from None
 
     def finish(self, rows: Sequence[Compared], summary: Summary, *, whole: bool) -> None:
-        """Write the report of `rows`; drop the journal if that is the whole comparison."""
+        """Write the report of `rows`; delete the journal if the comparison is complete."""
         if self._path is None or self._part is None or not rows:
             return  # an early Ctrl-C leaves an older report as it is
         try:
@@ -64,7 +64,7 @@ class Journal:
             self._part.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file; a journal without a comparison is removed."""
+        """Close the file; remove the journal if it has no comparisons."""
         if self._stream:
             self._stream.close()
             self._stream = None
@@ -81,8 +81,8 @@ class Journal:
                 return []
             rows.extend(Compared.from_dict(json.loads(line)) for line in lines)
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # a line cut by a crash: what stands before it counts
+            pass  # a line cut off by a crash: the lines before it count
         return rows
 
     def _fault(self, error: OSError) -> EnvironmentFault:
-        return EnvironmentFault(f"{self._path} cannot be written: {error.strerror}.", "Check the folder and the disk.")
+        return EnvironmentFault(f"{self._path} cannot be written: {error.strerror}.", "Check permissions and space.")

@@ -13,7 +13,7 @@ from playground.text import clean, count
 
 def plan(made: Plan) -> RenderableType:
     """Return what `train --dry-run` prints: what will happen, what it needs, and why."""
-    tokens = "tokens not counted beforehand"
+    tokens = "tokens not counted in advance"
     if made.num_tokens:
         share = 100 * made.num_trained_tokens / made.num_tokens
         tokens = f"{count(made.num_tokens, 'token')}, {share:.0f} % of them trained, the longest row {made.longest:,}"
@@ -22,7 +22,7 @@ def plan(made: Plan) -> RenderableType:
     held_out = f", {count(made.num_eval, 'row')} held out" if made.num_eval else ""
     share = 100 * made.trainable_parameters / made.parameters
     update = made.per_device_train_batch_size * made.gradient_accumulation_steps
-    time = f"about {duration(made.seconds)} of training, by this machine's last speed" if made.seconds else "unknown"
+    time = f"about {duration(made.seconds)} of training, at this machine's last speed" if made.seconds else "unknown"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
@@ -42,7 +42,7 @@ def plan(made: Plan) -> RenderableType:
     parts += [Text(f"note: {clean(warning)}", style="yellow") for warning in (*made.unread, *made.warnings)]
     if not made.fits:
         parts.append(
-            Text(f"this would fit: {made.nearest}" if made.nearest else "no setting would fit here", style="red")
+            Text(f"this would fit: {made.nearest}" if made.nearest else "no setting fits on this machine", style="red")
         )
     return Group(*parts)
 
@@ -62,7 +62,7 @@ def _choices(made: Plan) -> RenderableType:
     return (
         Group(Text("chosen automatically", style="bold"), table)
         if made.choices
-        else Text("everything was given", "dim")
+        else Text("all settings were given", "dim")
     )
 
 

@@ -14,13 +14,13 @@ from playground.events.answers import Answer, Compared, Summary
 from playground.report.words import FED, how_it_ended, percent
 from playground.text import clean, count
 
-SIDE_BY_SIDE = 100  # columns; below this the answers stand one above the other
+SIDE_BY_SIDE = 100  # columns; below this the answers are one above the other
 MAX_LINES = 10
 STYLES = {"base": "cyan", "control": "bright_black", "sft": "magenta"}
 
 
 def comparison(row: Compared, width: int) -> RenderableType:
-    """Return one prompt with its answers: in columns where there is room, else one above the other."""
+    """Return one prompt with its answers: in columns if there is room, otherwise one above the other."""
     sides = list(row.answers)
     again = f" sample {row.sample + 1} " if row.sample else " "
     head = Text.assemble((f" {clean(row.id)}{again}", "bold reverse"), " ", (clean(row.prompt), "bold"))
@@ -45,7 +45,7 @@ def _title(side: str) -> Text:
 
 
 def _answer(answer: Answer, width: int) -> Text:
-    """Return the text of an answer, cut to a few lines; what is cut is said."""
+    """Return the text of an answer, cut to a few lines, with the number of lines left out."""
     text = Text(clean(answer.text).strip("\n") or "(nothing)")
     lines = text.wrap(Console(width=max(width, 8)), max(width, 8))
     if len(lines) <= MAX_LINES:
@@ -57,7 +57,7 @@ def _answer(answer: Answer, width: int) -> Text:
 def _state(row: Compared, side: str) -> Text:
     answer = row.answers[side]
     mark = "✓ answered · " if row.answered[side] else ""
-    # A text that was cut says its length already.
+    # The state of a text that was cut off already gives its length.
     length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason == "stop" else ""
     return Text(f"{mark}{how_it_ended(answer, row.repeats[side])}{length}", style="italic dim")
 

@@ -1,4 +1,4 @@
-"""Votes: the log that keeps every one, and the preferences that TRL's DPO trainer reads."""
+"""The log of all votes, and the preferences that TRL's DPO trainer reads."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MODES = {"sides": "blind", "duels": "duel"}
 class Preference(Json):
     """A row for DPO (arXiv 2305.18290), with the field names of TRL.
 
-    `prompt` is the conversation in the adapter's style without the token that begins a text, and the
-    answers begin with what leads over to them: joined and ended by the tokenizer's end token, which
+    `prompt` is the conversation in the adapter's style without the BOS token, and the answers start
+    with what leads into them: joined and ended by the tokenizer's end token, which
     TRL adds, they are what the model was trained on.
     """
 
@@ -38,7 +38,7 @@ def append(path: Path, exchange: Exchange) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:  # one line in one write: two apps may do so
+        with path.open("a", encoding="utf-8") as file:  # one write per line: two apps may append
             file.write(exchange.to_json() + "\n")
     except OSError as error:
         raise EnvironmentFault(
@@ -47,7 +47,7 @@ def append(path: Path, exchange: Exchange) -> None:
 
 
 def read(path: Path) -> list[Exchange]:
-    """Return the votes in the log; lines that a full disk or another version left are skipped.
+    """Return the votes in the log; lines left by a full disk or another version are skipped.
 
     The log is only ever appended to. An exchange whose vote was taken back is written again, without a vote.
 
@@ -76,9 +76,9 @@ def read(path: Path) -> list[Exchange]:
 
 
 def preferences(votes: Iterable[Exchange], kind: Kind) -> list[Preference]:
-    """Return what was preferred: base against sft, or sft answers against each other; ties say nothing.
+    """Return the preference pairs: base against sft, or sft answers against each other; ties give none.
 
-    The winner of a duel of several stands against each of the others once. Equal answers teach nothing.
+    The winner of a duel is paired once with each of the other answers. Equal answers give no pair.
     """
     found = []
     for vote in votes:

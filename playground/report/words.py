@@ -1,4 +1,4 @@
-"""State in words, the same words everywhere."""
+"""The wording of states and numbers, the same everywhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def gigabytes(number: int) -> str:
-    """Return ``"2.71 GB"`` of so many bytes; below a gigabyte ``"153 MB"``."""
+    """Return a number of bytes as ``"2.71 GB"``, or below a gigabyte as ``"153 MB"``."""
     return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 

@@ -1,6 +1,6 @@
-"""One run's folder: what lies in it under which name, and how it is read. Nothing here imports torch.
+"""One run's folder: its files and how to read them. Nothing here imports torch.
 
-An adapter's folder, the user's or anyone's, is read by the same functions: it may hold no more than PEFT's two files.
+Adapter folders, the user's or anyone's, are read by the same functions; they may contain only PEFT's two files.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from playground.events.runs import Event, RunRecord, event_from_json
 
 ADAPTER_CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # PEFT's names
 RECORD, EVENTS, CARD = "run.json", "events.jsonl", "README.md"
-STEPS, CHECKPOINTS = "steps", "checkpoints"  # folders: adapters as they were at a step, and what resuming needs
+STEPS, CHECKPOINTS = "steps", "checkpoints"  # folders: the adapters from each step, and the files for resuming
 LOG, PID, LOCK = "child.log", ".pid", ".lock"
-LOCK_SECONDS = 1.0  # whoever asks whether a run is busy holds its lock for a moment
+LOCK_SECONDS = 1.0  # checking whether a run is busy holds its lock briefly
 
 
 class RunLock:
-    """The right to train in a folder. One process has it, until it releases it or ends, however it ends.
+    """A lock for training in a folder. One process holds it until it releases it or exits, however it exits.
 
-    It comes before everything else that a training does there: the socket and the events of a run belong to its holder.
+    It is acquired before anything else in a run's folder: the socket and the events of a run belong to its holder.
 
     Args:
-        folder: Of the run; made if it is not there.
-        new: The run begins; another one that began in this folder since it was chosen is left alone.
+        folder: The run's folder; created if it does not exist.
+        new: Whether this is a new run; a run that started here since the folder was chosen is left alone.
 
     Raises:
-        EnvironmentFault: If another process trains in it, or it cannot be written.
-        UsageError: If it holds a run although it should be new.
+        EnvironmentFault: If another process is training in it, or it cannot be written.
+        UsageError: If it already contains a run although it should be new.
     """
 
     def __init__(self, folder: Path, *, new: bool = False) -> None:
@@ -80,7 +80,7 @@ class RunLock:
 
 
 def is_busy(folder: Path) -> bool:
-    """Return whether a process trains in `folder`, whoever started it."""
+    """Return whether a process is training in `folder`, no matter who started it."""
     import filelock
 
     if not (folder / LOCK).exists():
@@ -97,10 +97,10 @@ def is_busy(folder: Path) -> bool:
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """Return the record of a run or adapter; None if there is none, or one that is not what a record is.
+    """Return the record of a run or adapter; None if it is missing or invalid.
 
-    It may come from anyone, so its values have the right types and nothing is said of its texts. An adapter as it was
-    at a step has the record of its run.
+    It is untrusted input: its values have the right types, but its texts are not checked. An adapter from
+    a step has the record of its run.
     """
     at_step = folder.parent.name == STEPS and folder.name.isdigit() and not (folder / RECORD).exists()
     home = folder.parent.parent if at_step else folder
@@ -111,54 +111,54 @@ def read_record(folder: Path) -> RunRecord | None:
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
-    """Write ``run.json`` whole: at any moment the old record or the new one is there.
+    """Write ``run.json`` atomically: at any moment, either the old or the new record exists.
 
     Raises:
-        OSError: If the disk refuses; the old record is then as it was.
+        OSError: If writing fails; the old record is then unchanged.
     """
     replace_file(folder / RECORD, json.dumps(record.to_dict(), indent=2, ensure_ascii=False).encode())
 
 
 def state_of(folder: Path, record: RunRecord) -> str:
-    """Return the state of a run; a process that was killed could not write how it ended."""
+    """Return the state of a run; a killed process could not record how it ended."""
     return "interrupted" if record.state == "running" and not is_busy(folder) else record.state
 
 
 def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:
-    """Return the events of a run that stand behind byte `at` of its log, and the byte behind them."""
+    """Return a run's events after byte `at` of its log, and the byte offset after them."""
     try:
         with (folder / EVENTS).open("rb") as file:
             file.seek(at)
             data = file.read()
     except OSError:
         return [], at
-    whole = data.rfind(b"\n") + 1  # a line that is being written is left for the next look
+    whole = data.rfind(b"\n") + 1  # a partially written line is left for the next read
     events = []
-    for line in data[:whole].decode("utf-8", "replace").split("\n"):  # U+2028 and its like do not end a line of JSON
-        with suppress(ValueError):  # what a crash cut, or another version wrote
+    for line in data[:whole].decode("utf-8", "replace").split("\n"):  # U+2028 and similar do not end a line of JSON
+        with suppress(ValueError):  # lines cut off by a crash, or from another version
             events.append(event_from_json(line))
     return events, at + whole
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether `folder` holds a run or an adapter."""
+    """Return whether `folder` is a run or an adapter."""
     return (folder / RECORD).is_file() or (folder / ADAPTER_CONFIG).is_file()
 
 
 def step_folder(run: Path, step: int) -> Path:
-    """Return the folder of a run's adapter as it was after `step` steps."""
+    """Return the folder of a run's adapter from `step`."""
     return run / STEPS / f"{step:06d}"
 
 
 def kept_steps(run: Path) -> list[int]:
-    """Return the steps at which a run's adapter was kept, in order."""
+    """Return the steps whose adapters a run kept, in order."""
     return sorted(
         int(path.parent.name) for path in (run / STEPS).glob(f"*/{ADAPTER_CONFIG}") if path.parent.name.isdigit()
     )
 
 
 def label(folder: Path) -> str:
-    """Return what an adapter is called: its folder's name, ``RUN@step``, or its name on the hub."""
+    """Return an adapter's name: its folder's name, ``RUN@step``, or its name on the hub."""
     folder = folder.absolute()
     if folder.parent.name == STEPS and folder.name.isdigit():
         return f"{folder.parent.parent.name}@{int(folder.name)}"
@@ -168,15 +168,15 @@ def label(folder: Path) -> str:
 
 
 def created(folder: Path) -> str:
-    """Return when an adapter was made, as ISO 8601."""
-    # The record's own time: copying or unpacking a folder changes the file's.
+    """Return when an adapter was created, as ISO 8601."""
+    # Use the record's time: copying or unpacking a folder changes the file times.
     if record := read_record(folder):
         return record.created_at
     return datetime.fromtimestamp((folder / ADAPTER_CONFIG).stat().st_mtime, UTC).isoformat(timespec="seconds")
 
 
 def base_name(folder: Path) -> str:
-    """Return the base model that an adapter's config names; empty if it names none."""
+    """Return the base model named in an adapter's config, or an empty string."""
     try:
         config = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
         return str(config.get("base_model_name_or_path") or "")
@@ -185,5 +185,5 @@ def base_name(folder: Path) -> str:
 
 
 def size(folder: Path) -> int:
-    """Return the bytes of all files of a run."""
+    """Return the size of all files of a run, in bytes."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

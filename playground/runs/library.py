@@ -1,4 +1,4 @@
-"""All runs and adapters: the user's own and those that came with the program. Commands, children and screens ask here.
+"""All runs and adapters, the user's own and the shipped ones, for commands, child processes and screens.
 
 Nothing here imports torch, and nothing is downloaded: `playground.models.adapters.find_adapter` does that.
 """
@@ -17,19 +17,19 @@ from playground.runs.folder import ADAPTER_CONFIG, created, is_busy, is_run, rea
 
 
 def list_runs(home: Path) -> list[tuple[Path, RunRecord]]:
-    """Return the runs in a folder, the newest first; what is no record is left out."""
+    """Return the runs in a folder, newest first; folders without a valid record are left out."""
     folders = [path for path in home.glob("*") if path.is_dir()] if home.is_dir() else []
     found = [(folder, record) for folder in folders if (record := read_record(folder))]
     return sorted(found, key=lambda item: item[1].created_at, reverse=True)
 
 
 def busy_run(home: Path) -> Path | None:
-    """Return the folder of a run in which a process trains, if there is one."""
+    """Return the folder of a run that is training, if there is one."""
     return next((folder for folder, _ in list_runs(home) if is_busy(folder)), None)
 
 
 def require_idle(home: Path) -> None:
-    """Refuse to go on while a run of this folder is on: two models would share the device.
+    """Raise if a run in this folder is training: two models would compete for the device.
 
     Raises:
         EnvironmentFault: Naming the run.
@@ -41,46 +41,46 @@ def require_idle(home: Path) -> None:
 
 
 def adapters(adapters_dir: Path) -> list[tuple[Path, Literal["yours", "shipped"]]]:
-    """Return all adapters, each once: the user's own, the newest first, then those that came with the program.
+    """Return all adapters, each once: the user's own, newest first, then the shipped ones.
 
-    In a checkout both lie in one folder.
+    In a checkout both are in one folder.
     """
     found = [*newest_first(adapters_dir), *newest_first(paths.bundled("adapters"))]
-    once = {folder.resolve(): folder for folder in reversed(found)}  # of two the user's folder, as the user names it
+    once = {folder.resolve(): folder for folder in reversed(found)}  # for duplicates, keep the user's path
     every = [folder for folder in found if once[folder.resolve()] is folder]
     own = [folder for folder in every if not paths.is_shipped(folder)]
     return [*((folder, "yours") for folder in own), *((folder, "shipped") for folder in every if folder not in own)]
 
 
 def newest_first(folder: Path) -> list[Path]:
-    """Return the adapters in `folder`, the newest first."""
+    """Return the adapters in `folder`, newest first."""
     found = [path for path in folder.glob("*") if (path / ADAPTER_CONFIG).is_file()] if folder.is_dir() else []
     return sorted(found, key=lambda path: (created(path), path.name), reverse=True)
 
 
 def own(name: str, home: Path) -> Path:
-    """Return the folder of a run in `home` in which nobody trains; names only, so that nothing else can be hit.
+    """Return the folder of an idle run in `home`; takes names only, so that nothing else can be affected.
 
     Raises:
         UsageError: If it is none of the user's own.
-        EnvironmentFault: If it is being trained.
+        EnvironmentFault: If it is still training.
     """
     folder = home / paths.check_name(name)
     if not is_run(folder):
-        find(name, home)  # says what there is, if it is nothing at all
-        raise UsageError(f"{name} is not one of yours in {home}.", "Only your own can be renamed or removed.")
+        find(name, home)  # raises with the available names if it does not exist
+        raise UsageError(f"{name} is not one of yours in {home}.", "You can only rename or remove your own.")
     if paths.is_shipped(folder):
-        raise UsageError(f"{name} came with the program.", "Only your own can be renamed or removed.")
+        raise UsageError(f"{name} is part of the program.", "You can only rename or remove your own.")
     if is_busy(folder):
-        raise EnvironmentFault(f"{name} is being trained.", "Stop the training first.")
+        raise EnvironmentFault(f"{name} is still training.", "Stop the training first.")
     return folder
 
 
 def find(name: str, home: Path) -> Path:
-    """Return the folder of a run or adapter: in `home`, shipped, or a path.
+    """Return the folder of a run or adapter: from `home`, a shipped one, or a path.
 
     Raises:
-        InputError: If there is none.
+        InputError: If it does not exist.
     """
     for folder in (home / name, paths.bundled("adapters") / name, Path(name).expanduser()):
         if is_run(folder):
@@ -90,15 +90,15 @@ def find(name: str, home: Path) -> Path:
 
 
 def rename(name: str, new_name: str, home: Path) -> Path:
-    """Rename a run of the user's; return its new folder.
+    """Rename one of the user's runs; return its new folder.
 
     Raises:
-        UsageError: If a name is unsuitable or taken.
+        UsageError: If a name is not valid or already exists.
         EnvironmentFault: If it is being trained, or the disk refuses.
     """
     folder, target = own(name, home), home / paths.check_name(new_name)
     if target.exists():
-        raise UsageError(f"There is a {new_name} already.", "Choose another name.")
+        raise UsageError(f"{new_name} already exists.", "Choose another name.")
     try:
         if record := read_record(folder):
             write_record(folder, replace(record, name=new_name))
@@ -109,7 +109,7 @@ def rename(name: str, new_name: str, home: Path) -> Path:
 
 
 def remove(name: str, home: Path) -> None:
-    """Remove a run of the user's with everything in its folder.
+    """Remove one of the user's runs with everything in its folder.
 
     Raises:
         UsageError: If it is none of the user's own.

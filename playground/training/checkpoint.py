@@ -1,8 +1,8 @@
 """Checkpoints that are complete or absent.
 
 Files go into a hidden folder, each flushed to the disk; the manifest with their sizes and sha256 comes
-last; then the folder is renamed. A folder whose manifest does not verify is passed over, and the
-newest that does is resumed. Old ones are renamed before they are deleted, so that a kill half-way
+last; then the folder is renamed. A folder whose manifest does not verify is skipped, and the
+newest that does is used to resume. Old ones are renamed before they are deleted, so that a kill half-way
 leaves nothing that looks like a checkpoint.
 """
 
@@ -27,9 +27,9 @@ MANIFEST = "manifest.json"
 
 @dataclass
 class TrainState:
-    """All that a training carries from step to step besides the adapter and the optimiser.
+    """All that a training run carries from step to step, apart from the adapter and the optimiser.
 
-    The order of rows, the learning rate and the start of the adapter are pure functions of the config,
+    The order of rows, the learning rate and the initial adapter are pure functions of the config,
     and nothing in a step draws random numbers, so this is all.
     """
 
@@ -89,14 +89,14 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Return whether there is any checkpoint in `folder`, whole or damaged."""
+    """Return whether there is any checkpoint in `folder`, complete or damaged."""
     return bool(_names(folder))
 
 
 def newest_checkpoint(folder: Path) -> tuple[TrainState, dict[str, bytes]] | None:
-    """Return the state and the files of the newest checkpoint in `folder` that is whole and finite, if any.
+    """Return the state and the files of the newest checkpoint in `folder` that is complete and finite, if any.
 
-    Earlier versions wrote what was not finite; no training could go on from that.
+    Earlier versions also wrote non-finite values, from which no run can continue.
     """
     for path in reversed(_names(folder)):
         if (found := _read(path)) is not None and _is_finite(found[1]):
@@ -130,13 +130,13 @@ def _names(folder: Path) -> list[Path]:
 
 def _discard(path: Path) -> None:
     gone = path.with_name(f".gone-{path.name}-{os.getpid()}")
-    shutil.rmtree(gone, ignore_errors=True)  # a crashed process of the same number may have left it
+    shutil.rmtree(gone, ignore_errors=True)  # a crashed process with the same pid may have left it
     os.replace(path, gone)
     shutil.rmtree(gone, ignore_errors=True)
 
 
 def tensor_bytes(tensors: dict[str, torch.Tensor]) -> bytes:
-    """Return tensors as safetensors. Every tensor that a training writes goes through here.
+    """Return tensors as safetensors. Every tensor that a training run writes goes through here.
 
     Raises:
         PlaygroundError: See `require_finite`.
@@ -148,7 +148,7 @@ def tensor_bytes(tensors: dict[str, torch.Tensor]) -> bytes:
 def require_finite(tensors: dict[str, torch.Tensor]) -> None:
     """Refuse tensors that hold NaN or infinity.
 
-    A file with them would replace a good one, and no training could ever go on from it.
+    A file with them would replace a good one, and no run could ever continue from it.
 
     Raises:
         PlaygroundError: Naming the first tensor that is not finite.
@@ -156,8 +156,8 @@ def require_finite(tensors: dict[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise PlaygroundError(
-                f"The weights are not finite any more ({name}), so nothing of this step is saved.",
-                "Resume from the last checkpoint; if it happens again, begin anew with a lower --learning-rate.",
+                f"The weights are no longer finite ({name}), so nothing of this step is saved.",
+                "Resume from the last checkpoint; if it happens again, start a new run with a lower --learning-rate.",
             )
 
 
@@ -172,7 +172,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dic
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], data: bytes) -> None:
-    """Put back what `optimizer_tensors` gave and a checkpoint kept, bit for bit."""
+    """Restore what `optimizer_tensors` returned and a checkpoint kept, bit for bit."""
     tensors = load(data)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for name, parameter in zip(names, parameters, strict=True):

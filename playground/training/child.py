@@ -1,8 +1,8 @@
-"""A training as a process of its own, which outlives the app that started it.
+"""A training run as a separate process, which outlives the app that started it.
 
 ``python -m playground.training.child OPTIONS`` with OPTIONS a JSON object: ``config``, ``folder`` and ``resume``.
-What happens is in the folder's ``events.jsonl``; what is asked comes through the socket `paths.run_socket`.
-SIGTERM finishes the step, saves and ends.
+Events go to the folder's ``events.jsonl``; requests come through the socket `paths.run_socket`.
+On SIGTERM it finishes the step, saves and exits.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from playground.events.runs import Event, RunEnded, RunStage
 from playground.log import write_log
 from playground.runs.folder import EVENTS, RunLock
 
-STAGE_SECONDS = 0.5  # between two words of progress
+STAGE_SECONDS = 0.5  # between two progress updates
 
 
 def main() -> None:
-    """Train until the end, or until told otherwise."""
+    """Train until the end, or until asked to stop."""
     options = json.loads(sys.argv[1])
     folder = Path(options["folder"])
     try:
         lock = RunLock(
             folder, new=not options["resume"]
-        )  # before anything else: another process's socket and events stay what they are
+        )  # before anything else: another process's socket and events stay untouched
     except PlaygroundError as error:
         print(error.message, error.hint, file=sys.stderr)
         sys.exit(error.exit_code)
@@ -55,7 +55,7 @@ def main() -> None:
         except PlaygroundError as error:
             log.failed(f"{error.message} {error.hint}")
             sys.exit(error.exit_code)
-        except Exception as error:  # noqa: BLE001 - the border of a child: watchers get a line, the log the rest
+        except Exception as error:  # noqa: BLE001 - process boundary: watchers get a line, the log the rest
             where = write_log(error)
             log.failed(f"Something unexpected happened: {type(error).__name__}: {error}. Details: {where}.")
             sys.exit(1)
@@ -82,7 +82,7 @@ class Inbox:
     """Requests from the socket, taken by the training between two steps."""
 
     def __init__(self) -> None:
-        self.ending = ""  # "stop" or "cancel" once it is to end
+        self.ending = ""  # "stop" or "cancel" once the run is to end
         self._waiting: queue.Queue[Request | None] = queue.Queue()
 
     def put(self, request: Request) -> None:
@@ -114,7 +114,7 @@ class Inbox:
             return None
 
     def cancelled(self, number: int) -> bool:
-        """Return whether an answer is no longer wanted: because the run is to stop."""
+        """Return whether an answer is no longer wanted, which is when the run is to stop."""
         return self.stopping()
 
 
@@ -141,7 +141,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 else:
                     inbox.put(Request(do))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                print(f"no request: {line[:200]!r}: {error!r}", file=sys.stderr, flush=True)
+                print(f"not a request: {line[:200]!r}: {error!r}", file=sys.stderr, flush=True)
                 return
             self.wfile.write(b"ok\n")
 
@@ -149,7 +149,7 @@ class _Handler(socketserver.StreamRequestHandler):
         done = threading.Event()
 
         def tell(event: EngineEvent | None) -> None:
-            with suppress(OSError):  # whoever asked is gone; the others read the events
+            with suppress(OSError):  # the client is gone; others read the events
                 self.wfile.write(event.to_json().encode() + b"\n" if event else b'{"event": "done"}\n')
             if event is None:
                 done.set()
@@ -162,7 +162,7 @@ class _Handler(socketserver.StreamRequestHandler):
 def _listen(folder: Path, inbox: Inbox) -> _Server:
     path = paths.run_socket(folder)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # of a process that was killed: this one holds the run's lock
+    path.unlink(missing_ok=True)  # left by a killed process: this one holds the run's lock
     server = _Server(str(path), _Handler)
     server.inbox = inbox
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -170,7 +170,7 @@ def _listen(folder: Path, inbox: Inbox) -> _Server:
 
 
 class _Log:
-    """The run's events, where the training itself does not write them: before its folder is open."""
+    """The run's events while the training itself does not write them: before its folder is open."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / EVENTS
@@ -182,7 +182,7 @@ class _Log:
         self._ended = self._ended or event.terminal
 
     def stage(self, stage: str, share: float) -> None:
-        """Say how far loading is, not too often."""
+        """Report the progress of loading, not too often."""
         now = time.monotonic()
         if stage != self._told[0] or now - self._told[1] > STAGE_SECONDS:
             self._told = (stage, now)

@@ -1,4 +1,4 @@
-"""Where the time of a run goes: loading, training, sampling, saving."""
+"""How a run spends its time: loading, training, sampling, saving."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playground.training.checkpoint import TrainState
 
 
 class Clock:
-    """Stopwatches of one process; `started` is its ``time.monotonic()`` at the beginning."""
+    """Stopwatches of one process; `started` is its ``time.monotonic()`` at the start."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -20,10 +20,10 @@ class Clock:
         self._saved = self.started
         self._num_tokens = 0
         self._num_steps = 0
-        self._sampling = 0.0  # seconds that the next sampling will take
+        self._sampling = 0.0  # estimated seconds of the next sampling
 
     def loaded(self, seconds: float) -> None:
-        """Say how long the model took to load."""
+        """Record how long the model took to load."""
         self.load_seconds = seconds
         self._saved = time.monotonic()
 
@@ -36,7 +36,7 @@ class Clock:
 
     @contextmanager
     def sampling(self, share: float = 1.0) -> Iterator[None]:
-        """Time a sampling; the next one will take this share of it."""
+        """Time a sampling; the next one is estimated at this fraction of it."""
         begun = time.monotonic()
         yield
         took = time.monotonic() - begun
@@ -62,12 +62,12 @@ class Clock:
         return self._speed()
 
     def seconds_left(self, num_tokens: int | None, num_steps: int, num_samplings: int) -> float | None:
-        """Return the time that is left; None before two steps.
+        """Return the estimated seconds left; None before two steps.
 
         Args:
-            num_tokens: Tokens that are still to be trained, or None if nobody has counted them.
-            num_steps: Steps that are still to be taken.
-            num_samplings: Samplings on the way.
+            num_tokens: Tokens still to be trained, or None if they have not been counted.
+            num_steps: Steps still to be taken.
+            num_samplings: Samplings still to come.
         """
         if self._num_steps < 2:
             return None

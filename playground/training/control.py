@@ -1,4 +1,4 @@
-"""What can be asked of a training between two steps. None of it changes what is learned."""
+"""Requests to a training run between two steps. None of them changes what is learned."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Requests(Protocol):
 
 
 class NoRequests:
-    """Nobody asks anything."""
+    """A source without requests."""
 
     def next(self, *, wait: bool) -> Request | None:
         """Return None."""
@@ -40,11 +40,11 @@ class NoRequests:
 
 
 def serve(training: Training, requests: Requests, sample: Callable[[], Iterator[Event]]) -> Iterator[Event]:
-    """Do what was asked since the last step; while paused, wait for more.
+    """Serve the requests made since the last step; while paused, wait for more.
 
     Args:
-        training: The training.
-        requests: What is asked.
+        training: The training run.
+        requests: The source of the requests.
         sample: Answers the fixed prompts.
     """
     paused = False
@@ -60,7 +60,7 @@ def serve(training: Training, requests: Requests, sample: Callable[[], Iterator[
                 yield from sample()
             case "ask" if request.ask is not None:
                 yield from _reply(training, request, requests)
-    if paused:  # it is to stop
+    if paused:  # the run is to stop
         yield Continued(training.state.step)
 
 

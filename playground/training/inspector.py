@@ -2,7 +2,7 @@
 
 ``python -m playground.training.inspector {}``. Requests are JSON lines: ``{"do": "list"}``,
 ``{"do": "look", "config": …}`` and ``{"do": "rows", "start": …, "count": …}``, each with an ``id``. Only the newest
-request of a kind is served: an older one that is still waiting is dropped, because its data set has been left.
+request of a kind is served: an older one still waiting is dropped, because another data set has been opened.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from playground.events.inspector import (
 )
 from playground.log import write_log
 
-MOST_ROWS = 200  # that are sent at once
+MOST_ROWS = 200  # sent at once
 
 
 def main() -> None:
@@ -50,10 +50,10 @@ def main() -> None:
             try:
                 inspector.serve(request)
             except (ValueError, KeyError, TypeError) as error:
-                print(f"no request: {request!r:.200}: {error!r}", file=sys.stderr)
+                print(f"not a request: {request!r:.200}: {error!r}", file=sys.stderr)
     except BrokenPipeError:
         pass  # the app is gone
-    except Exception as error:  # noqa: BLE001 - the border of a child: the app gets a line, the log the rest
+    except Exception as error:  # noqa: BLE001 - process boundary: the app gets a line, the log the rest
         code, log = 1, write_log(error)
         send(InspectorError(-1, f"Something unexpected happened: {type(error).__name__}: {error}", f"Details: {log}."))
     finally:
@@ -72,7 +72,7 @@ def _lines(stream: TextIO) -> queue.Queue[dict[str, Any] | None]:
                 if not isinstance(request, dict):
                     raise TypeError(type(request).__name__)
             except (ValueError, TypeError, RecursionError) as error:
-                print(f"no request: {line[:200]!r}: {error!r}", file=sys.stderr)
+                print(f"not a request: {line[:200]!r}: {error!r}", file=sys.stderr)
                 continue
             waiting.put(request)
         waiting.put(None)
@@ -82,9 +82,9 @@ def _lines(stream: TextIO) -> queue.Queue[dict[str, Any] | None]:
 
 
 def newest(waiting: queue.Queue[dict[str, Any] | None]) -> Iterator[dict[str, Any]]:
-    """Yield requests as they come, without those for which a newer one of their kind is waiting already.
+    """Yield requests as they come, except those for which a newer one of their kind is already waiting.
 
-    Looking at another data set makes rows of the one before worthless too.
+    Looking at another data set also drops requests for rows of the previous one.
     """
     pending: list[dict[str, Any]] = []
     open_ended = True
@@ -101,10 +101,10 @@ def newest(waiting: queue.Queue[dict[str, Any] | None]) -> Iterator[dict[str, An
 
 
 class Inspector:
-    """Serves requests one by one and keeps what was looked at last.
+    """Serves requests one by one and keeps the last data set.
 
     Args:
-        send: Takes what there is to say.
+        send: Receives the events.
     """
 
     def __init__(self, send: Callable[[InspectorEvent], None]) -> None:
@@ -114,7 +114,7 @@ class Inspector:
         self._encoder: Any = None
 
     def serve(self, request: dict[str, Any]) -> None:
-        """Serve a request; what is wrong with its data is an event."""
+        """Serve a request; a problem with its data is sent as an event."""
         number = int(request["id"])
         try:
             match request["do"]:
@@ -141,10 +141,10 @@ class Inspector:
         self._rows = None
         found = open_rows(config.data, paths.find_file(config.data))
         if not len(found):
-            raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object a line.")
+            raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object per line.")
         looked = check(found, renaming(config.columns), None, lambda share: stage("checking the rows", share))
         self._send(Looked(number, looked))
-        from playground.training.plan import plan_training  # PyTorch: seconds, which the rows need not wait for
+        from playground.training.plan import plan_training  # imports PyTorch: takes seconds, and the rows need not wait
 
         planned = plan_training(config, stage)
         self._rows, self._encoder = planned.everything, planned.encoder
@@ -154,7 +154,7 @@ class Inspector:
 
     def _show(self, number: int, start: int, count: int) -> None:
         if self._rows is None:
-            raise InputError("No data set was looked at.", "Choose one.")
+            raise InputError("No data set is open.", "Choose one.")
         total = len(self._rows)
         shown = []
         for at in range(max(0, start), min(total, start + min(count, MOST_ROWS))):

@@ -48,20 +48,20 @@ def train(
     progress: Progress = lambda stage, share: None,
     lock: RunLock | None = None,
 ) -> Generator[Event, None, None]:
-    """Train an adapter in `folder`, yielding what happens; the last event is a `RunEnded`.
+    """Train an adapter in `folder`, yielding events; the last one is a `RunEnded`.
 
-    Every event is also a line of the folder's ``events.jsonl`` before it is yielded. The generator may
+    Every event is written to the folder's ``events.jsonl`` before it is yielded. The generator may
     be closed at any event: what the last checkpoint holds is kept. On ranks other than the first it
     yields nothing.
 
     Args:
-        config: What to train. On resuming it must be the run's own.
-        folder: Made here, once data and model are found sound.
-        resume: Go on from the folder's newest checkpoint, or from the start if it never came to one.
-        force: Begin even if the plan says that memory will not suffice.
+        config: What to train. When resuming, it must be the run's own.
+        folder: Created here, once data and model have been checked.
+        resume: Continue from the folder's newest checkpoint, or from the start if there is none.
+        force: Start even if the plan does not fit in memory.
         until_answered: Stop after the first sampling at which every fixed prompt is answered.
-        stop: Asked at each step; the run then saves everything and ends as ``stopped``.
-        requests: What is asked between two steps (one process only).
+        stop: Called at each step; if true, the run saves everything and ends as ``stopped``.
+        requests: Served between two steps (one process only).
         progress: Called while the model loads.
         lock: The folder's lock, if the caller holds it. Otherwise it is taken here, before loading when resuming.
 
@@ -70,7 +70,7 @@ def train(
     """
     clock = Clock()
     if resume and read_record(folder) is None:
-        raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' began.")
+        raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' started.")
     ranks = Ranks(pick_device())
     with ExitStack() as opened:
         opened.callback(ranks.close)
@@ -80,7 +80,7 @@ def train(
         if not force:
             require_room(planned.plan)
         training = prepare(planned, progress, ranks)
-        training.seconds_load = time.monotonic() - clock.started  # planning is a part of it
+        training.seconds_load = time.monotonic() - clock.started  # includes planning
         run: RunFolder | None = None
         if ranks.is_main:
             if lock is None:
@@ -111,7 +111,7 @@ def _run(
     stop: Callable[[], bool],
 ) -> Iterator[Event]:
     record = _begin(training, folder, resume)
-    resume = training.state.step > 0  # a run that never came to a checkpoint begins again, with its first samples
+    resume = training.state.step > 0  # a run without a checkpoint starts again, with its first samples
     clock.loaded(training.seconds_load)
     yield _started(training, record, folder)
     if run is not None:
@@ -134,16 +134,16 @@ def _run(
                 yield from (event for event in (sampled, evaluated) if event is not None)
                 if not fresh:
                     yield from _save(training, run, clock)
-                    if run is not None and training.sound.step == state.step:  # else it would be another step's
+                    if run is not None and training.sound.step == state.step:  # else the weights are another step's
                         run.keep_step(training.model, state.step)
-                # The first rank knows the answers; every rank must take the same decision.
+                # The first rank knows the answers; every rank must make the same decision.
                 done = sampled is not None and until_answered and state.step > 0 and sampled.all_answered
                 if training.ranks.any(done):
                     outcome, reason = "stopped", "every sample prompt is answered"
             # The first rank's clock decides for all: they must check and save at the same step.
             elif training.ranks.any(run is not None and clock.since_save() > CHECKPOINT_SECONDS):
                 yield from _save(training, run, clock)
-            resume = False  # the step that is resumed from was sampled before
+            resume = False  # the step it resumes from was sampled before
             yield from serve(training, requests, lambda: iter([training.sample(clock.started)]))
             if training.ranks.any(stop()):
                 outcome, reason = "stopped", "asked to stop"
@@ -158,7 +158,7 @@ def _run(
         record = _write_end(training, run, record, outcome, sampled)
         ended = clock.ended(outcome, reason, state, folder)
         if run is not None and state.step - begun >= TRUSTED_STEPS:
-            # Tokens of all ranks were counted; what is kept is the speed of one.
+            # Tokens of all ranks were counted; the speed of one is kept.
             pace = ended.tokens_per_second / training.ranks.world
             speed.remember(training.plan.model, training.config.quantize, training.base.device, pace)
         yield ended
@@ -173,14 +173,14 @@ def _begin(training: Training, folder: Path, resume: bool) -> RunRecord:
     if not resume:
         return training.new_record(folder.name)
     record = read_record(folder)
-    assert record is not None  # `train` has looked
+    assert record is not None  # `train` has checked
     exact = check_resumable(record, training)
     checkpoints = folder / CHECKPOINTS
     if not has_checkpoint(checkpoints) and not (folder / WEIGHTS).exists():
         # It ended before it had saved anything. Its start is a function of its config, so nothing is lost.
         return replace(training.new_record(record.name), created_at=record.created_at)
     if (found := newest_checkpoint(checkpoints)) is None:
-        raise UsageError(f"The run {record.name} has no whole checkpoint to go on from.", "Start a new run.")
+        raise UsageError(f"The run {record.name} has no whole checkpoint to resume from.", "Start a new run.")
     training.restore(*found)
     training.state.exact = training.state.exact and exact
     return replace(record, state="running")
@@ -198,9 +198,9 @@ def _started(training: Training, record: RunRecord, folder: Path) -> RunStarted:
 
 
 def _save(training: Training, run: RunFolder | None, clock: Clock) -> Iterator[Event]:
-    """Write a checkpoint of the last step that changed the weights; what is not finite is never written."""
+    """Write a checkpoint of the last step that changed the weights; non-finite values are never written."""
     if run is None:
-        training.require_finite()  # as the first rank does with all that it writes
+        training.require_finite()  # as the first rank does with everything it writes
         return
     with clock.saving():
         path = save_checkpoint(run.checkpoints, training.sound, training.checkpoint_files())
@@ -213,7 +213,7 @@ def _write_end(
     state = training.state
     record = replace(record, state=outcome, step=state.step, loss=state.loss, exact=state.exact)  # type: ignore[arg-type]
     if run is not None:
-        if state.step:  # before the first step there is nothing but the base
+        if state.step:  # before the first step there is only the base
             run.write_adapter(training.model, record, sampled)
         run.write_record(record)
     return record
@@ -223,6 +223,6 @@ def _mark_failed(training: Training, run: RunFolder | None, record: RunRecord) -
     if run is None:
         return
     state = training.state
-    # The disk that failed the run may refuse the record too; the error itself is on its way.
+    # The disk error that ended the run may hit the record too; the original error is raised anyway.
     with suppress(OSError):
         run.write_record(replace(record, state="failed", step=state.step, loss=state.loss, exact=state.exact))

@@ -1,7 +1,7 @@
 """Forward, compare, loss: one module from a batch to the sum of its token losses.
 
-Only the trained positions reach the head, and they meet the vocabulary a tile at a time, as attention
-meets its keys: the gradient of each tile is added up while its logits are still in the cache. Full
+Only the trained positions reach the head, which goes through the vocabulary a tile at a time, as tiled attention
+through its keys: the gradient of each tile is added up while its logits are still in the cache. Full
 logits never exist: for 1,000 tokens of the demo model they would take 1 GB, four times over.
 """
 
@@ -21,14 +21,14 @@ from playground.models.linear import frozen_matmul
 
 
 def plain_cross_entropy(hidden: torch.Tensor, head: Head, targets: torch.Tensor) -> torch.Tensor:
-    """Return what this module computes, in the one line that it equals: the sum of -log p of the `targets`, in nats.
+    """Return what this module computes, in one equivalent line: the sum of -log p of the `targets`, in nats.
 
-    Everything below gives the same number and the same gradient without ever holding all logits; a test keeps it so.
+    Everything below gives the same number and the same gradient without ever holding all logits; a test checks this.
 
     Args:
-        hidden: ``(trained, hidden)``, where an answer's token is to come next.
+        hidden: ``(trained, hidden)``, where a token of an answer comes next.
         head: From a hidden state to a logit for each token of the vocabulary.
-        targets: ``(trained,)``, the tokens that should come.
+        targets: ``(trained,)``, the tokens that should come next.
     """
     return cross_entropy(head.logits(hidden), targets, reduction="sum")
 
@@ -51,7 +51,7 @@ class SupervisedLoss(nn.Module):
         return self.compare(self.hidden_states(batch), batch.targets)
 
     def hidden_states(self, batch: Batch) -> torch.Tensor:
-        """Return ``(trained, hidden)``: the positions that are followed by a trained token; the head sees no others."""
+        """Return ``(trained, hidden)``: the positions followed by a trained token; the head gets no others."""
         hidden = self.decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state  # (rows, seq, hidden)
         trained: torch.Tensor = hidden.reshape(-1, hidden.shape[-1]).index_select(0, batch.positions)
         return trained

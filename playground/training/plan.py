@@ -1,7 +1,7 @@
-"""The plan: what a training will do and need, found before the weights are loaded.
+"""The plan: what a training run will do and need, found before the weights are loaded.
 
-Settings on ``auto`` are decided here, each with its reason. A training that cannot fit is refused with
-the nearest one that would.
+Settings on ``auto`` are decided here, each with its reason. A run that does not fit is refused with
+the nearest one that would fit.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ SMALL = 1_000_000_000
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, the config with nothing left open, and what was read and encoded to make it.
+    """A plan, the config with every setting decided, and what was read and encoded for it.
 
-    After planning, options are read from `config` only; `plan` holds what was found out.
+    After planning, options are read from `config` only; `plan` has what was worked out.
 
     Attributes:
         everything: All rows.
-        rows: Those that are trained.
-        held_out: The places of the others in `everything`.
+        rows: The trained ones.
+        held_out: The indices of the others in `everything`.
     """
 
     config: ResolvedConfig
@@ -65,7 +65,7 @@ class Planned:
 
 
 def plan_training(config: TrainConfig, progress: Progress, ranks: Ranks | None = None) -> Planned:
-    """Read and check the data and plan the training; the weights stay where they are. All ranks plan alike.
+    """Read and check the data and plan the training; the weights are not loaded. All ranks make the same plan.
 
     Raises:
         PlaygroundError: For any problem with data or model.
@@ -86,7 +86,7 @@ def plan_training(config: TrainConfig, progress: Progress, ranks: Ranks | None =
 
 
 def resolved(config: TrainConfig, plan: Plan) -> ResolvedConfig:
-    """Return `config` with everything that was left to the plan written out."""
+    """Return `config` with everything that the plan chose filled in."""
     decided = {
         "quantize": plan.quantize,
         "learning_rate": plan.learning_rate,
@@ -116,16 +116,16 @@ def make_plan(
     Args:
         config: What to train.
         dataset: The examples.
-        where: The base model's place.
+        where: The location of the base model.
         tokenizer: Its tokenizer.
         end_token_id: The token that ends its texts.
         device: Where it will be trained.
         free: Bytes that are free there.
-        program: Bytes that this program has taken already; they are a part of what is needed, and were free.
+        program: Bytes that this program already uses; they are part of what is needed, and were free.
         world: Number of processes that share a step.
 
     Raises:
-        InputError: If a row trains nothing, or the style does not suit the model.
+        InputError: If a row trains nothing, or the style does not fit the model.
     """
     choices: list[Choice] = []
 
@@ -183,7 +183,7 @@ def make_plan(
     chosen = next((option for option in options if fits(*option)), options[-1])
     tight = chosen != options[0]
     if micro is None:
-        micro = decide("per_device_train_batch_size", chosen[0], "what fits" if tight else "rows of an update")
+        micro = decide("per_device_train_batch_size", chosen[0], "what fits" if tight else "rows per update")
     if config.gradient_checkpointing == "auto":
         checkpointing = decide(
             "gradient_checkpointing", chosen[1], "memory is tight" if chosen[1] else "memory suffices"
@@ -192,7 +192,7 @@ def make_plan(
     if accumulation is None:
         free_choice = config.per_device_train_batch_size is None
         accumulation = max(1, EFFECTIVE_BATCH // (micro * world)) if free_choice else 1
-        decide("gradient_accumulation_steps", accumulation, f"{micro * accumulation * world} rows an update")
+        decide("gradient_accumulation_steps", accumulation, f"{micro * accumulation * world} rows per update")
     order = Order(len(rows), dataset.sha256, config.seed, micro * accumulation * world)
     num_steps = order.steps_per_epoch * config.num_train_epochs
     num_tokens = sum(lengths)
@@ -235,7 +235,7 @@ def require_room(plan: Plan) -> None:
     """Refuse a plan that does not fit.
 
     Raises:
-        EnvironmentFault: With the nearest plan that would.
+        EnvironmentFault: With the nearest plan that would fit.
     """
     if plan.fits:
         return
@@ -243,13 +243,13 @@ def require_room(plan: Plan) -> None:
         f"This would fit: {plan.nearest}." if plan.nearest else "No smaller setting would fit; choose a smaller model."
     )
     raise EnvironmentFault(
-        f"This training needs about {gigabytes(plan.needed)} and {gigabytes(plan.free)} are free on {plan.device}.",
-        f"{way} --force tries all the same.",
+        f"This run needs about {gigabytes(plan.needed)}, but {gigabytes(plan.free)} are free on {plan.device}.",
+        f"{way} --force tries anyway.",
     )
 
 
 def _nearest(size: Footprint, plan: Plan, device: torch.device) -> str:
-    """Return the options of the smallest change to `plan` that fits, or nothing."""
+    """Return the options of the smallest change to `plan` that fits; empty if there is none."""
     quantizations = dict.fromkeys((plan.quantize, "nf4"))
     lengths = [plan.longest, *(n for n in (2048, 1024, 512, 256, 128) if n < plan.longest)]
     sizes = [n for n in (plan.per_device_train_batch_size, 8, 4, 2, 1) if n <= plan.per_device_train_batch_size]
@@ -281,7 +281,7 @@ def _warnings(encoder: Encoder, end_token_id: int, rows: Sequence[Encoded]) -> t
         token = encoder.tokenizer.convert_ids_to_tokens(encoder.end_token_id)
         found.append(
             f"the style {encoder.style.name} ends an answer with {token}, a token that a base model may never have seen"
-            " and whose row LoRA does not train; --style chat ends in the model's own end token"
+            " and whose row LoRA does not train; --style chat ends with the model's own end token"
         )
     cuts = {
         "lose their oldest turns": sum(row.turns_dropped > 0 for row in rows),

@@ -64,7 +64,7 @@ class Ranks:
             at += parameter.numel()
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the process group."""
         if self.world > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
 

@@ -33,7 +33,7 @@ def versions() -> dict[str, str]:
 
 
 def now() -> str:
-    """Return the time as a record holds it."""
+    """Return the current time in the format of a record."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -53,7 +53,7 @@ class RunFolder:
             raise disk_fault(error, path) from error
 
     def log(self, event: Event) -> None:
-        """Append an event. Lines are whole or, after a crash, last and cut; readers skip such a line."""
+        """Append an event. After a crash, the last line may be cut off; readers skip such a line."""
         self._events.write(event.to_json() + "\n")
         self._events.flush()
 
@@ -72,7 +72,7 @@ class RunFolder:
             replace_file(self.path / "NOTICE", (demo.LICENCE + "\n").encode())
 
     def keep_step(self, model: PeftModel, step: int) -> None:
-        """Keep the adapter as it is after `step` steps, to be compared with others later.
+        """Save the adapter after `step` steps, for comparison with others later.
 
         In bfloat16: half the size, and the checkpoint holds the exact values.
         """
@@ -83,8 +83,8 @@ class RunFolder:
         replace_file(folder / ADAPTER_CONFIG, lora.config_json(model).encode())
 
     def close(self) -> None:
-        """Close the events."""
-        with suppress(OSError):  # a full disk: whatever could not be written has been said
+        """Close the event file."""
+        with suppress(OSError):  # a full disk: what could not be written has been reported
             self._events.close()
 
 
@@ -113,7 +113,7 @@ def card(record: RunRecord, samples: Sampled | None) -> str:
         + (f", on {record.num_eval} held-out rows {record.eval_loss:.3f}." if record.eval_loss is not None else "."),
         f"- Rank {config['lora_r']}, alpha {config['lora_alpha']}, all linear layers; learning rate"
         f" {config['learning_rate']:g}; base in {record.base.quantize}, arithmetic in {record.base.dtype}.",
-        f"- Prompt style: `{record.style}`: what stands around a prompt, in training as in chat.",
+        f"- Prompt style: `{record.style}`: the text around a prompt, in training and in chat.",
         "",
         "Load it on the base in the same quantisation: an adapter learns the base's rounding too.",
     ]

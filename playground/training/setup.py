@@ -1,4 +1,4 @@
-"""Everything a training needs before its first step: data, base, adapter, optimiser, state."""
+"""Everything a training run needs before its first step: data, base, adapter, optimiser, state."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from playground.training.plan import Planned
 from playground.training.ranks import Ranks
 from playground.training.record import now, versions
 
-ADAPTER = "default"  # PEFT saves an adapter of another name into a folder of its own
+ADAPTER = "default"  # PEFT saves an adapter of another name into a subfolder
 
 
 @dataclass
 class Training:
-    """A training that is ready to step.
+    """A training run that is ready to take steps.
 
     Attributes:
-        state: After the last step, even if that was skipped.
-        sound: After the last step that changed the weights. They are still what they were then, so this is what a
-            checkpoint holds: a skipped step is tried again by whoever resumes.
+        state: The state after the last step, even if that was skipped.
+        sound: The state after the last step that changed the weights. They have not changed since, so this is what a
+            checkpoint holds: a resumed run tries a skipped step again.
     """
 
     config: ResolvedConfig
@@ -100,7 +100,7 @@ class Training:
         return self.order.batch(step, lambda row: len(self.rows[row].input_ids))
 
     def require_finite(self) -> None:
-        """Refuse to go on with weights or moments that are not finite. They are equal on all ranks, so all refuse.
+        """Refuse to continue with weights or moments that are not finite. All ranks have the same, so all refuse.
 
         Raises:
             PlaygroundError: Naming the first tensor that is not finite.
@@ -109,7 +109,7 @@ class Training:
         require_finite(optimizer_tensors(self.optimizer, self.parameter_names))
 
     def checkpoint_files(self) -> dict[str, bytes]:
-        """Return the content of a checkpoint, besides the state."""
+        """Return the files of a checkpoint, except for the state."""
         return {
             WEIGHTS: tensor_bytes(lora.state(self.model)),
             ADAPTER_CONFIG: lora.config_json(self.model).encode(),
@@ -117,16 +117,16 @@ class Training:
         }
 
     def restore(self, state: TrainState, files: dict[str, bytes]) -> None:
-        """Go on from a checkpoint, bit for bit."""
+        """Continue from a checkpoint, bit for bit."""
         self.state, self.sound = state, state.copy()
         tensors = load(files[WEIGHTS])
         lora.put_state(self.model, tensors)
         restore_optimizer(self.optimizer, self.parameter_names, files["optimizer.safetensors"])
 
     def sample(self, started: float) -> Sampled:
-        """Answer the fixed prompts with the adapter as it is; training does not notice.
+        """Answer the fixed prompts with the current adapter, without affecting training.
 
-        Before the first step the base answers them too, fed with the raw prompts: it will not change.
+        Before the first step the base answers the raw prompts too; its answers will not change.
         """
         self.require_finite()  # in lanes a NaN of the adapter would reach the base's rows
         prompts = [as_prompt(text) for text in self.config.sample_prompts]
@@ -143,7 +143,7 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> Evaluated:
-        """Measure the loss on the held-out rows; training does not notice."""
+        """Measure the loss on the held-out rows, without affecting training."""
         total, num_trained = 0.0, 0
         lengths = [len(row.input_ids) for row in self.eval_rows]
         for piece in micro_batches(lengths, self.state.micro_batch_size, self.max_tokens):
@@ -153,7 +153,7 @@ class Training:
         return Evaluated(self.state.step, total / num_trained)
 
     def new_record(self, name: str) -> RunRecord:
-        """Return the record of a run that begins now."""
+        """Return the record of a run that starts now."""
         return RunRecord(
             name=name,
             created_at=now(),
@@ -218,7 +218,7 @@ def prepare(planned: Planned, progress: Progress, ranks: Ranks) -> Training:
 
 
 def _without_dropout(model: torch.nn.Module) -> None:
-    """Switch off what some bases bring along: a step draws no random numbers, so that resuming is exact."""
+    """Switch off the dropout that some bases have: a step draws no random numbers, so that resuming is exact."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -228,7 +228,7 @@ def _without_dropout(model: torch.nn.Module) -> None:
 
 
 def check_resumable(record: RunRecord, training: Training) -> bool:
-    """Return whether going on from `record` is bit-exact: the versions are the same.
+    """Return whether resuming from `record` is bit-exact, which it is if the versions are the same.
 
     Raises:
         UsageError: If data, base or config differ, naming each difference.

@@ -1,4 +1,4 @@
-"""How fast this machine trained a model last time: the one thing a plan cannot work out."""
+"""How fast this machine trained a model last time: the one number a plan cannot work out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def last(model: str, quantize: str, device: torch.device) -> float | None:
 
 
 def remember(model: str, quantize: str, device: torch.device, tokens_per_second: float) -> None:
-    """Keep a run's speed for the next plan. A cache that cannot be written is no reason to fail."""
+    """Keep a run's speed for the next plan. A cache that cannot be written is ignored."""
     path = paths.cache_dir() / "speed.json"
     values = _read() | {_key(model, quantize, device): round(tokens_per_second, 1)}
     try:

@@ -1,6 +1,6 @@
 """One optimiser step. `five_steps` is the algorithm: forward, compare, loss, backward, update.
 
-It is the algorithm of pre-training too. Only the data differs, and which of its tokens are compared. All else in this
+It is also the algorithm of pre-training. Only the data differs, and which of its tokens are compared. The rest of this
 module is bookkeeping: a batch that does not fit in memory is halved, a step that is not finite is skipped, and what
 happened becomes an event.
 """
@@ -28,12 +28,12 @@ MAX_SKIPPED = 3
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a step did.
+    """The result of a step.
 
     Attributes:
         loss: Mean over the step's trained tokens, in nats.
         num_trained: Number of these tokens.
-        grad_norm: Before clipping.
+        grad_norm: The gradient norm before clipping.
         rate: The learning rate.
         finite: Whether loss and gradient are; only then were the weights changed.
     """
@@ -50,9 +50,9 @@ class OutOfMemory(Exception):
 
 
 def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, rate: float) -> Update:
-    """Learn from `rows` once.
+    """Train on `rows` once.
 
-    The loss is averaged over all trained tokens of the step, not over its pieces: a short answer weighs by its
+    The loss is averaged over all trained tokens of the step, not over its pieces: a short answer is weighted by its
     tokens, however the step is cut.
 
     Args:
@@ -62,21 +62,21 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
         rate: The learning rate.
 
     Raises:
-        OutOfMemory: On all ranks alike.
+        OutOfMemory: On all ranks.
     """
     loss_sum = 0.0
     with _agreeing_on_memory(training):
         for batch in _pieces(training, rows):
-            # ---- 1. Forward: what the model makes of each token and all before it, where an answer is to come next.
+            # ---- 1. Forward: hidden states of each token in its context, where a token of an answer comes next.
             hidden = training.loss.hidden_states(batch)  # (trained, hidden)
-            # ---- 2. Compare: the probability of each token that should come, among all of the vocabulary.
-            # ---- 3. Loss: the sum of -log p of these tokens. One function, so that logits never exist all at once.
+            # ---- 2. Compare: the probability of each token that should come next, over the whole vocabulary.
+            # ---- 3. Loss: the sum of -log p of these tokens. One function, so that all logits never exist at once.
             loss = training.loss.compare(hidden, batch.targets)
             # ---- 4. Backward: how the loss would change with each trained weight, added up over the pieces.
             (loss / num_trained).backward()
             loss_sum += float(loss.detach())
     mean_loss = _over_all_ranks(training, loss_sum) / num_trained
-    # ---- 5. Update: a step down the clipped gradient. Nothing that is not finite gets into a weight.
+    # ---- 5. Update: one step with the clipped gradient. Only finite values reach the weights.
     grad_norm = float(torch.nn.utils.clip_grad_norm_(training.parameters, training.config.max_grad_norm))
     finite = not training.ranks.any(not (abs(mean_loss) < float("inf") and grad_norm < float("inf")))
     if finite:
@@ -88,9 +88,9 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
 
 
 def take_step(training: Training, clock: Clock) -> Iterator[Event]:
-    """Take one optimiser step on the rows whose turn it is.
+    """Take one optimiser step on the next rows.
 
-    Yields a `StepDone` or a `StepSkipped`, and a `BatchHalved` before it for each time that memory ran out.
+    Yields a `StepDone` or a `StepSkipped`, and a `BatchHalved` before it for each time memory ran out.
 
     Raises:
         EnvironmentFault: If memory runs out with a single row.
@@ -120,7 +120,7 @@ def sampling_distance(num_steps: int) -> int:
 
 
 def _pieces(training: Training, rows: Sequence[Encoded]) -> Iterator[Batch]:
-    """Yield this rank's share of the step, a piece of similar lengths that fits in memory at a time."""
+    """Yield this rank's share of the step in pieces of similar lengths that fit in memory."""
     ranks, base = training.ranks, training.base
     most = min(training.state.micro_batch_size, -(-len(rows) // ranks.world))  # leave no rank idle
     pieces = micro_batches([len(row.input_ids) for row in rows], most, training.max_tokens)
@@ -130,13 +130,13 @@ def _pieces(training: Training, rows: Sequence[Encoded]) -> Iterator[Batch]:
 
 @contextmanager
 def _agreeing_on_memory(training: Training) -> Iterator[None]:
-    """Raise `OutOfMemory` on all ranks if memory runs out on one of them: they wait for each other later."""
+    """Raise `OutOfMemory` on all ranks if one of them runs out of memory, because they wait for each other later."""
     out_of_memory = False
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError):
         out_of_memory = True
-    except RuntimeError as error:  # how the CPU allocator says it
+    except RuntimeError as error:  # how the CPU allocator reports it
         if "alloc" not in str(error) or "memory" not in str(error):
             raise
         out_of_memory = True
@@ -156,7 +156,7 @@ def _over_all_ranks(training: Training, loss_sum: float) -> float:
 def _halve(training: Training) -> BatchHalved:
     state = training.state
     if state.micro_batch_size == 1:
-        raise EnvironmentFault("Memory ran out with a single row.", "Lower --max-length, or choose a smaller model.")
+        raise EnvironmentFault("Out of memory with a single row.", "Lower --max-length, or choose a smaller model.")
     state.micro_batch_size //= 2
     return BatchHalved(state.step + 1, state.micro_batch_size)
 
@@ -194,7 +194,7 @@ def _require_progress(training: Training) -> None:
     if training.state.skipped_steps[-MAX_SKIPPED:] == list(range(step - MAX_SKIPPED + 1, step + 1)):
         raise PlaygroundError(
             f"The loss was not finite for {MAX_SKIPPED} steps in a row.",
-            "Lower --learning-rate and look at the rows with 'data check'.",
+            "Lower --learning-rate and check the rows with 'data check'.",
         )
 
 

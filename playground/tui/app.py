@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # imported when they are opened: the first paint does not wai
     from playground.tui.screens.run import RunScreen
     from playground.tui.screens.train import TrainScreen
 
-IN_TRAINING = "the model is in training · Ctrl+R shows it"
+IN_TRAINING = "a training run is using the device · Ctrl+R shows it"
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 END_SECONDS = 3
 
@@ -44,29 +44,29 @@ def _inspector() -> Any:
 
 
 def _end_anyway(number: int, frame: object) -> None:
-    """Let the app end; if its terminal is gone and Textual waits for it for ever, the system ends the process.
+    """End the app; if its terminal is gone and Textual waits for it forever, the system ends the process.
 
-    An alarm, since it needs no thread and no lock: a signal may come while the main thread holds one. Children end
-    with their input.
+    This uses an alarm, which needs no thread or lock: a signal may arrive while the main thread holds one. Children
+    exit when their input ends.
     """
     signal.alarm(END_SECONDS)
-    # A terminal that hangs up sends it as well, and Textual would begin to read from and draw on what is gone.
+    # A terminal that hangs up also sends SIGCONT; Textual would then read from and draw on a dead terminal.
     signal.signal(signal.SIGCONT, _stay)
 
 
 def _stay(number: int, frame: object) -> None:
-    """Heed no signal; one that is ignored by the system while Python has it in hand would print a complaint."""
+    """Do nothing: a signal set to be ignored while Python is still handling it would print a warning."""
 
 
 class PlaygroundApp(App[None]):
     """Base and fine-tuned model, side by side.
 
     Args:
-        start: Starts an engine; called once at once, and again after a crash or for another model.
-        session: What is asked and what came of it.
-        inspector: Starts the inspector, when data sets are looked at.
+        start: Starts an engine; called immediately, and again after a crash or for another model.
+        session: The prompts and their answers.
+        inspector: Starts the inspector when data sets are opened.
         engine: Starts an engine with several adapters.
-        adapters_dir: Where runs are, or None for the usual place.
+        adapters_dir: The folder of the runs, or None for the default.
     """
 
     TITLE = "sft-playground"
@@ -98,50 +98,50 @@ class PlaygroundApp(App[None]):
             self.register_theme(theme)
 
     def get_default_screen(self) -> Screen[None]:
-        """Begin with the compare screen."""
+        """Start with the compare screen."""
         return self._compare
 
     def _start_engine(self, adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> Engine:
-        if self.is_running:  # the first one, before anything is on screen, is looked after when the app is ready
+        if self.is_running:  # the first engine starts before anything is on screen; `on_ready` handles that case
             from playground.runs import library
 
             library.require_idle(self._home)
         return self._start(adapter, model, bare=bare)
 
     def on_mount(self) -> None:
-        """Leave the terminal as it was when a signal ends the app."""
+        """Restore the terminal when a signal ends the app."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with suppress(NotImplementedError, RuntimeError):  # not in the main thread, as in some tests
                 loop.add_signal_handler(number, self.exit, None, 128 + number)
-                signal.signal(number, _end_anyway)  # beside the loop's, which hears of signals in its own way
+                signal.signal(number, _end_anyway)  # in addition to the event loop's own handler
 
     def on_ready(self) -> None:
-        """Collect garbage again, which `playground.tui.launch` put off, but never look through what is here to stay."""
+        """Turn garbage collection, disabled by `playground.tui.launch`, back on; freeze the objects that stay."""
         if not gc.isenabled():
             gc.freeze()
             gc.enable()
         from playground.runs import library
 
-        if library.busy_run(self._home) is not None:  # a training that outlived the app before this one has the device
+        if library.busy_run(self._home) is not None:  # a run that outlived the previous app is using the device
             self._compare.release(IN_TRAINING)
 
     async def on_event(self, event: events.Event) -> None:
-        """Clean what is pasted, and let what is typed or pasted reach the place for it on the screen."""
+        """Clean pasted text, and route typing and pastes to the right widget on the screen."""
         if isinstance(event, events.InputEvent | events.Paste) and not self.screen_stack:
             return  # typed while the app closes: its screens are gone, and Textual would look for one
         if isinstance(event, events.Paste):
-            text = event.text[: MOST + 1]  # cleaning megabytes would take seconds; one more says that it was longer
+            text = event.text[: MOST + 1]  # cleaning megabytes takes seconds; one extra character shows it was longer
             event.text = clean(text.replace("\r\n", "\n").replace("\r", "\n"))
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             self._aim(event)
         await super().on_event(event)
 
     def _aim(self, event: events.Key | events.Paste) -> None:
-        """Give the focus to where a key is typed, before the key is handed to what has the focus.
+        """Focus the widget that takes typed text before the key is delivered to the focused widget.
 
-        A screen names the place in `TYPED_INTO`; nothing else there takes letters. It is done here, where keys come
-        one by one, because a focus that changes while a key is on its way lets the next key overtake it.
+        A screen names this widget in `TYPED_INTO`; nothing else there takes letters. It is done here, where keys arrive
+        one by one, because changing the focus while a key is in flight lets the next key overtake it.
         """
         where = getattr(self.screen, "TYPED_INTO", "")
         if not where or isinstance(self.focused, TextArea | Input) or not self.screen.query(where):
@@ -149,20 +149,20 @@ class PlaygroundApp(App[None]):
         place = self.screen.query_one(where)
         if isinstance(event, events.Paste):
             typed = True
-        else:  # what ends or mends a prompt is a part of typing it; where there is a list, Enter chooses
+        else:  # Enter and backspace are part of typing a prompt; in a list, Enter chooses
             typed = event.is_printable or (isinstance(place, TextArea) and event.key in ("enter", "backspace"))
         if typed and place.display and place.focusable:
             self.screen.set_focus(place)
 
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
-        """Yield what the palette offers: every action of the screen, then Textual's own."""
+        """Yield the palette's commands: every action of the screen, then Textual's own."""
         if screen is self._compare:
             for title, help, action in COMMANDS:
                 yield SystemCommand(title, help, getattr(self._compare, f"action_{action}"))
         yield from super().get_system_commands(screen)
 
     def action_train(self) -> None:
-        """Open the training screen, on top of the run that is on if there is one."""
+        """Open the training screen, or the active run if there is one."""
         if self.screen is not self._compare:
             return
         from playground.runs import library
@@ -177,13 +177,13 @@ class PlaygroundApp(App[None]):
 
     def on_train_screen_started(self, event: TrainScreen.Started) -> None:
         """Watch the run that was started."""
-        # Two processes with a model would share the device's memory and its arithmetic.
+        # Two processes with a model would compete for the device's memory and compute.
         self._compare.release(IN_TRAINING)
         self._leave()
         self._watch(event.folder, starting=True)
 
     def on_train_screen_runs_asked(self) -> None:
-        """Show what was trained, and watch what is chosen."""
+        """Show the list of runs and watch the chosen one."""
         from playground.tui.dialogs.runs import Chosen, RunsDialog
 
         def choose(chosen: Chosen | None) -> None:
@@ -207,19 +207,19 @@ class PlaygroundApp(App[None]):
         self.push_screen(RunScreen(folder, starting=starting))
 
     def on_run_screen_data_asked(self) -> None:
-        """Look at data sets while a run goes on."""
+        """Show data sets while a run continues."""
         from playground.tui.screens.train import TrainScreen
 
         self.push_screen(TrainScreen(self._inspector, self._adapters_dir))
 
     def on_run_screen_checkpoints_asked(self, event: RunScreen.CheckpointsAsked) -> None:
-        """Ask a run as it was at several steps."""
+        """Open a screen that prompts a run's adapters from several steps."""
         from playground.runs import library
         from playground.runs.folder import kept_steps
         from playground.tui.screens.ask import AskScreen
 
         if not kept_steps(event.folder):
-            self.notify("This run kept no adapter at a step.", markup=False)
+            self.notify("This run kept no adapter from any step.", markup=False)
             return
         try:
             library.require_idle(self._home)
@@ -234,12 +234,12 @@ class PlaygroundApp(App[None]):
         self.push_screen(AskScreen(event.folder, start))
 
     def on_run_screen_compare_asked(self, event: RunScreen.CompareAsked) -> None:
-        """Compare what a run has made with its base."""
+        """Compare a run's adapter with its base."""
         self._leave()
         self._compare.use(str(event.folder))
 
     def action_copy_or_stop(self) -> None:
-        """Copy what is selected; else stop what streams; else quit, when pressed twice."""
+        """Copy the selection, or stop generating, or quit when pressed twice."""
         focused = self.focused
         selected = self.screen.get_selected_text() or (focused.selected_text if isinstance(focused, TextArea) else "")
         if selected:
@@ -250,4 +250,4 @@ class PlaygroundApp(App[None]):
             self.exit()
         else:
             self._asked_to_quit = time.monotonic()
-            self.notify("Ctrl+C again quits.", markup=False)
+            self.notify("Press Ctrl+C again to quit.", markup=False)

@@ -1,4 +1,4 @@
-"""Starting the app: the engine first, then everything that takes time to import."""
+"""Start the app: the engine first, then everything that is slow to import."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from playground.jobs.engine import EngineProcess
 
 
 def run(adapters_dir: str | None = None) -> int:
-    """Open the app; return its exit code when it is closed."""
-    # A seventh of the time to the first paint was spent looking for garbage where there is none yet. The app turns
-    # the collector on again when it is on screen.
+    """Run the app; return its exit code."""
+    # Garbage collection took a seventh of the time to the first paint, with nothing to collect yet. The app turns
+    # the collector back on once it is on screen.
     gc.disable()
     first: EngineProcess | None = EngineProcess(adapters_dir=adapters_dir)
 

@@ -1,4 +1,4 @@
-"""What the app needs of the engine, and how it hears it."""
+"""The engine's interface as the app uses it, and the message that carries its events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playground.events.engine import Ask, EngineEvent
 
 
 class Engine(Protocol):
-    """What the app needs of `playground.jobs.EngineProcess`."""
+    """The part of `playground.jobs.EngineProcess` that the app uses."""
 
     def ask(self, ask: Ask) -> int:
         """Ask for answers."""
@@ -30,7 +30,7 @@ class Engine(Protocol):
         ...
 
     def events(self) -> Iterator[EngineEvent]:
-        """Yield what it says."""
+        """Yield its events."""
         ...
 
     def close(self, grace: float = 0.3) -> None:
@@ -42,12 +42,12 @@ class Start(Protocol):
     """Starts an engine."""
 
     def __call__(self, adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> Engine:
-        """Start it with the newest adapter, with this one, or with a model alone."""
+        """Start it with the newest adapter, a given adapter, or a model alone."""
         ...
 
 
 class Heard(Message):
-    """The engine said something."""
+    """An event from the engine."""
 
     def __init__(self, event: EngineEvent, engine: Engine) -> None:
         super().__init__()

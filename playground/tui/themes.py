@@ -1,4 +1,4 @@
-"""Themes beside Textual's own: one for high contrast, one whose two sides nobody's eyes confuse."""
+"""Themes in addition to Textual's own: high contrast, and one with colour-blind-safe sides."""
 
 from __future__ import annotations
 

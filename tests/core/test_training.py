@@ -283,7 +283,7 @@ def test_non_finite_weights_do_not_replace_a_checkpoint(tiny_folder, rows_file, 
                 spoil(training)
 
         poison(patched, lambda step: step == 5, late)
-        with pytest.raises(PlaygroundError, match="not finite any more"):
+        with pytest.raises(PlaygroundError, match="no longer finite"):
             list(train(settings, tmp_path / "run", stop=stop, requests=requests))
     assert read_record(tmp_path / "run").state == "failed"
     assert checkpoints(tmp_path / "run") and everything_is_finite(tmp_path / "run")

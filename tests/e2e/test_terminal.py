@@ -43,7 +43,7 @@ def fake(tmp_path):
 def get_ready(app, seen=SEEN):
     app.wait(STARTED, seen)
     app.press("F6")
-    app.wait("Adapters, the newest first", seen)
+    app.wait("Adapters, newest first", seen)
     app.press("Esc")
     app.wait(" adapter ", seen, gone=["newest first"])
 
@@ -72,11 +72,11 @@ def answered(app, prompt):
 def stream_long(app):
     app.wait(STARTED, seconds=SLOW)
     app.press("F9")
-    app.wait("Settings of the next answer")
+    app.wait("Settings for the next answer")
     app.send("12800")
     app.wait("12800")
     app.press("Enter")
-    app.wait("12,800 tokens at most", gone=["Settings of the next answer"])
+    app.wait("12,800 tokens at most", gone=["Settings for the next answer"])
     app.wait("adapter mine", seconds=SLOW)
     ask(app, "Tell me everything.")
 
@@ -92,7 +92,7 @@ def lives(process):
 
 
 def pickers(app):
-    for key, title in (("F6", "Adapters, the newest first"), ("Ctrl+G", "Base models on this machine")):
+    for key, title in (("F6", "Adapters, newest first"), ("Ctrl+G", "Base models on this machine")):
         app.press(key)
         app.wait(title, SEEN)
         app.press("End")
@@ -122,7 +122,7 @@ def markdown(app):
 def dialogs(app):
     answered(app, "Why?")
     for key, title in (
-        ("F9", "Settings of the next answer"),
+        ("F9", "Settings for the next answer"),
         ("Ctrl+P", "Search for commands"),
         ("F1", "and the keys"),
     ):
@@ -149,7 +149,7 @@ def judging(app):
     for words, vote, said in (("Blind:", "t", "You chose a tie."), ("Duel:", "A", "You chose A.")):
         app.press("F4")
         if words == "Duel:":  # a vote can be taken back, so F4 asks first
-            app.wait("No answers wait for a vote.", "U takes the last vote back: a tie")
+            app.wait("No answers to vote on.", "U undoes the last vote: a tie")
             app.press("F4")
         app.wait(words)
         answered(app, "Why?")
@@ -157,12 +157,12 @@ def judging(app):
         app.press("F4")
         app.wait("Which answer is better?")
         app.send(vote)
-        app.wait(said, "The vote is kept", gone=["Which is better?", "Which answer is better?"])
+        app.wait(said, "The vote is saved", gone=["Which is better?", "Which answer is better?"])
 
 
 def failing(app):
     enter(app, "fail")
-    app.wait("the engine has stopped", "✗ not answered to the end", SEEN, "[bold")
+    app.wait("the engine has stopped", "✗ answer interrupted", SEEN, "[bold")
     app.press("F5")
     app.wait(gone=["the engine has stopped"])
 
@@ -180,13 +180,13 @@ def test_nothing_hostile_reaches_the_terminal(fake, use):
 
 def test_nothing_hostile_in_a_paste_reaches_the_terminal(fake):
     """Terminals keep C0 characters out of what is pasted, but none of these."""
-    for keys, title in (((), STARTED), (("F9",), "Settings of the next answer")):
+    for keys, title in (((), STARTED), (("F9",), "Settings for the next answer")):
         fake.press(*keys)
         fake.wait(title)
         fake.send("\x1b[200~x" + " ".join(CORPUS[name] for name in ("C1", "bidi", "invisible")) + " pasted\x1b[201~")
         fake.wait("pasted")
     fake.press("Esc")
-    fake.wait(gone=["Settings of the next answer"])
+    fake.wait(gone=["Settings for the next answer"])
     quit_unharmed(fake)
 
 
@@ -287,7 +287,7 @@ def test_killed_engine_is_reported_and_f5_restarts_it(home, warm_python):
         stream_long(app)
         (child,) = children(app)
         child.kill()
-        app.wait("the engine has stopped · F5 starts it again", "The engine was ended by signal 9", gone=["▶"])
+        app.wait("the engine has stopped · F5 restarts it", "The engine was killed by signal 9", gone=["▶"])
         app.press("F5")
         app.wait("adapter mine", "› Tell me everything.", "▶", seconds=SLOW)
         assert children(app) != [child]

@@ -153,7 +153,7 @@ def test_non_finite_weights_are_not_saved(start, folder, whole):
     process = start(prelude=POISON)
     said = process.stderr.read()
     assert process.wait(30) == 1
-    assert "error: The weights are not finite any more" in said and "--learning-rate" in said
+    assert "error: The weights are no longer finite" in said and "--learning-rate" in said
     assert read_record(folder).state == "failed"
     assert resumed(folder) == 4 and digest(folder) == whole
 

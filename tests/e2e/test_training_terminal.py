@@ -55,7 +55,7 @@ def wait_for_step(home, number):
 def start(app):
     app.wait("Your prompt", seconds=SLOW)
     app.press("Ctrl+R")
-    app.wait("F5 starts training. Lit", "line 1", seconds=SLOW)
+    app.wait("F5 starts training. Bright", "line 1", seconds=SLOW)
     app.press("F5")
     app.wait("▶ step", "samples at step", seconds=SLOW)
 
@@ -68,7 +68,7 @@ def test_training_outlives_the_app_and_can_be_reopened_twice(home, app_command):
     (child,) = trainings(home)
     with Terminal(app_command, home) as one, Terminal(app_command, home) as other:
         for app in (one, other):
-            app.wait("Your prompt", "in training", seconds=SLOW)
+            app.wait("Your prompt", "a training run", seconds=SLOW)
             app.press("Ctrl+R")
             app.wait("▶ step", seconds=SLOW)
         wait_for_step(home, 1)  # only a run that has learned something leaves an adapter to compare

@@ -143,7 +143,7 @@ async def test_f5_offers_another_seed_when_greedy_would_repeat(screen):
     await screen.ask("a")
     await screen.answer()
     await screen.press("f5")
-    assert len(screen.engine.asked) == 1 and "would be the same" in screen.text("#hint")
+    assert len(screen.engine.asked) == 1 and "the same answers" in screen.text("#hint")
     await screen.press("f5")
     sampling = screen.engine.asked[-1].sampling
     assert (sampling.temperature, sampling.seed) == (0.7, 1)
@@ -158,7 +158,7 @@ async def test_f5_offers_another_seed_when_greedy_would_repeat(screen):
 async def test_several_turns_give_each_side_its_own_conversation(screen):
     await screen.say(READY)
     await screen.press("f8")
-    assert "single questions only" in screen.text("#hint") and "several turns" in screen.text("#how")
+    assert "single questions only" in screen.text("#hint") and "multi-turn" in screen.text("#how")
     await screen.ask("a")
     await screen.answer(base="B1", sft="S1")
     await screen.ask("b")
@@ -248,8 +248,8 @@ async def test_crash_is_reported_and_f5_restarts_with_the_last_prompt(screen):
     await screen.ask("a")
     await screen.answer()
     await screen.ask("b")
-    await screen.say(EngineError(-1, "The engine was ended by signal 9. Killed", "Start it again with F5."))
-    assert "by signal 9" in screen.text("#hint") and "not answered to the end" in screen.of("base", ".state")
+    await screen.say(EngineError(-1, "The engine was killed by signal 9. Killed", "Restart it with F5."))
+    assert "by signal 9" in screen.text("#hint") and "answer interrupted" in screen.of("base", ".state")
     await screen.press("f5")
     assert len(screen.engines) == 2 and screen.engines[0].closed
     await screen.say(READY)
@@ -323,7 +323,7 @@ async def test_ctrl_c_copies_then_stops_then_asks_then_quits(screen):
     assert screen.engine.cancelled == [1]
     await screen.answer("cancelled")
     await screen.press("ctrl+c")
-    assert "again quits" in next(iter(screen.app._notifications)).message and screen.app.is_running
+    assert "again to quit" in next(iter(screen.app._notifications)).message and screen.app.is_running
     await screen.press("ctrl+c")
     assert not screen.app._running or screen.app._exit
 

@@ -155,7 +155,7 @@ async def test_the_palette_has_every_action(screen):
     await screen.say(READY)
     commands = list(screen.app.get_system_commands(screen.app.screen))
     assert {"Save this session", "Choose an adapter", "Export votes on duels"} <= {c.title for c in commands}
-    await screen.press("ctrl+p", *"several", "enter")
+    await screen.press("ctrl+p", *"multi", "enter")
     assert screen.session.several_turns
 
 

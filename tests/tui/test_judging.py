@@ -123,7 +123,7 @@ async def test_last_duel_vote_can_be_undone_and_cast_again(screen):
     await screen.press("f4", "U")
     assert votes.read(paths.votes_file()) == [] and screen.session.exchanges[-1].vote == ""
     assert screen.session._said == before and bar(screen).display
-    assert "is taken back. F4 votes" in screen.text("#hint")
+    assert "was undone. F4 votes" in screen.text("#hint")
     await screen.press("f4", "u")  # there is none any more
     assert screen.session.round.vote == ""
     await screen.press("b")

@@ -166,7 +166,7 @@ async def save(screen):
     await finished(screen)
     await screen.press("ctrl+s")
     screen.app.screen.query_one("#file", Input).value = "session-1122-1030.md"
-    screen.app.screen.query_one("#folder", Static).update("in /home/ada, unless the name says otherwise")
+    screen.app.screen.query_one("#folder", Static).update("in /home/ada, unless the name includes a path")
 
 
 async def help(screen):
@@ -177,7 +177,7 @@ async def help(screen):
 async def crashed(screen):
     await streaming(screen)
     await screen.say(
-        EngineError(-1, "The engine was ended by signal 9, as when memory runs out.", "Start it again with F5.")
+        EngineError(-1, "The engine was killed by signal 9, probably out of memory.", "Restart it with F5.")
     )
 
 

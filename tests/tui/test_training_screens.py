@@ -116,7 +116,7 @@ async def test_the_mask_the_findings_and_the_plan_are_shown(screen):
     lit = "".join(str(rows)[span.start : span.end] for span in rows.spans if "underline" in str(span.style))
     assert lit == " Hello.<eos>", "trained tokens, and only they, are lit"
     assert "5 tokens, 2 trained" in str(rows) and "112 more rows" in screen.shown("#rows")
-    assert "113 can be trained, 1 error, 1 warning" in screen.shown("#about")
+    assert "113 can be trained on, 1 error, 1 warning" in screen.shown("#about")
     assert "error: bad row, 1 row" in screen.shown("#findings") and "line 7: no answer" in screen.shown("#findings")
     look = screen.app.screen.query_one("#look")
     assert screen.app.screen.query_one("#first").region.bottom <= look.region.bottom, "seen without scrolling"
@@ -196,7 +196,7 @@ async def test_f5_starts_training_closes_the_engine_and_shows_the_run(screen, mo
     await screen.settle(lambda: "step 12 of 45" in screen.shown("#top"))
     assert screen.engine.closed, "one process holds a model"
     await screen.press("escape")
-    assert "in training" in str(screen.app._compare.query_one("#top", Static).content)
+    assert "training run" in str(screen.app._compare.query_one("#top", Static).content)
 
 
 async def watch(screen, folder):
@@ -292,7 +292,7 @@ async def test_run_is_renamed_resumed_and_removed_after_confirmation(screen, hom
     field = screen.app.screen.query_one("#name", Input)
     field.value = "../evil"
     await screen.press("enter")
-    assert "cannot name a run" in screen.shown("#problems")
+    assert "not a valid run name" in screen.shown("#problems")
     field.value = "three"
     await screen.press("enter", "down", "d")
     assert (home / "adapters" / "three" / "run.json").is_file() and "D again removes two" in screen.shown("#problems")
@@ -466,7 +466,7 @@ async def test_app_opened_during_training_does_not_load_a_model(screen, home):
     with filelock.FileLock(folder / ".lock"):
         screen.app.on_ready()
         await screen.settle(lambda: screen.engine.closed)
-        assert "in training" in screen.text("#top")
+        assert "training run" in screen.text("#top")
 
 
 @training_test()
@@ -475,7 +475,7 @@ async def test_f5_without_a_plan_repeats_the_reason(screen, monkeypatch):
     monkeypatch.setattr(screen.inspector, "look", lambda config: 77)
     screen.app.screen.query_one("#path", Input).focus()
     await screen.press("x", "enter", "f5")
-    assert screen.shown("#hint") == "The plan is not made yet."
+    assert screen.shown("#hint") == "The plan is not ready yet."
     screen.inspector.said.put(InspectorError(77, "There is no file 'x'.", "Check the name."))
     await screen.settle(lambda: "no file" in screen.shown("#hint"))
     screen.app.screen.hint("")
@@ -572,4 +572,4 @@ def test_held_out_row_is_labelled():
     from playground.tui.content.dataset import masked
 
     text = str(masked([replace(ROW, held_out=True)], 1))
-    assert "held out: never trained" in text and "trained\n" not in text.replace("never trained, its", "")
+    assert "held out: never trained" in text and "trained\n" not in text.replace("never trained, only", "")

@@ -279,7 +279,7 @@ def test_non_finite_tensors_are_never_saved(bad):
     import torch
 
     tensors = {"good": torch.ones(3), "bad": torch.tensor([0.0, bad])}
-    with pytest.raises(PlaygroundError, match=r"not finite any more \(bad\)"):
+    with pytest.raises(PlaygroundError, match=r"no longer finite \(bad\)"):
         tensor_bytes(tensors)
 
 

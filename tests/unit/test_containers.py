@@ -84,7 +84,7 @@ def test_parquet_rows_are_read_as_written(tmp_path, monkeypatch):
         ("a.jsonl.gz", gzip.compress(b"a" * 100)[:-5], ["gzip"]),
         ("a.jsonl.gz", b"\x1f\x8b\x08\x00\xba{*\x06k\x04\xff", ["gzip"]),
         ("a.parquet", b"PAR1", ["a.parquet", "cannot be read"]),
-        ("a.xlsx", b"PK", ["a.xlsx", "not a kind of file"]),
+        ("a.xlsx", b"PK", ["a.xlsx", "not a supported file type"]),
         ("a.jsonl", b'{"text": "only"}\n', ["'text'", "SFT trains only answers"]),
     ],
 )

@@ -62,9 +62,9 @@ def test_yaml_booleans_are_read_as_on_and_off():
         ("c.yaml", "skip_bad: maybe\n", UsageError, ["skip_bad"]),
         ("c.yaml", "columns: [1]\n", UsageError, ["columns"]),
         ("c.yaml", "- a\n- b\n", InputError, ["no options"]),
-        ("c.yaml", "a: [", InputError, ["not YAML"]),
-        ("c.yaml", "a: !!python/object/apply:os.system [echo]", InputError, ["not YAML"]),
-        ("c.toml", "a = ", InputError, ["not TOML"]),
+        ("c.yaml", "a: [", InputError, ["not valid YAML"]),
+        ("c.yaml", "a: !!python/object/apply:os.system [echo]", InputError, ["not valid YAML"]),
+        ("c.toml", "a = ", InputError, ["not valid TOML"]),
         ("c.json", "{}", UsageError, ["neither YAML nor TOML"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a run answered at its sampling steps, as text for the run screen."""
+"""A run's answers at its sampling steps, as text for the run screen."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from playground.report.words import how_it_ended
 from playground.text import clean, one_line
 from playground.tui.state.run_history import RunHistory
 
-BASE_SHOWN = 120  # characters of what the base says, which does not change and repeats itself
+BASE_SHOWN = 120  # characters of the base's answer, which never changes and repeats itself
 Pieces = list[tuple[str, str]]
 
 
 def timeline(history: RunHistory, shown: int | None, *, looking_back: bool) -> Content:
-    """Return the sampling steps, the one that is `shown` marked, and how to move."""
+    """Return the sampling steps, with `shown` marked, and the keys to move."""
     steps = sorted(history.samplings)
     marks = [(f" {'●' if step == shown else '○'} {step}", "bold" if step == shown else "dim") for step in steps]
     if looking_back:
@@ -25,12 +25,12 @@ def timeline(history: RunHistory, shown: int | None, *, looking_back: bool) -> C
 
 
 def answers_at(history: RunHistory, shown: int | None) -> Content:
-    """Return the answers of a step: to what was asked there, the last first, and to the fixed prompts."""
+    """Return a step's answers: to prompts asked there, newest first, then to the fixed prompts."""
     if shown is None:
-        return Content.styled("The fixed prompts are answered before the first step, and on the way.", "dim")
+        return Content.styled("The fixed prompts are answered before the first step and during training.", "dim")
     first = history.samplings.get(0)
     pieces: Pieces = []
-    for reply in reversed(history.replies):  # between two samplings they stand with the one before
+    for reply in reversed(history.replies):  # between two samplings, shown with the earlier one
         if shown == max((step for step in history.samplings if step <= reply.step), default=None):
             pieces += [(clean(reply.prompt), "bold"), (f"  asked at step {reply.step}\n", "dim")]
             for lane, answer in reply.answers.items():

@@ -1,4 +1,4 @@
-"""The settings of the next answer."""
+"""The settings for the next answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = "the adapter's own"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the next answers are made; `style` is empty for the adapter's own."""
+    """How the next answers are generated; an empty `style` means the adapter's own."""
 
     sampling: Sampling
     duel_lanes: int
@@ -31,7 +31,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A number: its bounds, and a line of help."""
+    """A numeric field: its bounds and one line of help."""
 
     name: str
     kind: Callable[[str], float]
@@ -41,20 +41,20 @@ class _Field:
 
 
 FIELDS = (
-    _Field("max_new_tokens", int, 1, 100_000, "where an answer is cut off"),
-    _Field("temperature", float, 0, 10, "0 always takes the likeliest token"),
-    _Field("top_p", float, 0.01, 1, "draw among the likeliest of this mass"),
-    _Field("seed", int, 0, 2**31 - 1, "equal seeds, equal answers"),
+    _Field("max_new_tokens", int, 1, 100_000, "maximum length of an answer"),
+    _Field("temperature", float, 0, 10, "0 is greedy: always the likeliest token"),
+    _Field("top_p", float, 0.01, 1, "nucleus sampling: probability to keep"),
+    _Field("seed", int, 0, 2**31 - 1, "same seed, same answers"),
     _Field("duel_lanes", int, 2, MAX_DUEL_LANES, "answers in a duel, 2 to 4"),
 )
 
 
 class SettingsDialog(Dialog[Settings | None]):
-    """A form. It is dismissed with sound settings, or with None."""
+    """A form that returns valid settings, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "leave as it was"),
-        Binding("ctrl+s,f9", "keep", "keep", priority=True),
+        Binding("escape", "dismiss(None)", "cancel"),
+        Binding("ctrl+s,f9", "keep", "apply", priority=True),
     ]
 
     def __init__(self, now: Settings) -> None:
@@ -65,7 +65,7 @@ class SettingsDialog(Dialog[Settings | None]):
         """Lay out a line for each setting."""
         values = {**self._now.sampling.to_dict(), "duel_lanes": self._now.duel_lanes}
         with Vertical(classes="dialog"):
-            yield Static("Settings of the next answer", classes="heading", markup=False)
+            yield Static("Settings for the next answer", classes="heading", markup=False)
             with VerticalScroll(can_focus=False):
                 for field in FIELDS:
                     with Horizontal(classes="field"):
@@ -81,13 +81,13 @@ class SettingsDialog(Dialog[Settings | None]):
                         id="style",
                         compact=True,
                     )
-                    yield Static("the template of control and sft", classes="about", markup=False)
+                    yield Static("the template for control and sft", classes="about", markup=False)
             yield Static("", id="problems", markup=False)
-            yield Static("Enter or Ctrl+S keep · Tab next · Esc leave as it was", classes="keys", markup=False)
+            yield Static("Enter or Ctrl+S apply · Tab next · Esc cancel", classes="keys", markup=False)
 
     @on(Input.Submitted)
     def action_keep(self) -> None:
-        """Dismiss with the settings if they are sound, else say all that is not."""
+        """Return the settings if they are valid, else show every error."""
         values, problems = {}, []
         for field in FIELDS:
             line = self.query_one(f"#{field.name}", Input)

@@ -1,4 +1,4 @@
-"""Screens that can be left, once."""
+"""Screens that can be left only once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Leavable(Screen[T]):
-    """A screen on top of another one. Textual's `dismiss` takes away whatever is on top, also at a second key."""
+    """A screen on top of another. Textual's `dismiss` removes whatever is on top, even on a second key press."""
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Leave this screen with a result, unless it was left already."""
+        """Leave this screen with a result, unless it was already left."""
         return super().dismiss(result) if self.is_active else AwaitComplete()
 
 

@@ -23,7 +23,7 @@ class CurvesDialog(Dialog[None]):
     """Smoothed losses, and the last loss on the held-out rows.
 
     Args:
-        runs: Their folders, at most as many as there are letters.
+        runs: Their folders; only as many as there are letters are shown.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,c,enter", "dismiss", "back", priority=True)]
@@ -49,7 +49,7 @@ class CurvesDialog(Dialog[None]):
                 history.add(event)
             curves.append(history.smoothed())
             held_out = f", held out {history.held_out()[-1][1]:.2f}" if history.evaluations else ""
-            last = f"{curves[-1][-1][1]:.2f} after {history.step:,} steps{held_out}" if curves[-1] else "no step yet"
+            last = f"{curves[-1][-1][1]:.2f} after {history.step:,} steps{held_out}" if curves[-1] else "no steps yet"
             pieces += [(f"{letter} ", f"bold {style}"), (f"{one_line(folder.name, 30)}: {last}\n", "")]
         self.query_one(Chart).show_together(curves)
         self.query_one("#legend", Static).update(Content.assemble(*pieces))

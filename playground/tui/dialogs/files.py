@@ -1,4 +1,4 @@
-"""Files of rows: completed while they are typed, or picked from a tree."""
+"""Data files: completed as the path is typed, or picked from a tree."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from playground.tui.dialogs.base import Dialog
 
 
 def of_rows(path: Path) -> bool:
-    """Return whether a path may hold rows, or lead to some; what is hidden does not."""
+    """Return whether a path is a data file or a folder; hidden ones do not count."""
     return not path.name.startswith(".") and (path.name.endswith(paths.DATA_SUFFIXES) or path.is_dir())
 
 
 class PathSuggester(Suggester):
-    """Completes the path of a file of rows, a part at a time."""
+    """Completes the path of a data file, one part at a time."""
 
     def __init__(self) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
 
     async def get_suggestion(self, value: str) -> str | None:
-        """Return the first path, in order, that begins with what is typed."""
+        """Return the first path, in order, that starts with the typed text."""
         head, slash, name = value.rpartition("/")
         if value.startswith("hf:"):
             return None
         try:
             folder = Path(f"{head}{slash}" or ".").expanduser()
             found = sorted(path for path in folder.iterdir() if path.name.startswith(name) and of_rows(path))
-        except (OSError, ValueError, RuntimeError):  # no such folder, a null byte, the home of nobody
+        except (OSError, ValueError, RuntimeError):  # no such folder, a null byte, an unknown home folder
             return None
         if not found or not name:
             return None
@@ -45,26 +45,26 @@ class PathSuggester(Suggester):
 
 
 class _Tree(DirectoryTree):
-    """Folders and files of rows; their names are other people's text."""
+    """Folders and data files; their names are untrusted text."""
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        """Leave out what holds no rows."""
+        """Leave out everything but data files and folders."""
         return [path for path in paths if of_rows(path)]
 
     def process_label(self, label: TextType) -> Text:
-        """Take a name as it is: no markup, nothing a terminal would obey."""
+        """Show a name literally: no markup, no control characters."""
         return Text(one_line(str(label), 80))
 
 
 class FilesDialog(Dialog[Path | None]):
-    """A tree, from where the program was started; dismissed with a file, or with None."""
+    """A tree of the current folder; returns a file, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "back")]
 
     def compose(self) -> ComposeResult:
         """Lay out the tree."""
         with Vertical(classes="dialog large"):
-            yield Static("Files of rows", classes="heading", markup=False)
+            yield Static("Data files", classes="heading", markup=False)
             yield _Tree(Path.cwd(), id="files")
             yield Static("↑ ↓ Enter opens or chooses · Esc back", classes="keys", markup=False)
 

@@ -1,4 +1,4 @@
-"""The help: what the words mean, and the keys."""
+"""The help: terms and keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HelpDialog(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "back", priority=True)]
 
     def compose(self) -> ComposeResult:
-        """Lay out a line for each word."""
+        """Lay out a line for each entry."""
         with Vertical(classes="dialog"):
             yield Static("What you see, and the keys", classes="heading", markup=False)
             with VerticalScroll(id="help"):

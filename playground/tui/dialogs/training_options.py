@@ -1,4 +1,4 @@
-"""The options of a training, drawn from their declarations in `config`."""
+"""The training options, generated from their declarations in `config`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LEFT_OUT = ("data", "columns")  # chosen on the screen itself, or a list
 
 
 class FormDialog(Dialog[Mapping[str, Any] | None]):
-    """Every option, the basic ones first. Dismissed with those that were changed, or with None."""
+    """Every option, the basic ones first. Returns the changed ones, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "leave as it was"),
-        Binding("ctrl+s,f9", "keep", "keep", priority=True),
+        Binding("escape", "dismiss(None)", "cancel"),
+        Binding("ctrl+s,f9", "keep", "apply", priority=True),
     ]
 
     def __init__(self, now: TrainConfig) -> None:
@@ -38,7 +38,7 @@ class FormDialog(Dialog[Mapping[str, Any] | None]):
     def compose(self) -> ComposeResult:
         """Lay out a line for each option."""
         with Vertical(classes="dialog"):
-            yield Static("Options of the training", classes="heading", markup=False)
+            yield Static("Training options", classes="heading", markup=False)
             with VerticalScroll(can_focus=False):
                 for f in self._fields:
                     choices = f.metadata.get("choices")
@@ -48,16 +48,16 @@ class FormDialog(Dialog[Mapping[str, Any] | None]):
                         yield Input(self._before[f.name], id=f.name, compact=True, tooltip=help)
                         yield Static(help, classes="about", markup=False)
             yield Static("", id="problems", markup=False)
-            yield Static("Enter or Ctrl+S keep · Tab next · Esc leave as it was", classes="keys", markup=False)
+            yield Static("Enter or Ctrl+S apply · Tab next · Esc cancel", classes="keys", markup=False)
 
     @on(Input.Changed)
     def check(self) -> None:
-        """Say all that is wrong, while it is typed."""
+        """Show errors while the user types."""
         self._read()
 
     @on(Input.Submitted)
     def action_keep(self) -> None:
-        """Dismiss with what was changed, if all of it is sound."""
+        """Return the changed options if all are valid."""
         changed = self._read()
         if changed is not None:
             self.dismiss(changed)

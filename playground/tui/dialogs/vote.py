@@ -1,4 +1,4 @@
-"""The dialog in which keys vote, and in which the last vote can be taken back."""
+"""The dialog for voting with keys and for undoing the last vote."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def _key(keys: str, action: str) -> Binding:
 
 
 class VoteDialog(Dialog[Decision | None]):
-    """Letters that vote, in either case. It lies below the answers, so that they can be read; Esc decides nothing.
+    """Letters vote, in either case. It sits below the answers, so that they stay readable; Esc only closes it.
 
     Args:
-        count: The answers to choose from; 0 if none wait for a vote.
-        last: What the last vote said, in words; empty if there is none to take back.
+        count: The number of answers to choose from; 0 if there are none to vote on.
+        last: The last vote, in words; empty if there is none to undo.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # Priority: the app serves these before it hands on the next key, so what is typed after a vote is a prompt.
+        # Priority: the app handles these before the next key, so text typed after a vote goes to the prompt.
         *(_key(f"{letter},{letter.lower()}", f"vote('{n}')") for n, letter in enumerate(LETTERS)),
         _key("T,t", f"vote('{TIE}')"),
         _key("X,x", f"vote('{BOTH_BAD}')"),
@@ -50,22 +50,22 @@ class VoteDialog(Dialog[Decision | None]):
                 letters = "   ".join(LETTERS[: self._count])
                 yield Static(f"{letters}   T tie   X both bad", markup=False)
             else:
-                yield Static("No answers wait for a vote.", classes="heading", markup=False)
+                yield Static("No answers to vote on.", classes="heading", markup=False)
             if self._last:
-                yield Static(f"U takes the last vote back: {self._last}", markup=False)
+                yield Static(f"U undoes the last vote: {self._last}", markup=False)
             later = "Esc later" if self._count else "Esc back"
-            yield Static(f"F4 another way of judging · {later}", classes="keys", markup=False)
+            yield Static(f"F4 next judging mode · {later}", classes="keys", markup=False)
 
     def action_vote(self, choice: str) -> None:
-        """Vote, if there is such an answer."""
+        """Vote, if that answer exists."""
         if self._count and (not choice.isdigit() or int(choice) < self._count):
             self.dismiss(("vote", choice))
 
     def action_take_back(self) -> None:
-        """Take the last vote back, if there is one."""
+        """Undo the last vote, if there is one."""
         if self._last:
             self.dismiss(("take back", ""))
 
     def action_mode(self) -> None:
-        """Choose another way of judging the next answers."""
+        """Switch to another judging mode for the next answers."""
         self.dismiss(("mode", ""))

@@ -1,4 +1,4 @@
-"""How the next answers are made: judging, conversations, the strength of the adapter, sampling."""
+"""How the next answers are generated: judging, conversations, adapter strength, sampling."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from playground.tui.widgets.slider import Slider
 
 
 class AdjustingScreen(KeepingScreen):
-    """What is changed between two prompts."""
+    """The settings that change between prompts."""
 
     @property
     def streaming(self) -> bool:
-        """Whether an answer is still to come."""
+        """Whether any answer is unfinished."""
         return self.session.round is not None and self.session.round.going
 
     def action_judge(self) -> None:
-        """Vote on answers that wait for it, or take the last vote back; without either take the next way of judging."""
+        """Vote on the finished answers or undo the last vote; if neither applies, switch to the next judging mode."""
         now, last = self.session.round, self.session.last_vote
         waiting = len(now.lanes) if now is not None and not now.why_no_vote() else 0
         if not waiting and last is None:
@@ -45,7 +45,7 @@ class AdjustingScreen(KeepingScreen):
         self.app.push_screen(VoteDialog(waiting, chosen(last) if last else ""), decide)
 
     def next_mode(self) -> None:
-        """Take the next way of judging: none, blind, duel."""
+        """Switch to the next judging mode: none, blind, duel."""
         modes: list[Mode] = ["open", "blind", "duel"]
         at = (modes.index(self.session.mode) + 1) % len(modes)
         self.session.mode = modes[at] if self.session.has_sft else "open"
@@ -55,26 +55,26 @@ class AdjustingScreen(KeepingScreen):
         self._show_how()
 
     def action_turns(self) -> None:
-        """Let prompts build on each other, or stand alone."""
+        """Turn multi-turn on or off."""
         self.action_forget()
         self.session.several_turns = not self.session.several_turns
         ready = self.session.ready
-        words = "Each prompt is a conversation of its own."
+        words = "Single-turn: each prompt is a new conversation."
         if self.session.several_turns:
-            words = "Prompts build on each other now; each side keeps its own conversation. Ctrl+N begins anew."
+            words = "Multi-turn: each side keeps its own conversation. Ctrl+N starts a new one."
             if ready is not None and ready.single_turn and ready.adapter:
                 words += " (The adapter was trained on single questions only.)"
         self.hint(words)
         self._show_how()
 
     def action_forget(self) -> None:
-        """Begin new conversations."""
+        """Start new conversations."""
         if self.streaming and self.session.round is not None:
             self._engine.cancel(self.session.round.request)
         self.session.forget()
         self.query_one(JudgeBar).display = False
         self.query_one(Panes).dress()
-        self.hint("A new conversation begins.")
+        self.hint("Started a new conversation.")
 
     def action_strength(self) -> None:
         """Go to the slider, and back."""
@@ -83,15 +83,15 @@ class AdjustingScreen(KeepingScreen):
             self.set_focus(self.query_one(PromptBar))
         else:
             self.set_focus(slider)
-            self.hint("← → change how much the adapter counts; F5 asks again, Esc goes back to the prompt.")
+            self.hint("← → change the adapter strength; F5 asks again, Esc goes back to the prompt.")
 
     @on(Slider.Changed)
     def strengthen(self, event: Slider.Changed) -> None:
-        """Count the adapter so much from the next answer on."""
+        """Use this adapter strength from the next answer on."""
         self.session.strength = event.value
 
     def action_settings(self) -> None:
-        """Change how the next answers are made."""
+        """Change how the next answers are generated."""
         from playground.tui.dialogs.answer_settings import Settings, SettingsDialog
 
         def keep(new: Settings | None) -> None:
@@ -111,7 +111,7 @@ class AdjustingScreen(KeepingScreen):
         session = self.session
         words = [
             sampling_words(session.sampling),
-            "several turns" if session.several_turns else "one turn",
+            "multi-turn" if session.several_turns else "single-turn",
             *([session.mode] if session.mode != "open" else []),
         ]
         self.query_one("#how", Static).update(Content(" · ".join(words)))

@@ -1,4 +1,4 @@
-"""One prompt, answered by a run as it was at up to four of its steps, beside the base: lanes of one batch."""
+"""One prompt, answered by the base and by a run's adapters from up to four steps, as lanes of one batch."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
 
-MOST = 4  # steps beside the base
+MOST = 4  # steps in addition to the base
 
 
 def spread(steps: Sequence[int], most: int = MOST) -> list[int]:
-    """Return at most so many of `steps`: the first, the last, and others evenly between."""
+    """Return at most `most` of `steps`: the first, the last, and others spaced evenly."""
     if len(steps) <= most:
         return list(steps)
     return [steps[round(n * (len(steps) - 1) / (most - 1))] for n in range(most)]
@@ -38,17 +38,17 @@ class AskScreen(Leavable[None]):
 
     Args:
         run: The run's folder.
-        start: Starts an engine with adapters of these names.
+        start: Starts an engine with the named adapters.
     """
 
     TYPED_INTO = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "stop or back", priority=True),
-        Binding("ctrl+o", "fed", "what each was fed", priority=True),
+        Binding("ctrl+o", "fed", "what each side was fed", priority=True),
     ]
 
     class Heard(Message):
-        """The engine said something."""
+        """An event from the engine."""
 
         def __init__(self, event: EngineEvent) -> None:
             super().__init__()
@@ -68,7 +68,7 @@ class AskScreen(Leavable[None]):
         self._going: set[str] = set()
 
     def compose(self) -> ComposeResult:
-        """Lay out a pane for each."""
+        """Lay out a pane for each lane."""
         yield Static("starting …", id="top", markup=False)
         with Horizontal(id="panes"):
             yield from self._panes.values()
@@ -85,7 +85,7 @@ class AskScreen(Leavable[None]):
         self._listen()
 
     def on_unmount(self) -> None:
-        """Leave no child behind."""
+        """End the child process."""
         self._engine.close()
 
     @work(thread=True)
@@ -102,7 +102,7 @@ class AskScreen(Leavable[None]):
                 self._top(f"{event.stage} …")
             case EngineReady() as event:
                 self._loaded = True
-                self._top(f"{event.model} · {len(self._lanes) - 1} steps of the run beside their base")
+                self._top(f"{event.model} · {len(self._lanes) - 1} steps of the run compared with their base")
                 if self._waiting:
                     self._ask(self._waiting)
             case Fed() as event if event.request == self._request:
@@ -122,7 +122,7 @@ class AskScreen(Leavable[None]):
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
-        """Ask, as soon as the model is there."""
+        """Ask as soon as the model is loaded."""
         bar = self.query_one(PromptBar)
         bar.put("")
         bar.remember(event.prompt)
@@ -141,12 +141,12 @@ class AskScreen(Leavable[None]):
         self._request = self._engine.ask(Ask(lanes, 1.0, Sampling()))
 
     def action_fed(self) -> None:
-        """Open or close what each was fed."""
+        """Open or close the exact text that each lane was fed."""
         for pane in self.query(Pane):
             pane.toggle_fed()
 
     def action_leave(self) -> None:
-        """Stop what streams, else go back."""
+        """Stop generating, or go back."""
         if self._going:
             self._engine.cancel(self._request)
             self._going.clear()

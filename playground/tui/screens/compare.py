@@ -28,8 +28,8 @@ class CompareScreen(AdjustingScreen):
     """Base and fine-tuned model, side by side.
 
     Args:
-        start: Starts an engine; called once at once, and again after a crash or for another model.
-        session: What is asked and what came of it.
+        start: Starts an engine; called immediately, and again after a crash or for another model.
+        session: The prompts and their answers.
     """
 
     AUTO_FOCUS = TYPED_INTO = "#prompt"
@@ -60,7 +60,7 @@ class CompareScreen(AdjustingScreen):
         self._early_prompt = ""  # a prompt that was sent before the model was ready
         self._last_prompt = ""
         self._asked_with: tuple[object, ...] = ()
-        self._offered = False  # another seed, where greedy answers would be the same
+        self._offered = False  # a new seed was offered, since greedy answers would repeat
         self._markdown = False
 
     def compose(self) -> ComposeResult:
@@ -76,7 +76,7 @@ class CompareScreen(AdjustingScreen):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Begin to listen to the engine, which was started before this app was imported."""
+        """Start listening to the engine, which was started before this app was imported."""
         self.query_one(JudgeBar).display = False
         self.query_one(Panes).dress()
         self.query_one(Panes).fit(self.size.width)
@@ -84,17 +84,17 @@ class CompareScreen(AdjustingScreen):
         self._listen(self._engine)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Stack the panes where there is no room beside each other."""
+        """Stack the panes when the window is too narrow."""
         self.query_one(Panes).fit(event.size.width)
 
     def on_key(self, event: events.Key) -> None:
-        """Type into the prompt what comes before there is one, in the first moments of the app."""
+        """Insert keys typed before the prompt exists, right after the app starts."""
         if self.focused in (None, self.query_one(PromptBar)) and event.is_printable and event.character:
             event.stop()
             self.query_one(PromptBar).insert(event.character)
 
     def heard(self, event: EngineEvent) -> None:
-        """Show what the engine says."""
+        """Handle an event from the engine."""
         super().heard(event)
         now = self.session.round
         match event:
@@ -111,7 +111,7 @@ class CompareScreen(AdjustingScreen):
                 self._failed(event)
 
     def ready(self, event: EngineReady) -> None:
-        """Say what the adapter can do, and ask what waits."""
+        """Show what the adapter can do, and send a waiting prompt."""
         if not event.adapter:
             self.session.mode = "open"
             self._show_how()
@@ -137,7 +137,7 @@ class CompareScreen(AdjustingScreen):
             self.query_one(JudgeBar).offer(len(now.lanes))
 
     def interrupted(self, why: str) -> None:
-        """End what streams; what was said so far stays on screen."""
+        """End the streaming answers; their text so far stays on screen."""
         if self.streaming:
             for pane in self.query_one(Panes).shown:
                 pane.fail(why)
@@ -146,27 +146,27 @@ class CompareScreen(AdjustingScreen):
     def _failed(self, event: EngineError) -> None:
         now = self.session.round
         if now is not None and event.request in (-1, now.request):
-            self.interrupted("not answered to the end" if event.request == -1 else event.message)
+            self.interrupted("answer interrupted" if event.request == -1 else event.message)
         if event.request == -1:
-            self.engine_gone("the engine has stopped · F5 starts it again")
+            self.engine_gone("the engine has stopped · F5 restarts it")
         self.hint(f"{event.message.rstrip('.')}. {event.hint}", error=True)
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
-        """Ask for answers; a prompt that comes early waits for the model."""
+        """Ask for answers; an early prompt waits for the model."""
         bar = self.query_one(PromptBar)
         bar.put("")
         bar.remember(event.prompt)
         if not self.loaded:
             self._early_prompt = event.prompt
-            self.hint(f"waiting for the model: {event.prompt}" if self.alive else "F5 starts the engine again.")
+            self.hint(f"waiting for the model: {event.prompt}" if self.alive else "F5 restarts the engine.")
             return
         self._ask(event.prompt)
 
     @on(PromptBar.Cut)
     def say_cut(self) -> None:
-        """Say that a paste was too long."""
-        self.hint("The text was cut after 100,000 characters.")
+        """Report that a paste was too long."""
+        self.hint("The text was cut off after 100,000 characters.")
 
     def _ask(self, prompt: str, sampling: Sampling | None = None) -> None:
         if self.streaming and self.session.round is not None:
@@ -181,13 +181,13 @@ class CompareScreen(AdjustingScreen):
         now.request = self._engine.ask(ask)
 
     def _settings(self) -> tuple[object, ...]:
-        """Return everything that makes an answer what it is, beside the prompt."""
+        """Return everything that determines an answer, apart from the prompt."""
         session = self.session
         adapter = session.ready and (session.ready.model, session.ready.adapter, session.ready.style)
         return (session.strength, session.sampling, session.mode, session.control, session.several_turns, adapter)
 
     def action_stop(self) -> None:
-        """Stop what streams or loads; else move between the prompt and the panes."""
+        """Stop generating or loading, or switch between the prompt and the panes."""
         if self.streaming and self.session.round is not None:
             self._engine.cancel(self.session.round.request)
         elif self.alive and not self.loaded:
@@ -210,7 +210,7 @@ class CompareScreen(AdjustingScreen):
         self.app.push_screen(HelpDialog())
 
     def action_control(self) -> None:
-        """Show or hide the base that is fed the template."""
+        """Show or hide the control pane: the base, fed the template."""
         self.session.control = not self.session.control
         if self._last_prompt and self.loaded and not self.streaming and self.session.mode == "open":
             self._repeat(None)
@@ -231,18 +231,18 @@ class CompareScreen(AdjustingScreen):
     def action_again(self) -> None:
         """Start a stopped engine, or ask the last prompt again."""
         if not self.alive:
-            # What still waits, else what the engine was asked when it ended; what was answered is not asked again.
+            # Send the waiting prompt, else the one that was interrupted; a finished prompt is not asked again.
             self._early_prompt = self._early_prompt or ("" if self.session.round else self._last_prompt)
             self.restart()
         elif self._last_prompt and self.loaded:
             now = self.session.round
             if now is None or self._asked_with != self._settings():
                 self._repeat(None)
-            elif not now.ended:  # the same again, to the end
+            elif not now.ended:  # the same prompt again, to the end
                 self._repeat(now.sampling)
             elif now.sampling.temperature == 0 and not self._offered:
                 self._offered = True
-                self.hint("Greedy, the answers would be the same. F5 once more: the next seed, at temperature 0.7.")
+                self.hint("Greedy decoding would give the same answers. F5 again: next seed, temperature 0.7.")
             else:
                 self._repeat(self.session.next_draw())
 

@@ -1,4 +1,4 @@
-"""A screen with an engine: it starts, loads, fails, is replaced, and says on the top line what it is."""
+"""A screen with an engine: starting, loading, failing, replacing it, and its description on the top line."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from playground.text import clean
 from playground.tui.link import Engine, Heard, Start
 from playground.tui.state.session import Session
 
-CANCEL_SECONDS = 5.0  # a conversion that is cancelled may take so long to clean up
+CANCEL_SECONDS = 5.0  # a cancelled conversion may need this long to clean up
 
 
 class EngineScreen(Screen[None]):
-    """What every screen that talks to a model does.
+    """The behaviour shared by every screen that talks to a model.
 
     Args:
-        start: Starts an engine; called once at once, and again after a crash or for another model.
-        session: What is asked and what came of it.
+        start: Starts an engine; called immediately, and again after a crash or for another model.
+        session: The prompts and their answers.
     """
 
     def __init__(self, start: Start, session: Session) -> None:
@@ -31,7 +31,7 @@ class EngineScreen(Screen[None]):
         self.alive = True
         self._start_engine = start
         self._engine: Engine = start()
-        self._model: str | None = None  # what a restart loads: None is the adapter's own
+        self._model: str | None = None  # loaded on restart: None is the adapter's own
         self._adapter: str | None = None  # None is the newest
         self._bare = False
         self._style = ""  # empty is the adapter's own
@@ -46,16 +46,16 @@ class EngineScreen(Screen[None]):
             self.post_message(Heard(event, engine))
 
     def on_unmount(self) -> None:
-        """Leave no child behind."""
+        """End the child process."""
         self._engine.close()
 
     def on_heard(self, message: Heard) -> None:
-        """Take what the engine says, unless it is the last words of one that was ended or replaced."""
+        """Handle the engine's event, unless it comes from an engine that was ended or replaced."""
         if message.engine is self._engine and self.alive:
             self.heard(message.event)
 
     def heard(self, event: EngineEvent) -> None:
-        """Show what the engine says about itself."""
+        """Show the engine's state."""
         match event:
             case EngineStage():
                 share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
@@ -71,22 +71,22 @@ class EngineScreen(Screen[None]):
                 self._choices = event
 
     def ready(self, event: EngineReady) -> None:
-        """Do what waits for a model."""
+        """Run what was waiting for a model."""
 
     def interrupted(self, why: str) -> None:
-        """End what was being answered: nothing more of it will come."""
+        """End the current answers: no more text will come."""
 
     def engine_gone(self, words: str) -> None:
-        """Note that there is no engine any more."""
+        """Record that the engine is gone."""
         self.loaded = self.alive = False
         self.interrupted(words)
         self._top(words)
 
     def restart(self) -> None:
-        """Start another engine, in place of one that ended or serves no more."""
+        """Start a new engine in place of one that ended or is no longer needed."""
         try:
             engine = self._start_engine(self._adapter, self._model, bare=self._bare)
-        except PlaygroundError as error:  # a training has the device
+        except PlaygroundError as error:  # a training run is using the device
             self.hint(f"{error.message} {error.hint}", error=True)
             return
         self._engine.close()
@@ -96,10 +96,10 @@ class EngineScreen(Screen[None]):
         if self._style:
             self._engine.use(None, self._style)
         self._listen(self._engine)
-        self._top("starting again … · Esc cancels")
+        self._top("restarting … · Esc cancels")
 
     def release(self, why: str) -> None:
-        """End the engine so that another process can have the device; `use` or F5 brings it back."""
+        """End the engine so that another process can use the device; `use` or F5 restarts it."""
         self.engine_gone(why)
         self._close_slowly(self._engine)
 
@@ -109,8 +109,8 @@ class EngineScreen(Screen[None]):
         self.restart()
 
     def cancel_loading(self) -> None:
-        """End an engine that is not ready; it removes what it had half-written."""
-        self.engine_gone("loading was cancelled · F5 starts it again")
+        """End an engine that is still loading; it removes its partial files."""
+        self.engine_gone("loading was cancelled · F5 restarts it")
         self._close_slowly(self._engine)
 
     @work(thread=True)
@@ -118,12 +118,12 @@ class EngineScreen(Screen[None]):
         engine.close(CANCEL_SECONDS)
 
     def action_adapter(self) -> None:
-        """Choose another adapter; on another base it brings that along."""
+        """Choose another adapter; its base is loaded if it is a different one."""
         from playground.tui.dialogs.picker import adapter_picker
 
         shown = self._choices.adapters
-        if not shown and not self.alive:  # nobody has said yet which there are
-            self.hint("F5 starts the engine again; then there is a choice.")
+        if not shown and not self.alive:  # the list has not arrived yet
+            self.hint("F5 restarts the engine; then you can choose.")
             return
 
         def choose(index: int | None) -> None:
@@ -137,7 +137,7 @@ class EngineScreen(Screen[None]):
             else:
                 self.restart()
 
-        self._engine.list()  # for the next time: a run may have ended meanwhile
+        self._engine.list()  # for next time: a run may have ended meanwhile
         self.app.push_screen(adapter_picker(shown), choose)
 
     def action_model(self) -> None:
@@ -158,7 +158,7 @@ class EngineScreen(Screen[None]):
         self.app.push_screen(model_picker(shown.models, shown.adapters), choose)
 
     def _here(self) -> str:
-        """Return the model in memory as the adapters' records name it, or nothing if that is not known."""
+        """Return the loaded model as named in the adapters' records, or an empty string if unknown."""
         if self._bare:
             return self._model or ""
         ready = self.session.ready
@@ -171,7 +171,7 @@ class EngineScreen(Screen[None]):
         ready = self.session.ready
         if not self.loaded or ready is None:
             return
-        # The proof stands first: a narrow terminal cuts the end of the line.
+        # The proof comes first: a narrow terminal cuts off the end of the line.
         proof = f"✓ base proven {self._proof} · " if self._proof else ""
         adapter = f"adapter {ready.adapter} · style {ready.style}" if ready.adapter else "no adapter"
         self._top(f"{proof}{adapter} · {ready.model}")
@@ -180,7 +180,7 @@ class EngineScreen(Screen[None]):
         self.query_one("#top", Static).update(Content(clean(text[:500])))
 
     def hint(self, text: str, *, error: bool = False) -> None:
-        """Say something below the panes."""
+        """Show a message below the panes."""
         hint = self.query_one("#hint", Static)
         hint.set_class(error, "error")
         hint.update(Content(clean(text[:2000])))

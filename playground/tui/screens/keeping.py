@@ -1,4 +1,4 @@
-"""What is kept of a session: votes at once, files when asked, copies in the clipboard."""
+"""What a session saves: votes immediately, files on request, copies to the clipboard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def chosen(judged: Exchange) -> str:
-    """Return what a vote chose, in words."""
+    """Return a vote in words."""
     if judged.vote in (TIE, BOTH_BAD):
         return {TIE: "a tie", BOTH_BAD: "both bad"}[judged.vote]
     letter = LETTERS[list(judged.answers).index(judged.vote)]
@@ -40,7 +40,7 @@ class KeepingScreen(EngineScreen):
         self.vote(event.choice)
 
     def vote(self, answer: str) -> None:
-        """Take a vote for the pane of a number, `TIE` or `BOTH_BAD`; show which side was which, and write it down."""
+        """Record a vote for a pane's number, `TIE` or `BOTH_BAD`; reveal the sides and save the vote."""
         now = self.session.round
         if now is None:
             return
@@ -60,14 +60,14 @@ class KeepingScreen(EngineScreen):
             self.hint(f"You chose {said}. {error.message} {error.hint}")
             return
         both = self.session.several_turns and choice not in (TIE, BOTH_BAD)
-        going_on = " Both sides go on from that answer." if both else ""
-        self.hint(f"You chose {said}.{going_on} The vote is kept: F4 U takes it back, Ctrl+P exports votes for DPO.")
+        going_on = " Both sides continue from that answer." if both else ""
+        self.hint(f"You chose {said}.{going_on} The vote is saved: F4 U undoes it, Ctrl+P exports votes for DPO.")
 
     def take_vote_back(self) -> None:
-        """Take the last vote of this session back: it no longer counts, and is not saved with the session."""
+        """Undo the last vote of this session: it no longer counts and is not saved with the session."""
         judged = self.session.last_vote
         if judged is None:
-            self.hint("There is no vote to take back.")
+            self.hint("There is no vote to undo.")
             return
         try:
             votes.append(paths.votes_file(), replace(judged, vote=""))
@@ -80,13 +80,13 @@ class KeepingScreen(EngineScreen):
         why = now.why_no_vote() if now is not None else ""
         if now is not None and not why:
             self.query_one(JudgeBar).offer(len(now.lanes))
-        self.hint(f"The vote for {chosen(judged)} is taken back. {why or 'F4 votes on these answers.'}")
+        self.hint(f"The vote for {chosen(judged)} was undone. {why or 'F4 votes on these answers.'}")
 
     def action_save(self) -> None:
         """Save the exchanges of this session."""
         kept = self.session.exchanges
         if not kept:
-            self.hint("There is nothing to save yet: ask something first.")
+            self.hint("There is nothing to save yet: send a prompt first.")
             return
 
         def write(path: Path, chosen: Sequence[Exchange]) -> str:
@@ -96,11 +96,11 @@ class KeepingScreen(EngineScreen):
         self._to_file(f"Save {count(len(kept), 'exchange')}", "session", tuple(report.WRITERS), kept, write)
 
     def action_export_sides(self) -> None:
-        """Export what was preferred of base and sft."""
+        """Export preferences between base and sft."""
         self._export("sides")
 
     def action_export_duels(self) -> None:
-        """Export what was preferred in duels."""
+        """Export preferences from duels."""
         self._export("duels")
 
     def _export(self, kind: votes.Kind) -> None:
@@ -110,7 +110,7 @@ class KeepingScreen(EngineScreen):
             self.hint(f"{error.message} {error.hint}")
             return
         if not pairs:
-            self.hint("There are no such votes yet. F4 hides the sides, or begins a duel.")
+            self.hint("There are no such votes yet. F4 hides the sides or starts a duel.")
             return
 
         def write(path: Path, chosen: Sequence[votes.Preference]) -> str:
@@ -143,15 +143,15 @@ class KeepingScreen(EngineScreen):
         self.app.push_screen(SaveDialog(title, name, suffixes), save)
 
     def action_copy(self) -> None:
-        """Copy the text of the focused pane, else of the last one."""
+        """Copy the text of the focused pane, or of the last one."""
         shown = self.query_one(Panes).shown
         focused = self.focused
         chosen = next((pane for pane in shown if focused is not None and pane in focused.ancestors), shown[-1])
         self.copy(chosen)
 
     def copy(self, pane: Pane) -> None:
-        """Copy a pane's text: to the terminal's clipboard, and to a file for terminals that have none."""
-        text = clean(pane.text)  # what is pasted into a shell must not act on it
+        """Copy a pane's text to the terminal's clipboard, and to a file for terminals without one."""
+        text = clean(pane.text)  # text pasted into a shell must not contain control characters
         if not text:
             self.hint("There is nothing to copy yet.")
             return

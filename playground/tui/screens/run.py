@@ -1,4 +1,4 @@
-"""The run screen: the loss falls, and beside it the answers change."""
+"""The run screen: the loss curve, and next to it the changing answers."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from playground.tui.widgets.chart import Chart
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
 
-BEAT = 0.5  # seconds between two redraws while nobody presses a key
+BEAT = 0.5  # seconds between redraws when no key is pressed
 TOLD = {
-    "pause": "The run pauses behind this step; the model stays in memory.",
-    "continue": "The run goes on, exactly as if it had not waited.",
-    "sample_now": "The fixed prompts are answered behind this step.",
+    "pause": "Pausing after this step; the model stays in memory.",
+    "continue": "The run continues, exactly as if it had not paused.",
+    "sample_now": "Sampling the fixed prompts after this step.",
     "stop": "The run finishes its step, saves everything and ends.",
-    "cancel": "The run ends, and nothing of it is kept.",
+    "cancel": "The run ends and nothing is kept.",
 }
 
 
 class RunScreen(Leavable[None]):
-    """A run, live or finished: losses, samples, and a timeline to go back and forth on.
+    """A run, live or finished: losses, samples, and a timeline to step through.
 
     Args:
-        folder: Of the run.
-        starting: Its process was just started.
+        folder: The run's folder.
+        starting: Whether its process was just started.
     """
 
     TYPED_INTO = "#prompt"
@@ -58,35 +58,35 @@ class RunScreen(Leavable[None]):
     ]
 
     class Happened(Message):
-        """The run said something."""
+        """An event from the run."""
 
         def __init__(self, event: Event) -> None:
             super().__init__()
             self.event = event
 
     class Replied(Message):
-        """The paused run answers."""
+        """An answer from the paused run."""
 
         def __init__(self, event: EngineEvent) -> None:
             super().__init__()
             self.event = event
 
     class CompareAsked(Message):
-        """The run's adapter is to be compared with its base."""
+        """Request to compare the run's adapter with its base."""
 
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.folder = folder
 
     class CheckpointsAsked(Message):
-        """A prompt is to be answered by the ended run as it was at several steps."""
+        """Request to prompt the ended run's adapters from several steps."""
 
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.folder = folder
 
     class DataAsked(Message):
-        """Data sets are to be looked at while the run goes on."""
+        """Request to show data sets while the run continues."""
 
     def __init__(self, folder: Path, *, starting: bool = False) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class RunScreen(Leavable[None]):
         self.history = RunHistory()
         self._link = RunLink(folder)
         self._starting = starting
-        self._at: int | None = None  # the sampling step that is shown; None follows the run
+        self._at: int | None = None  # the sampling step shown; None follows the run
         self._sure = False
         self._stale = True
 
@@ -121,11 +121,11 @@ class RunScreen(Leavable[None]):
         self._follow()
 
     def on_unmount(self) -> None:
-        """Leave the run to itself."""
+        """Stop watching; the run continues."""
         self._link.close()
 
     def on_resize(self) -> None:
-        """Stack chart and samples where there is no room beside each other."""
+        """Stack chart and samples when the window is too narrow."""
         self.query_one("#run").set_class(self.size.width < NARROW, "stacked")
 
     @work(thread=True)
@@ -140,7 +140,7 @@ class RunScreen(Leavable[None]):
         self.history.add(message.event)
         self._stale = True
         if isinstance(message.event, RunStage | RunStarted | RunEnded):
-            self.refresh_bindings()  # what can be done is another
+            self.refresh_bindings()  # the available actions have changed
         if isinstance(message.event, RunEnded):
             self._beat()
 
@@ -150,7 +150,7 @@ class RunScreen(Leavable[None]):
             self.draw()
 
     def draw(self) -> None:
-        """Show the run as it stands, or as it was at the step that is looked at."""
+        """Show the run's current state, or its state at the selected step."""
         history = self.history
         started = history.started
         about = f" · {started.plan.data.split(' (')[0]} · {started.model}" if started else ""
@@ -165,18 +165,18 @@ class RunScreen(Leavable[None]):
         self.query_one("#answers", Static).update(answers_at(history, shown))
         if history.note or history.ended:
             ended = (
-                "F6 compares it with its base; A asks it as it was at several steps."
+                "F6 compares it with its base; A asks its adapters from several steps."
                 if history.ended and history.step
                 else ""
             )
             self.hint(f"{history.note} {ended}".strip())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer of an ended run only what can be done with it."""
+        """Hide the actions that an ended run does not support."""
         return self.history.live or action not in ("pause", "tell", "cancel")
 
     def action_scrub(self, by: int) -> None:
-        """Look at the sampling before or after; behind the last one the run is followed again."""
+        """Show the previous or next sampling; after the last one, follow the run again."""
         steps = sorted(self.history.samplings)
         if not steps:
             return
@@ -185,12 +185,12 @@ class RunScreen(Leavable[None]):
         self.draw()
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
+        """Pause or continue."""
         self.action_tell("continue" if self.history.paused else "pause")
 
     @work(thread=True)
     def action_tell(self, do: str) -> None:
-        """Tell the run to do something."""
+        """Send the run a command."""
         words = (
             TOLD[do]
             if self._link.tell(do)
@@ -199,7 +199,7 @@ class RunScreen(Leavable[None]):
         self.app.call_from_thread(self.hint, words)
 
     def action_cancel(self) -> None:
-        """Discard the run, when asked twice."""
+        """Discard the run when pressed twice."""
         if not self._sure:
             self._sure = True
             self.hint("X again discards this run and everything in its folder; Ctrl+S stops it and keeps everything.")
@@ -208,12 +208,12 @@ class RunScreen(Leavable[None]):
         self.action_tell("cancel")
 
     def action_ask(self) -> None:
-        """Ask base and sft as they are at this step; of an ended run, as they were at several."""
+        """Prompt base and sft at this step; for an ended run, its adapters from several steps."""
         if not self.history.live:
             self.post_message(self.CheckpointsAsked(self.folder))
             return
         if not self.history.paused:
-            self.hint("Space pauses the run first: the model answers while it waits.")
+            self.hint("Press Space to pause the run first: the model answers while it is paused.")
             return
         prompt = self.query_one(PromptBar)
         prompt.display = True
@@ -244,7 +244,7 @@ class RunScreen(Leavable[None]):
             self.hint(f"{event.message} {event.hint}")
 
     def action_leave(self) -> None:
-        """Put the prompt away, else leave; a run goes on."""
+        """Close the prompt, or leave; the run continues."""
         prompt = self.query_one(PromptBar)
         if prompt.display:
             prompt.display = False
@@ -253,18 +253,18 @@ class RunScreen(Leavable[None]):
             self.dismiss()
 
     def action_data(self) -> None:
-        """Look at data sets; no model is needed for that."""
+        """Show data sets; this needs no model."""
         self.post_message(self.DataAsked())
 
     def action_compare(self) -> None:
-        """Compare what the run has made with its base."""
+        """Compare the run's adapter with its base."""
         if self.history.live:
             self.hint("The run is still training. Ctrl+S stops it and keeps everything; then compare.")
         elif not self.history.step:
-            self.hint("There is nothing to compare: the run took no step.")
+            self.hint("There is nothing to compare: the run took no steps.")
         else:
             self.post_message(self.CompareAsked(self.folder))
 
     def hint(self, text: str) -> None:
-        """Say something below the chart."""
+        """Show a message below the chart."""
         self.query_one("#hint", Static).update(Content(clean(text[:2000])))

@@ -1,4 +1,4 @@
-"""The training screen: choose a data set, see what will be learned, start."""
+"""The training screen: choose a data set, see which tokens are trained, start."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ from playground.tui.dialogs.files import FilesDialog, PathSuggester
 from playground.tui.dialogs.training_options import FormDialog
 from playground.tui.widgets.panes import NARROW
 
-WAIT = "The plan is not made yet."
+WAIT = "The plan is not ready yet."
 MOST_SHOWN = 40  # rows whose masks are on screen
-LOOK = ("about", "first", "findings", "whole-plan", "rows")  # what is seen of a data set, from top to bottom
+LOOK = ("about", "first", "findings", "whole-plan", "rows")  # the parts of a data set's view, from top to bottom
 
 
 class TrainScreen(Leavable[None]):
-    """Data sets left; right, the chosen one's rows with what carries loss, and the plan.
+    """Data sets on the left; on the right, the chosen one's rows with their loss masks, and the plan.
 
     Args:
         inspector: Starts the inspector.
@@ -70,17 +70,17 @@ class TrainScreen(Leavable[None]):
     ]
 
     class Started(Message):
-        """A training was started in `folder`."""
+        """A run was started in `folder`."""
 
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.folder = folder
 
     class RunsAsked(Message):
-        """The runs are to be shown."""
+        """Request to show the runs."""
 
     class Heard(Message):
-        """The inspector said something."""
+        """An event from the inspector."""
 
         def __init__(self, event: InspectorEvent) -> None:
             super().__init__()
@@ -90,7 +90,7 @@ class TrainScreen(Leavable[None]):
         super().__init__()
         self._inspector = inspector()
         self._home = paths.adapters_dir(adapters_dir)
-        self._options: dict[str, Any] = {}  # what differs from the settings
+        self._options: dict[str, Any] = {}  # overrides of the saved settings
         self._sets: tuple[Any, ...] = ()
         self._request = 0
         self._plan: PlanMade | None = None
@@ -109,11 +109,11 @@ class TrainScreen(Leavable[None]):
             with VerticalScroll(id="look"):
                 for part in LOOK:
                     yield Static(id=part, markup=False)
-        yield Static("↑ ↓ Enter looks at a data set; F5 starts training on it.", id="hint", markup=False)
+        yield Static("↑ ↓ Enter shows a data set; F5 starts training on it.", id="hint", markup=False)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Ask which data sets there are."""
+        """Ask for the available data sets."""
         self.query_one(OptionList).focus()
         self.on_resize()
         self._listen()
@@ -121,11 +121,11 @@ class TrainScreen(Leavable[None]):
         self._look()
 
     def on_unmount(self) -> None:
-        """Leave no child behind."""
+        """End the child process."""
         self._inspector.close()
 
     def on_resize(self) -> None:
-        """Stack both halves where there is no room beside each other."""
+        """Stack both halves when the window is too narrow."""
         self.query_one("#train").set_class(self.size.width < NARROW, "stacked")
 
     @work(thread=True)
@@ -136,7 +136,7 @@ class TrainScreen(Leavable[None]):
             self.post_message(self.Heard(event))
 
     def config(self) -> TrainConfig | None:
-        """Return what F5 would train, or say why the settings do not allow it."""
+        """Return the config that F5 would train, or show why the settings are invalid."""
         try:
             return TrainConfig(**settings.options(self._options, None))
         except PlaygroundError as error:
@@ -163,7 +163,7 @@ class TrainScreen(Leavable[None]):
                 self._why_no_plan = f"{first.rstrip('.')}{others}. {error.hint}"
                 self.hint(self._why_no_plan)
             case event if event.request != self._request:
-                pass  # of a data set that was left meanwhile
+                pass  # about a data set that is no longer selected
             case InspectorStage() as event:
                 share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
                 self.hint(f"{event.stage}{share} …")
@@ -174,14 +174,14 @@ class TrainScreen(Leavable[None]):
                 shown, whole = event.rows[:MOST_SHOWN], 0
                 if shown:
                     self.query_one("#first", Static).update(begins_to_learn(shown[0]))
-                    whole = int(len(shown[0].texts) <= SHORT)  # and need not be shown again
+                    whole = int(len(shown[0].texts) <= SHORT)  # and is not repeated below
                 self.query_one("#rows", Static).update(masked(shown[whole:], event.total - whole))
             case PlanMade() as event:
                 self._plan = event
                 for where in ("#plan", "#whole-plan"):
                     self.query_one(where, Static).update(plan_words(event.plan))
                 self.query_one("#short-plan", Static).update(plan_short(event.plan))
-                self.hint("F5 starts training. Lit tokens carry loss, dim ones do not. PageDown: more.")
+                self.hint("F5 starts training. Bright tokens carry loss, dim ones do not. PageDown: more.")
 
     def _list(self, event: DataSets) -> None:
         self._sets = event.sets
@@ -196,13 +196,13 @@ class TrainScreen(Leavable[None]):
 
     @on(OptionList.OptionSelected)
     def choose(self, event: OptionList.OptionSelected) -> None:
-        """Look at the chosen data set."""
+        """Show the chosen data set."""
         self._options["data"] = self._sets[event.option_index].path
         self._look()
 
     @on(Input.Submitted)
     def type_path(self, event: Input.Submitted) -> None:
-        """Look at the data set that was typed."""
+        """Show the data set whose path was typed."""
         if event.value.strip():
             self._options["data"] = event.value.strip()
             self._look()
@@ -218,7 +218,7 @@ class TrainScreen(Leavable[None]):
         self.app.push_screen(FilesDialog(), choose)
 
     def action_options(self) -> None:
-        """Change how it is trained."""
+        """Change the training options."""
 
         def keep(changed: Mapping[str, Any] | None) -> None:
             if changed is not None:
@@ -229,14 +229,14 @@ class TrainScreen(Leavable[None]):
             self.app.push_screen(FormDialog(config), keep)
 
     def action_start(self) -> None:
-        """Start, unless the plan says that it would not fit."""
+        """Start, unless the plan does not fit in memory."""
         if self._plan is None:
             self.hint(self._why_no_plan)
             return
         plan = self._plan.plan
         if not plan.fits:
             way = f"This would fit: {plan.nearest}" if plan.nearest else "No setting would fit here."
-            self.hint(f"There is not enough memory for it. {way}")
+            self.hint(f"There is not enough memory. {way}")
             return
         if (config := self.config()) is None:
             return
@@ -250,17 +250,17 @@ class TrainScreen(Leavable[None]):
         self.post_message(self.Started(folder))
 
     def action_runs(self) -> None:
-        """Show what was trained."""
+        """Show the runs."""
         self.post_message(self.RunsAsked())
 
     def action_copy(self) -> None:
-        """Copy the command that does the same."""
+        """Copy the equivalent command."""
         if self._plan is not None:
             self.app.copy_to_clipboard(clean(self._plan.command))
             self.hint(f"Copied: {self._plan.command}")
 
     def action_page(self, by: int) -> None:
-        """Read on in the data set, or back, wherever the focus is."""
+        """Page forward or back in the data set, wherever the focus is."""
         look = self.query_one("#look")
         look.scroll_relative(y=by * max(1, look.size.height - 1), animate=False)
 
@@ -269,5 +269,5 @@ class TrainScreen(Leavable[None]):
         self.dismiss()
 
     def hint(self, text: str) -> None:
-        """Say something below."""
+        """Show a message below."""
         self.query_one("#hint", Static).update(Content(clean(text[:2000])))

@@ -1,4 +1,4 @@
-"""What a run's events add up to. Knows nothing of widgets, so it can be tested alone."""
+"""A run's state, built from its events. Independent of widgets, so it can be tested alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMOOTH = 0.8  # weight of the past in the smoothed loss
 
 
 class RunHistory:
-    """A run so far, from its events in order. A step that was taken twice, after a resume, counts as the later one."""
+    """A run so far, from its events in order. If a resume repeats a step, the later one counts."""
 
     def __init__(self) -> None:
         self.stage: RunStage | None = None
@@ -38,7 +38,7 @@ class RunHistory:
         self.ended: RunEnded | None = None
 
     def add(self, event: Event) -> None:
-        """Take the next event."""
+        """Add the next event."""
         match event:
             case RunStage():
                 self.stage, self.ended = event, None
@@ -59,25 +59,25 @@ class RunHistory:
             case CheckpointSaved():
                 self.saved = event.step
             case StepSkipped():
-                self.note = f"step {event.step} was left out: {event.reason}"
+                self.note = f"step {event.step} was skipped: {event.reason}"
             case BatchHalved():
-                self.note = f"memory ran out; {event.micro_batch_size} rows go through the model at once now"
+                self.note = f"out of memory: now {event.micro_batch_size} rows at a time"
             case RunEnded():
                 self.ended, self.paused = event, False
 
     @property
     def step(self) -> int:
-        """The last step that was taken."""
+        """The last completed step."""
         return max(self.steps, default=self.started.step if self.started else 0)
 
     @property
     def num_steps(self) -> int:
-        """The steps of the whole run, as far as that is known."""
+        """The steps of the whole run, if known."""
         return self.started.plan.num_steps if self.started else self.step
 
     @property
     def live(self) -> bool:
-        """Whether a process trains, or is about to."""
+        """Whether a process is training or about to start."""
         return self.ended is None and (self.stage is not None or self.started is not None)
 
     def losses(self) -> list[tuple[int, float]]:
@@ -89,7 +89,7 @@ class RunHistory:
         return [(step, self.evaluations[step].eval_loss) for step in sorted(self.evaluations)]
 
     def smoothed(self) -> list[tuple[int, float]]:
-        """Return ``(step, loss)`` averaged over the steps before, without the bias of a cold start."""
+        """Return ``(step, loss)`` as a bias-corrected moving average over the previous steps."""
         mean, weight, points = 0.0, 0.0, []
         for step, loss in self.losses():
             mean = SMOOTH * mean + (1 - SMOOTH) * loss
@@ -98,7 +98,7 @@ class RunHistory:
         return points
 
     def state(self) -> str:
-        """Return how it stands, as a person would say it."""
+        """Return the run's state in words."""
         if self.ended is not None:
             how = {"finished": "■ finished", "stopped": "□ stopped", "cancelled": "✗ cancelled", "failed": "✗ failed"}
             said = how[self.ended.state]
@@ -115,7 +115,7 @@ class RunHistory:
         return f"▶ step {self.step} of {self.num_steps}{left}"
 
     def numbers(self, width: int) -> str:
-        """Return the last step's figures, none of them broken, on lines of `width` cells."""
+        """Return the last step's figures, wrapped to lines of `width` cells without splitting a figure."""
         last = self.steps.get(self.step)
         if last is None:
             return ""

@@ -12,12 +12,12 @@ from textual.widget import Widget
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 LEFT = 6  # cells of labels
 LETTERS = "ABCDEF"
-STYLES = ("$primary", "$accent", "$success", "$warning", "$error", "$text")  # of curves that are shown together
+STYLES = ("$primary", "$accent", "$success", "$warning", "$error", "$text")  # of the curves in a shared chart
 Point = tuple[float, float]
 
 
 class Chart(Widget):
-    """Loss over steps: single values as dots, the smoothed ones as a line, held-out ones as marks, a cursor."""
+    """Loss over steps: raw values as dots, smoothed ones as a line, held-out ones as marks, and a cursor."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -38,18 +38,18 @@ class Chart(Widget):
         """Draw.
 
         Args:
-            dots: Single values.
-            line: Values that are joined.
-            end: The last step there will be.
-            cursor: A step that is marked.
-            marks: Values of another kind, few of them: diamonds.
+            dots: Raw values.
+            line: Values joined by a line.
+            end: The last step of the run.
+            cursor: A marked step.
+            marks: A few other values, drawn as diamonds.
         """
         self._dots, self._lines, self._end, self._cursor = dots, [(line, "bold")], max(1, end), cursor
         self._marks = [(point, "◆", "$accent") for point in marks]
         self.refresh()
 
     def show_together(self, curves: Sequence[Sequence[Point]]) -> None:
-        """Draw several curves, each in a colour of its own and with its letter, A for the first, at its end."""
+        """Draw several curves, each in its own colour and with its letter, starting from A, at its end."""
         self._dots, self._cursor = (), None
         self._lines = list(zip(curves, STYLES, strict=False))
         ends = zip(self._lines, LETTERS, strict=False)
@@ -77,7 +77,7 @@ class Chart(Widget):
         marked = {
             (round((1 - y / top) * (height - 1)), round(x / self._end * (width - 1))): (mark, style)
             for (x, y), mark, style in self._marks
-            if 0 <= y <= top and 0 <= x <= self._end  # also what is no number
+            if 0 <= y <= top and 0 <= x <= self._end  # also excludes NaN
         }
         at = None if self._cursor is None else round(self._cursor / self._end * (width - 1))
         pieces: list[tuple[str, str]] = []
@@ -113,7 +113,7 @@ class _Canvas:
         self._width, self._height = 2 * width, 4 * height
 
     def dot(self, x: float, y: float) -> None:
-        if not (0 <= x <= 1 and 0 <= y <= 1):  # also what is no number
+        if not (0 <= x <= 1 and 0 <= y <= 1):  # also excludes NaN
             return
         column, row = round(x * (self._width - 1)), round((1 - y) * (self._height - 1))
         self.cells[row // 4][column // 2] |= _BITS[column % 2][row % 4]
@@ -134,7 +134,7 @@ class _Canvas:
 
 
 def nice(value: float) -> float:
-    """Return the least of 1, 1.5, 2, 3, 4, 5, 8 times a power of ten that is at least `value`; 1 for what is none."""
+    """Return the smallest of 1, 1.5, 2, 3, 4, 5, 8 times a power of ten that is at least `value`, or 1 if invalid."""
     if not (0 < value < math.inf):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))

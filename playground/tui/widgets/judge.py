@@ -1,4 +1,4 @@
-"""The judge bar: which answer is better? It is clicked; keys vote only in the dialog that F4 opens."""
+"""The judge bar: which answer is better? It takes clicks; keys vote only in the dialog that F4 opens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LETTERS = "ABCD"
 
 
 class _Choice(Static):
-    """Something to click on."""
+    """A clickable choice."""
 
     def __init__(self, words: str, choice: str) -> None:
         super().__init__(words, markup=False, classes="choice")
@@ -24,12 +24,12 @@ class _Choice(Static):
 
 
 class JudgeBar(Horizontal):
-    """Shown when answers wait to be judged. It never has the focus: whatever is typed meanwhile is the next prompt."""
+    """Shown when answers can be judged. It never takes the focus: anything typed goes to the next prompt."""
 
     can_focus = False
 
     class Voted(Message):
-        """The pane of this number won, or `TIE`, or `BOTH_BAD`."""
+        """The winning pane's number, `TIE` or `BOTH_BAD`."""
 
         def __init__(self, choice: str) -> None:
             super().__init__()
@@ -39,7 +39,7 @@ class JudgeBar(Horizontal):
         super().__init__(id="judge")
 
     def compose(self) -> ComposeResult:
-        """Lay out a choice for each pane there may be."""
+        """Lay out a choice for each possible pane."""
         yield Static("Which is better? F4, or click:", markup=False)
         for n, letter in enumerate(LETTERS):
             yield _Choice(letter, str(n))

@@ -1,4 +1,4 @@
-"""A pane: what one lane was fed, what it says, and how it ended."""
+"""A pane: one lane's input, its answer, and how it ended."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ FED = {
     "sft": "with the adapter, fed the template",
     "hidden": "hidden until you vote",
 }
-SHOWN = 20_000  # characters of an answer that are on screen; laying out more would cost frames
-# Between two paintings of what streams, all panes at once: each lays the screen out again, and on two cores the
-# engine loses what the app takes. Painting every token cost it a quarter of its tokens/s.
+SHOWN = 20_000  # characters of an answer shown on screen; laying out more would drop frames
+# Interval between repaints of the streaming panes, all at once: each one redoes the layout, and on two cores the
+# engine loses the time the app takes. Painting every token cost it a quarter of its tokens/s.
 PAINT_SECONDS = 0.2
 
 
 class _Line(Static):
-    """One line that can be clicked."""
+    """A clickable line."""
 
     class Clicked(Message):
         """It was clicked."""
 
     def on_click(self, event: events.Click) -> None:
-        """Say so."""
+        """Post the message."""
         event.stop()
         self.post_message(self.Clicked())
 
 
 class _Said(VerticalScroll, can_focus=True):
-    """The text, which scrolls. It has no letters of its own: whatever is typed is the next prompt."""
+    """The scrolling text. It binds no letters: anything typed goes to the next prompt."""
 
-    following = True  # of the end, until a reader scrolls up
+    following = True  # follows the end until a reader scrolls up
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Note whether the end is seen: only scrolling changes that, not text that comes in below."""
+        """Record whether the end is visible: only scrolling changes that, not new text below."""
         super().watch_scroll_y(old_value, new_value)
         self.following = new_value >= self.max_scroll_y - 1
 
 
 class _Text(Widget):
-    """Text that mostly grows at its end. While it fits its room, only lines that may be new are painted.
+    """Text that mostly grows at its end. While it fits on screen, only lines that may be new are painted.
 
-    A layout, and all lines twice, five times a second, took a third more of the processor from the engine beside it.
+    Redoing the layout and painting all lines twice, five times a second, took a third more CPU from the engine.
     """
 
     def __init__(self) -> None:
@@ -74,20 +74,20 @@ class _Text(Widget):
             self.refresh(layout=True)
         elif text.plain.startswith(old.plain):
             before = old.get_height({}, width)
-            first = max(0, before - 2)  # a word that grows may leave the last line
+            first = max(0, before - 2)  # a growing word may wrap off the last line
             self.refresh(Region(0, first, width, max(before, height) - first))
         else:
             self.refresh()
 
 
 class Pane(Vertical):
-    """One lane of the comparison. Nothing it shows raw is ever markup."""
+    """One lane of the comparison. Raw text is never parsed as markup."""
 
     can_focus = False
 
     def __init__(self, number: int) -> None:
         super().__init__(id=f"pane-{number}", classes="pane")
-        self.text = ""  # of the answer, raw
+        self.text = ""  # the answer, raw
         self.kind = ""
         self._title = ""
         self._before = Content()
@@ -96,11 +96,11 @@ class Pane(Vertical):
         self._dropped = 0
         self._opened = False
         self._markdown = False
-        self._painted = False  # some of the answer
-        self._state = ""  # to be painted with the text, or nothing if nothing waits
+        self._painted = False  # whether part of the answer is on screen
+        self._state = ""  # painted with the next text; empty if none is pending
 
     def compose(self) -> ComposeResult:
-        """Lay out title, what was fed, text and state."""
+        """Lay out title, input, text and state."""
         yield _Line(classes="title", markup=False)
         yield Static(classes="fed", markup=False)
         with _Said(classes="said"):
@@ -108,18 +108,18 @@ class Pane(Vertical):
         yield Static(classes="state", markup=False)
 
     def on_mount(self) -> None:
-        """Begin raw, with what was fed on one line."""
+        """Start raw, with the input collapsed."""
         self.query_one(".fed").display = False
 
     def dress(self, kind: str, title: str) -> None:
-        """Say which side this is: its kind is a key of `FED`, and a CSS class."""
+        """Set which side this is: its kind is a key of `FED` and a CSS class."""
         self.remove_class(*FED)
         self.add_class(kind)
         self.kind, self._title = kind, title
         self._show_title()
 
     def begin(self, before: tuple[str, ...] = ()) -> None:
-        """Clear the pane for a new answer, behind the turns that came before it; the last of them is the prompt."""
+        """Clear the pane for a new answer after the earlier turns in `before`, the last of which is the prompt."""
         self.text, self._fed, self._dropped, self._state, self._painted = "", "", 0, "", False
         pieces: list[tuple[str, str]] = []
         if len(before) > 1:
@@ -133,7 +133,7 @@ class Pane(Vertical):
         self.query_one(_Said).following = True
 
     def fed(self, text: str, num_tokens: int, dropped: int = 0) -> None:
-        """Say what the lane was fed."""
+        """Set the lane's input."""
         self._fed, self._num_tokens, self._dropped = text, num_tokens, dropped
         self._show_title()
         self._show_fed()
@@ -150,7 +150,7 @@ class Pane(Vertical):
         self._show_text(self.text, done=True)
 
     def say(self, text: str, num_tokens: int, seconds: float) -> None:
-        """Show the text so far: the first words at once, then several tokens at a time."""
+        """Show the text so far: the first words immediately, then several tokens at a time."""
         self.text, waits = text, bool(self._state)
         self._state = f"▶ {count(num_tokens, 'token')}{_pace(num_tokens, seconds)}"
         if waits:
@@ -164,7 +164,7 @@ class Pane(Vertical):
         if self._state:  # else the answer has ended
             self._follow()
             self._show_text(self.text)
-            self.query_one(".state", Static).update(Content(self._state), layout=False)  # it fits on its line
+            self.query_one(".state", Static).update(Content(self._state), layout=False)  # it fits on one line
             self._painted, self._state = True, ""
 
     def end(self, answer: Answer, *, repeats: bool, seconds: float) -> None:
@@ -176,12 +176,12 @@ class Pane(Vertical):
         self._put(".state", how_it_ended(answer, repeats) + length + _pace(answer.num_tokens, seconds))
 
     def fail(self, message: str) -> None:
-        """Say why there is no text, or no more of it."""
-        self._paint()  # what came last
+        """Show why there is no text, or why it ended early."""
+        self._paint()  # the latest text
         self._put(".state", f"✗ {one_line(message, 300)}")
 
     def empty(self, words: str) -> None:
-        """Say what could stand here."""
+        """Show a placeholder."""
         self.begin()
         self.query_one(_Text).put(Content.styled(words, "dim"))
         self._put(".state", "")
@@ -211,23 +211,23 @@ class Pane(Vertical):
         shown = clean(text[-SHOWN:])
         self.query(".rendered").remove()
         if render:
-            # Its parser takes a tenth of the app's start to import, and few ever want it.
+            # Importing its parser takes a tenth of the app's start time, and few users need it.
             from markdown_it import MarkdownIt
             from textual.widgets import Markdown
 
             def parser() -> MarkdownIt:
-                # Entities such as &#x202e; would become characters that `clean` never saw.
+                # Entities such as &#x202e; would turn into characters that `clean` never saw.
                 return MarkdownIt("gfm-like").disable("entity")
 
             markdown = Markdown(shown, classes="rendered", open_links=False, parser_factory=parser)
             self.query_one(_Said).mount(markdown)
             return
         if len(text) > SHOWN:
-            shown = f"… {len(text) - SHOWN:,} characters before\n{shown}"
+            shown = f"… {len(text) - SHOWN:,} earlier characters\n{shown}"
         elif done:
             shown = shown.strip("\n") or "(nothing)"
         else:
-            shown = shown.lstrip("\n")  # a base often begins with empty lines
+            shown = shown.lstrip("\n")  # a base often starts with empty lines
         plain.put(self._before + Content(shown))
 
     def _follow(self) -> None:

@@ -10,16 +10,16 @@ from playground.tui.strings import EMPTY, NO_ADAPTER
 from playground.tui.widgets.judge import LETTERS
 from playground.tui.widgets.pane import Pane
 
-NARROW = 100  # columns; below, panes stand one above the other
+NARROW = 100  # columns; in narrower windows, panes are stacked
 
 
 class Panes(Horizontal):
-    """Shows what a session holds; which lane stands where is the round's."""
+    """Shows a session; the round decides the order of the lanes."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(id="panes")
         self._session = session
-        self._panes = [Pane(number) for number in range(len(LETTERS))]  # as many as there may be
+        self._panes = [Pane(number) for number in range(len(LETTERS))]  # the maximum number
 
     def compose(self) -> ComposeResult:
         """Lay out the panes."""
@@ -31,22 +31,22 @@ class Panes(Horizontal):
         return [pane for pane in self._panes if pane.display]
 
     def fit(self, width: int) -> None:
-        """Stack the panes where there is no room beside each other."""
+        """Stack the panes when the window is too narrow."""
         self.set_class(width < NARROW, "stacked")
 
     def of(self, lane: str) -> Pane | None:
-        """Return the pane of a lane of the round, if it has one of that name."""
+        """Return the pane of the round's lane with this name, or None."""
         lanes = self._session.round.lanes if self._session.round else ()
         return next((pane for pane, asked in zip(self._panes, lanes, strict=False) if asked.name == lane), None)
 
     def begin(self, now: Round) -> None:
-        """Make ready for the answers of a round."""
+        """Prepare the panes for a round's answers."""
         self.dress()
         for pane, lane in zip(self.shown, now.lanes, strict=True):
             pane.begin(lane.texts)
 
     def dress(self) -> None:
-        """Give each pane its side: of the round, or of what would be asked next."""
+        """Assign each pane its side: from the current round, or from the next one."""
         now, session = self._session.round, self._session
         if now is not None:
             dressed = [("hidden" if now.hidden else lane.side, _title(now, n)) for n, lane in enumerate(now.lanes)]

@@ -1,4 +1,4 @@
-"""The prompt: Enter asks, and what was asked before is on the arrow keys."""
+"""The prompt: Enter sends it, and the arrow keys recall earlier ones."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-MOST = 100_000  # characters; a longer paste is cut, because no context holds it and laying it out takes seconds
+MOST = 100_000  # characters; longer pastes are cut off: they fit no context, and laying them out takes seconds
 
 
-TAKEN = {"f6", "f7", "up", "down"}  # keys of the text area that mean something else here
+TAKEN = {"f6", "f7", "up", "down"}  # keys of the text area that have another meaning here
 
 
 class PromptBar(TextArea, inherit_bindings=False):
-    """Text of one line or several. Up and down leave it at its ends for the prompts of this session."""
+    """Text on one or more lines. Up and down, at its ends, recall the prompts of this session."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(b for b in TextArea.BINDINGS if isinstance(b, Binding) and b.key not in TAKEN),
@@ -26,7 +26,7 @@ class PromptBar(TextArea, inherit_bindings=False):
     ]
 
     class Submitted(Message):
-        """A prompt is to be asked."""
+        """A prompt was submitted."""
 
         def __init__(self, prompt: str) -> None:
             super().__init__()
@@ -39,34 +39,34 @@ class PromptBar(TextArea, inherit_bindings=False):
         super().__init__(
             id="prompt", compact=True, highlight_cursor_line=False, placeholder="Your prompt", tab_behavior="focus"
         )
-        self.cursor_blink = False  # each blink lays the text out again, as much work as a fifth of all streaming
+        self.cursor_blink = False  # each blink redoes the layout, a fifth of the work of all streaming
         self._asked: list[str] = []
-        self._at = 0  # behind the last: what is being typed
+        self._at = 0  # after the last: the text being typed
         self._typed = ""
 
     def remember(self, prompt: str) -> None:
-        """Add a prompt; one that was just asked is not added again."""
+        """Add a prompt to the history, unless it is the same as the last one."""
         if self._asked[-1:] != [prompt]:
             self._asked.append(prompt)
         self._at = len(self._asked)
         self._typed = ""
 
     def put(self, text: str) -> None:
-        """Replace the text, with the cursor behind it."""
+        """Replace the text and move the cursor to its end."""
         self.text = text
         self.move_cursor(self.document.end)
 
     def action_submit(self) -> None:
-        """Ask, unless there is nothing but space."""
+        """Submit the prompt, unless it is blank."""
         if prompt := self.text.strip():
             self.post_message(self.Submitted(prompt))
 
     def action_newline(self) -> None:
-        """Begin a new line."""
+        """Start a new line."""
         self.insert("\n")
 
     def action_older(self) -> None:
-        """Go up a line, from the first one to the prompt before."""
+        """Go up a line, or from the first line to the previous prompt."""
         if self.cursor_location[0] > 0:
             self.action_cursor_up()
             return
@@ -75,14 +75,14 @@ class PromptBar(TextArea, inherit_bindings=False):
         self._go(max(0, self._at - 1))
 
     def action_newer(self) -> None:
-        """Go down a line, from the last one to the prompt after, in the end what was being typed."""
+        """Go down a line, or from the last line to the next prompt, and finally to the text being typed."""
         if self.cursor_location[0] < self.document.line_count - 1:
             self.action_cursor_down()
             return
         self._go(min(len(self._asked), self._at + 1))
 
     async def _on_key(self, event: events.Key) -> None:
-        # No priority binding: that would overtake the letters before it, which wait in a queue.
+        # No priority binding: it would overtake earlier letters that are still queued.
         if event.key == "enter":
             event.stop()
             event.prevent_default()

@@ -1,4 +1,4 @@
-"""The strength slider: how much the adapter counts."""
+"""The adapter strength slider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 LOWEST, HIGHEST, STEP = 0.0, 1.5, 0.05
-TRACK = 16  # cells; 0, 0.5, 1 and 1.5 fall on cells of their own
+TRACK = 16  # cells; 0, 0.5, 1 and 1.5 each fall on a separate cell
 LABEL = "λ 1.00 "
 
 
@@ -28,7 +28,7 @@ class Slider(Widget, can_focus=True):
     value: reactive[float] = reactive(1.0)
 
     class Changed(Message):
-        """The strength is another one now."""
+        """The strength has changed."""
 
         def __init__(self, value: float) -> None:
             super().__init__()
@@ -39,25 +39,25 @@ class Slider(Widget, can_focus=True):
         self._held = False
 
     def render(self) -> Content:
-        """Draw the track, with a mark where the adapter counts as trained."""
+        """Draw the track, with a mark at the strength used in training."""
         at = round((self.value - LOWEST) / (HIGHEST - LOWEST) * (TRACK - 1))
         one = round((1.0 - LOWEST) / (HIGHEST - LOWEST) * (TRACK - 1))
         track = "".join("●" if n == at else "┼" if n == one else "─" for n in range(TRACK))
         return Content(f"λ {self.value:.2f} ├{track}┤")
 
     def action_change(self, steps: int) -> None:
-        """Move by so many steps of 0.05."""
+        """Move by this many steps of 0.05."""
         self.action_go(self.value + steps * STEP)
 
     def action_go(self, value: float) -> None:
-        """Move to a strength, or to the nearest there is."""
+        """Move to a strength, or to the nearest allowed one."""
         value = round(min(HIGHEST, max(LOWEST, value)), 2)
         if value != self.value:
             self.value = value
             self.post_message(self.Changed(value))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Take hold of the knob."""
+        """Grab the knob."""
         self._held = True
         self.capture_mouse()
         self._follow(event.x)
@@ -68,7 +68,7 @@ class Slider(Widget, can_focus=True):
             self._follow(event.x)
 
     def on_mouse_up(self) -> None:
-        """Let go of the knob."""
+        """Release the knob."""
         self._held = False
         self.release_mouse()
 
