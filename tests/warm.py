@@ -51,12 +51,10 @@ class Server:
 def call(path, kind, code, *arguments):
     """Have it run by a fork of the server; end as it ends."""
     assert kind in ("-m", "-c"), kind
-    ignored = [number for number in PASSED_ON if signal.getsignal(number) == signal.SIG_IGN]
     server = socket.socket(socket.AF_UNIX)
     server.connect(path)
     request = {
         "kind": kind, "code": code, "arguments": arguments, "cwd": os.getcwd(), "environment": dict(os.environ),
-        "ignored": ignored,
     }  # fmt: skip
     socket.send_fds(server, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
     for descriptor in (0, 1, 2):  # or a pipe would stay open when the forked process has closed it
@@ -64,8 +62,7 @@ def call(path, kind, code, *arguments):
     answers = server.makefile("r")
     pid = int(answers.readline())
     for number in PASSED_ON:
-        if number not in ignored:
-            signal.signal(number, lambda number, frame: os.kill(pid, number))
+        signal.signal(number, lambda number, frame: os.kill(pid, number))
     code = int(answers.readline())
     if code < 0:
         signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
@@ -146,9 +143,8 @@ def main():
     request = serve(listening)
     os.setsid()
     for number in PASSED_ON:  # as a shell starts a command, even if the tests themselves run under nohup
-        signal.signal(number, signal.SIG_IGN if number in request["ignored"] else signal.SIG_DFL)
-    if signal.SIGINT not in request["ignored"]:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
