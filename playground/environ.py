@@ -8,7 +8,7 @@ BEFORE_TORCH = {
     # Huge pages for large tensors: 6 % of a training step on a CPU.
     "THP_MEM_ALLOC_ENABLE": "1",
     # oneDNN keeps a compiled kernel for every shape it has seen, by default 1,024 of them, and batches have many
-    # lengths: a quarter of a gigabyte after one epoch. With 64 nothing is slower (docs/decisions.md).
+    # lengths: a quarter of a gigabyte after one epoch. With 64 nothing is slower (docs/decisions).
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     # Keep library messages out of the program's own output.
     "TRANSFORMERS_VERBOSITY": "error",

@@ -13,7 +13,7 @@ import torch
 from playground.models.head import Head
 from playground.models.linear import frozen_matmul
 
-MAX_ROWS = 8  # beyond this the int8 kernel is slower than the float32 head (docs/decisions.md)
+MAX_ROWS = 8  # beyond this the int8 kernel is slower than the float32 head (docs/decisions)
 _MAX_CANDIDATES = 8192
 _BF16_EPS = 2.0**-8  # of rounding a result to bfloat16, with a factor two to spare
 _FLOAT_EPS = 2.0**-23

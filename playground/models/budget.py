@@ -59,7 +59,7 @@ def tokens_at_once(longest: int, device: torch.device) -> int:
     """Return the most tokens, padding included, that go through the model at once.
 
     On a CPU the activations of a piece set the peak memory (1.6 MB per token with the demo model), and
-    larger pieces are a tenth faster (docs/decisions.md). The row of `longest` tokens goes through whole
+    larger pieces are a tenth faster (docs/decisions). The row of `longest` tokens goes through whole
     and sets the peak; other pieces may as well be as large. A GPU takes the whole micro-batch.
     """
     return max(CPU_TOKENS_AT_ONCE, longest) if device.type == "cpu" else 1 << 30

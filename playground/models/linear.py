@@ -22,7 +22,7 @@ def frozen_matmul(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | No
 
     On a CPU the float32 product goes to oneDNN rather than to MKL: the same float32 arithmetic, but it
     uses AVX-512 on every vendor's processors, and two rows cost little more than one (see
-    docs/decisions.md). Elsewhere it is ``torch.nn.functional.linear``.
+    docs/decisions). Elsewhere it is ``torch.nn.functional.linear``.
 
     Args:
         x: ``(..., in)``.

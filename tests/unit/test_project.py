@@ -1,6 +1,7 @@
 """The project's own rules: lint, types, layers, imports, the wheel."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -93,3 +94,19 @@ def test_wheel_has_the_bundled_files_and_works_alone(tmp_path):
     count, adapter = done.stdout.split()
     assert 90 <= int(count) <= 120, done.stderr
     assert adapter == "demo-mini"
+
+
+def test_documentation_repeats_the_code():
+    """``python docs/generate.py`` mends it. Each module says what it is in the first line of its docstring."""
+    # In a process of its own: click keeps the help option of a command as it was first asked for.
+    code = "import runpy; g = runpy.run_path('docs/generate.py'); sys = __import__('sys'); sys.stdout.write({})"
+    assert run(sys.executable, "-c", code.format("g['commands']()")).stdout == (ROOT / "docs" / "cli.md").read_text(
+        "utf-8"
+    )
+    architecture = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    made = run(sys.executable, "-c", code.format("g['with_modules'](open('ARCHITECTURE.md').read())"))
+    assert made.stdout == architecture
+    walks, _, modules = architecture.partition("<!-- modules")
+    assert ": \n" not in modules
+    named = re.findall(r"`((?:cli|tui|training|inference|models|data|report|jobs|runs)/[\w/]+)`", walks)
+    assert len(named) > 40 and not [name for name in named if not (ROOT / "playground" / f"{name}.py").is_file()]

@@ -1,1 +1,1 @@
-"""Screens and dialogs."""
+"""Screens: compare, train, run and ask. Dialogs are in `playground.tui.dialogs`."""
