@@ -44,7 +44,7 @@ def main() -> None:
         begun = time.monotonic()
         theirs = []
         for lane in (raw, sft):
-            with torch.no_grad(), model.disable_adapter() if lane.row.adapter is None else torch.no_grad():
+            with torch.no_grad(), model.disable_adapter() if lane.blend.adapter is None else torch.no_grad():
                 out = model.generate(
                     input_ids=torch.tensor([lane.prompt_ids]), max_new_tokens=NEW_TOKENS, do_sample=False,
                     eos_token_id=base.end_token_id, pad_token_id=base.pad_token_id,

@@ -17,6 +17,8 @@ from playground.errors import UsageError
 from playground.events.values import revive
 
 STYLES = ("chat", "raw", "alpaca", "chatml", "tokenizer")
+# The prompts of the story: answered before a training and during it, offered as examples, compared by export.
+STORY = ("Explain quantum physics.", "What's the capital of France?", "Write a poem about recursion.")
 _TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
 
 
@@ -60,11 +62,7 @@ class TrainConfig:
     save_dtype: str = _option(
         "float32", "Data type of the saved adapter; training is in float32.", choices=("float32", "bfloat16")
     )
-    sample_prompts: tuple[str, ...] = (
-        "Explain quantum physics.",
-        "What's the capital of France?",
-        "Write a poem about recursion.",
-    )
+    sample_prompts: tuple[str, ...] = STORY
     sample_max_new_tokens: int = 64
 
     def __post_init__(self) -> None:

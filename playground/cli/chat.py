@@ -8,25 +8,18 @@ import sys
 import click
 
 from playground import paths
-from playground.cli.options import interruptible
-from playground.config import STYLES
+from playground.cli.options import adapters_dir_option, interruptible, model_option, sampling_options, side_options
 from playground.errors import InputError
 from playground.text import clean
 
 
 @click.command(short_help="Answer line by line, for pipes and screen readers.")
 @click.option("--adapter", metavar="NAME", help="A run, RUN@STEP, a folder or hf:org/name. [default: your newest]")
-@click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
-@click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
-@click.option("--style", type=click.Choice(STYLES), help="Prompt style of sft and control. [default: as in training]")
+@adapters_dir_option
+@model_option
+@side_options
 @click.option("--control", is_flag=True, help="Show the base in the adapter's prompt style too.")
-@click.option(
-    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Scale the adapter's contribution."
-)
-@click.option("--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@sampling_options
 def chat(
     *,
     adapter: str | None,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from playground import paths
-from playground.cli.options import interruptible
-from playground.config import STYLES
+from playground.cli.options import adapters_dir_option, interruptible, model_option, sampling_options, side_options
 from playground.errors import GateNotMet, UsageError
 from playground.events.answers import Compared, Summary
 from playground.text import count
@@ -36,13 +35,10 @@ BATCH_SIZE = 16  # prompts
     multiple=True,
     help="A run, RUN@STEP, a folder or hf:org/name; may be given several times. [default: your newest]",
 )
-@click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
-@click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
+@adapters_dir_option
+@model_option
 @click.option("--quantize", type=click.Choice(["nf4", "none"]), help="How to store the base. [default: as in training]")
-@click.option("--style", type=click.Choice(STYLES), help="Prompt style of sft and control. [default: as in training]")
-@click.option(
-    "--strength", type=click.FloatRange(0, 2), default=1.0, show_default=True, help="Scale the adapter's contribution."
-)
+@side_options
 @click.option(
     "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write a report: .html, .md, .csv, .jsonl, or .json."
 )
@@ -56,18 +52,7 @@ BATCH_SIZE = 16  # prompts
     show_default=True,
     help="Prompts answered together.",
 )
-@click.option(
-    "--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True, help="Longest answer."
-)
-@click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy.")
-@click.option(
-    "--top-p",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Nucleus sampling: keep the smallest set with this probability.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for sampling.")
+@sampling_options
 @click.option(
     "--fail-under",
     metavar="SIDE.SHARE=X",

@@ -9,13 +9,12 @@ from pathlib import Path
 import click
 
 from playground import paths
+from playground.cli.options import adapters_dir_option
 from playground.config import TrainConfig
 
 
 @click.command(short_help="Show the whole story in two minutes.")
-@click.option(
-    "--adapters-dir", metavar="DIR", help="Folder for the adapter. [default: ./adapters, or your data folder]"
-)
+@adapters_dir_option
 def demo(adapters_dir: str | None) -> int:
     """Show the whole story: a base model, its training, its answers.
 
@@ -39,7 +38,7 @@ def demo(adapters_dir: str | None) -> int:
         bold=True,
         err=True,
     )
-    # Two epochs, so that the rate is low at the end: stopped midway through three, it answers less (docs/decisions.md).
+    # Two epochs, so that the rate is low at the end: stopped midway through three, it answers less (docs/decisions).
     if code := run_training(TrainConfig(num_train_epochs=2), folder, until_answered=True):
         return code
     click.secho("2. The same weights, with and without the adapter, side by side.", bold=True, err=True)

@@ -7,17 +7,16 @@ from pathlib import Path
 import click
 
 from playground import paths
+from playground.cli.options import adapters_dir_option, model_option
+from playground.config import STORY
 from playground.text import clean
-
-# Both models are compared at every position of these prompts.
-PROBES = ("Explain quantum physics.", "What's the capital of France?", "Write a poem about recursion.")
 
 
 @click.command(short_help="Merge an adapter into its base, as one model.")
 @click.argument("adapter")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--adapters-dir", metavar="DIR", help="Your adapters. [default: ./adapters, or your data folder]")
-@click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
+@adapters_dir_option
+@model_option
 @click.option("--dtype", type=click.Choice(["bfloat16", "float32"]), default="bfloat16", show_default=True)
 def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str | None, dtype: str) -> int:
     """Merge ADAPTER into its base and write the model to FOLDER, as safetensors with its tokenizer.
@@ -43,7 +42,7 @@ def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str |
 
         lineup = load_lineup([found], narrator.progress, model=model, device=torch.device("cpu"))
         encoder = lineup.raw
-        prompts = [ids for text in PROBES for ids in (encoder.raw(text), encoder.prompt([Turn("user", text)]))]
+        prompts = [ids for text in STORY for ids in (encoder.raw(text), encoder.prompt([Turn("user", text)]))]
         narrator.progress("merging and writing", 0.0)
         mean, largest = merge(lineup.engine.base, lineup.engine.model, folder, getattr(torch, dtype), prompts)
     click.echo(

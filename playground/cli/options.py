@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from playground.cli.streams import silence
-from playground.config import TrainConfig, flag_of
+from playground.config import STYLES, TrainConfig, flag_of
 
 
 def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,6 +34,48 @@ def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
             extra = {"multiple": True, "metavar": "NAME=COLUMN"}
         function = click.option(flag, f.name, default=f.default, help=f.metadata["help"], **extra)(function)
     return function
+
+
+def _group(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+adapters_dir_option = click.option(
+    "--adapters-dir", metavar="DIR", help="Folder of adapters. [default: ./adapters, or your data folder]"
+)
+model_option = click.option("--model", metavar="MODEL", help="The base model. [default: the adapter's own]")
+# How sft is fed and computed.
+side_options = _group(
+    click.option(
+        "--style", type=click.Choice(STYLES), help="Prompt style of sft and control. [default: as in training]"
+    ),
+    click.option(
+        "--strength",
+        type=click.FloatRange(0, 2),
+        default=1.0,
+        show_default=True,
+        help="Scale the adapter's contribution.",
+    ),
+)
+sampling_options = _group(
+    click.option(
+        "--max-new-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True, help="Longest answer."
+    ),
+    click.option("--temperature", type=click.FloatRange(0, 10), default=0.0, show_default=True, help="0 is greedy."),
+    click.option(
+        "--top-p",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Nucleus sampling: keep the smallest set with this probability.",
+    ),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for sampling."),
+)
 
 
 class Auto(click.ParamType[Any]):

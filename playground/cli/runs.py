@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from playground import paths
+from playground.cli.options import adapters_dir_option
 from playground.errors import UsageError
 from playground.runs import library
 from playground.runs.folder import base_name, kept_steps, read_record, size, state_of
 from playground.text import clean, count, one_line
 
-_DIR = click.option("--adapters-dir", metavar="DIR", help="Where to look. [default: ./adapters, or your data folder]")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
@@ -29,7 +29,7 @@ def adapters() -> None:
 
 
 @runs.command("list")
-@_DIR
+@adapters_dir_option
 @_JSON
 def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
     """List training runs, newest first: state, data, steps, loss."""
@@ -61,7 +61,7 @@ def list_runs(*, adapters_dir: str | None, as_json: bool) -> int:
 
 
 @adapters.command("list")
-@_DIR
+@adapters_dir_option
 @_JSON
 def list_adapters(*, adapters_dir: str | None, as_json: bool) -> int:
     """List adapters, your newest first, then the shipped ones."""
@@ -121,7 +121,7 @@ for _group in (runs, adapters):
 
     @_group.command("show")
     @click.argument("name")
-    @_DIR
+    @adapters_dir_option
     @_JSON
     def show(*, name: str, adapters_dir: str | None, as_json: bool) -> int:
         """Show everything recorded about NAME."""
@@ -130,7 +130,7 @@ for _group in (runs, adapters):
     @_group.command("rename")
     @click.argument("name")
     @click.argument("new_name")
-    @_DIR
+    @adapters_dir_option
     def rename(*, name: str, new_name: str, adapters_dir: str | None) -> int:
         """Rename NAME to NEW_NAME."""
         library.rename(name, new_name, paths.adapters_dir(adapters_dir))
@@ -139,7 +139,7 @@ for _group in (runs, adapters):
 
     @_group.command("remove")
     @click.argument("name")
-    @_DIR
+    @adapters_dir_option
     @click.option("--yes", is_flag=True, help="Do not ask.")
     def remove(*, name: str, adapters_dir: str | None, yes: bool) -> int:
         """Remove NAME and everything in its folder, after asking."""

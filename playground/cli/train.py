@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from playground import paths, settings
-from playground.cli.options import config_options, interruptible, typed
+from playground.cli.options import adapters_dir_option, config_options, interruptible, typed
 from playground.cli.streams import silence
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, UsageError
@@ -24,9 +24,7 @@ from playground.runs.folder import RECORD
 @click.command()
 @config_options
 @click.option("--name", metavar="RUN", help="Name of the run and its folder. [default: made from data and time]")
-@click.option(
-    "--adapters-dir", metavar="DIR", help="Folder for new adapters. [default: ./adapters, or your data folder]"
-)
+@adapters_dir_option
 @click.option("--resume", metavar="RUN", help="Resume a stopped run; it keeps its own options.")
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Options from a YAML or TOML file."

@@ -44,7 +44,6 @@ class Batch:
     input_ids: torch.Tensor  # (rows, seq)
     positions: torch.Tensor
     targets: torch.Tensor
-    num_tokens: int  # without padding
 
 
 def collate(rows: Sequence[Encoded], pad_token_id: int, device: torch.device | str = "cpu") -> Batch:
@@ -65,5 +64,4 @@ def collate(rows: Sequence[Encoded], pad_token_id: int, device: torch.device | s
         input_ids=input_ids.to(device),
         positions=torch.tensor(positions, dtype=torch.long, device=device),
         targets=torch.tensor(targets, dtype=torch.long, device=device),
-        num_tokens=sum(len(row.input_ids) for row in rows),
     )

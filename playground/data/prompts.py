@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from playground import config
 from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown, text_lines
 from playground.errors import InputError
 
@@ -29,9 +30,9 @@ class Prompt:
 
 # The prompts that a training run answers before its first step and later, with what an answer must be.
 STORY = (
-    Prompt("explain", "Explain quantum physics.", "explain"),
-    Prompt("fact", "What's the capital of France?", "fact", ("Paris",)),
-    Prompt("poem", "Write a poem about recursion.", "poem"),
+    Prompt("explain", config.STORY[0], "explain"),
+    Prompt("fact", config.STORY[1], "fact", ("Paris",)),
+    Prompt("poem", config.STORY[2], "poem"),
 )
 
 

@@ -98,7 +98,9 @@ class Engine:
         longest = max(len(lane.prompt_ids) for lane in wanted)
         context = self.context
         if longest >= context:
-            raise InputError(f"A prompt of {longest:,} tokens exceeds the model's context, {context:,}.", "Shorten it.")
+            raise InputError(
+                f"A prompt of {longest:,} tokens does not fit the model's context of {context:,}.", "Shorten it."
+            )
         budget = min(sampling.max_new_tokens, context - longest)
         live = [_Live(n, lane, self._generator(lane, sampling)) for n, lane in enumerate(wanted)]
         with lanes(self.model, rows) as current:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from playground.events.answers import Answer
 
-FED = {"base": "fed the raw prompt", "control": "the base, fed the template", "sft": "with the adapter"}
+FED = {
+    "base": "fed your text as typed",
+    "control": "the base, fed the template",
+    "sft": "base + adapter, fed the template",
+}
 
 
 def how_it_ended(answer: Answer, repeats: bool) -> str:

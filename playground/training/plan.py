@@ -7,10 +7,10 @@ the nearest one that would fit.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from transformers import AutoConfig, PreTrainedTokenizerBase
@@ -37,6 +37,16 @@ from playground.training import speed
 from playground.training.ranks import Ranks
 
 T = TypeVar("T")
+
+
+class Decide(Protocol):
+    """Notes a value that was left open, with its reason; returns the value."""
+
+    def __call__(self, name: str, value: T, reason: str) -> T:
+        """Note it."""
+        ...
+
+
 EFFECTIVE_BATCH = 8
 LONGEST_AUTO = 2048
 SMALL = 1_000_000_000
@@ -143,14 +153,7 @@ def make_plan(
     style = get_style(config.style, tokenizer)
     encoder = Encoder(tokenizer, style, end_token_id, max_length, config.train_on)
     rows, dataset = encode_all(encoder, dataset, skip_bad=config.skip_bad)
-    num_eval = config.eval_rows
-    if num_eval is None:
-        num_eval = how_many(len(rows))
-        decide("eval_rows", num_eval, "5 %, 4 to 200 rows" if num_eval else f"fewer than {TOO_FEW} rows")
-    elif num_eval >= len(rows):
-        raise InputError(
-            f"{count(num_eval, 'row')} cannot be held out of {len(rows):,}.", "Lower --eval-rows, or add rows."
-        )
+    num_eval = _num_eval(config, len(rows), decide)
     everything, held_out = rows, hold_out(rows, num_eval, dataset.sha256, whole=dataset.is_whole)
     rows = Without(rows, held_out) if held_out else rows
     counted = rows if dataset.is_whole else ()
@@ -176,23 +179,7 @@ def make_plan(
     def fits(rows_at_once: int, checkpointing: bool) -> bool:
         return sum(memory(rows_at_once, checkpointing).values()) <= free
 
-    micro, checkpointing = config.per_device_train_batch_size, config.gradient_checkpointing == "on"
-    wanted = (micro,) if micro else tuple(n for n in (8, 4, 2, 1) if n <= max(1, len(rows)))
-    modes = (checkpointing,) if config.gradient_checkpointing != "auto" else (False, True)
-    options = [(rows_at_once, mode) for mode in modes for rows_at_once in wanted]
-    chosen = next((option for option in options if fits(*option)), options[-1])
-    tight = chosen != options[0]
-    if micro is None:
-        micro = decide("per_device_train_batch_size", chosen[0], "what fits" if tight else "rows per update")
-    if config.gradient_checkpointing == "auto":
-        checkpointing = decide(
-            "gradient_checkpointing", chosen[1], "memory is tight" if chosen[1] else "memory suffices"
-        )
-    accumulation = config.gradient_accumulation_steps
-    if accumulation is None:
-        free_choice = config.per_device_train_batch_size is None
-        accumulation = max(1, EFFECTIVE_BATCH // (micro * world)) if free_choice else 1
-        decide("gradient_accumulation_steps", accumulation, f"{micro * accumulation * world} rows per update")
+    micro, accumulation, checkpointing = _batching(config, len(rows), world, fits, decide)
     order = Order(len(rows), dataset.sha256, config.seed, micro * accumulation * world)
     num_steps = order.steps_per_epoch * config.num_train_epochs
     num_tokens = sum(lengths)
@@ -229,6 +216,43 @@ def make_plan(
     if not plan.fits:
         plan = replace(plan, nearest=_nearest(size, plan, device))
     return Planned(resolved(config, plan), plan, dataset, encoder, everything, rows, held_out, order)
+
+
+def _num_eval(config: TrainConfig, num_rows: int, decide: Decide) -> int:
+    """Return how many rows are held out."""
+    num_eval = config.eval_rows
+    if num_eval is None:
+        num_eval = how_many(num_rows)
+        decide("eval_rows", num_eval, "5 %, 4 to 200 rows" if num_eval else f"fewer than {TOO_FEW} rows")
+    elif num_eval >= num_rows:
+        raise InputError(
+            f"{count(num_eval, 'row')} cannot be held out of {num_rows:,}.", "Lower --eval-rows, or add rows."
+        )
+    return num_eval
+
+
+def _batching(
+    config: TrainConfig, num_rows: int, world: int, fits: Callable[[int, bool], bool], decide: Decide
+) -> tuple[int, int, bool]:
+    """Return rows per forward pass, passes per update, and whether to checkpoint activations: the first that fit."""
+    micro, checkpointing = config.per_device_train_batch_size, config.gradient_checkpointing == "on"
+    wanted = (micro,) if micro else tuple(n for n in (8, 4, 2, 1) if n <= max(1, num_rows))
+    modes = (checkpointing,) if config.gradient_checkpointing != "auto" else (False, True)
+    options = [(rows_at_once, mode) for mode in modes for rows_at_once in wanted]
+    chosen = next((option for option in options if fits(*option)), options[-1])
+    tight = chosen != options[0]
+    if micro is None:
+        micro = decide("per_device_train_batch_size", chosen[0], "what fits" if tight else "rows per update")
+    if config.gradient_checkpointing == "auto":
+        checkpointing = decide(
+            "gradient_checkpointing", chosen[1], "memory is tight" if chosen[1] else "memory suffices"
+        )
+    accumulation = config.gradient_accumulation_steps
+    if accumulation is None:
+        free_choice = config.per_device_train_batch_size is None
+        accumulation = max(1, EFFECTIVE_BATCH // (micro * world)) if free_choice else 1
+        decide("gradient_accumulation_steps", accumulation, f"{micro * accumulation * world} rows per update")
+    return micro, accumulation, checkpointing
 
 
 def require_room(plan: Plan) -> None:

@@ -182,7 +182,7 @@ class PlaygroundApp(App[None]):
         self._leave()
         self._watch(event.folder, starting=True)
 
-    def on_train_screen_runs_asked(self) -> None:
+    def on_train_screen_runs_requested(self) -> None:
         """Show the list of runs and watch the chosen one."""
         from playground.tui.dialogs.runs import Chosen, RunsDialog
 
@@ -206,13 +206,13 @@ class PlaygroundApp(App[None]):
 
         self.push_screen(RunScreen(folder, starting=starting))
 
-    def on_run_screen_data_asked(self) -> None:
+    def on_run_screen_data_requested(self) -> None:
         """Show data sets while a run continues."""
         from playground.tui.screens.train import TrainScreen
 
         self.push_screen(TrainScreen(self._inspector, self._adapters_dir))
 
-    def on_run_screen_checkpoints_asked(self, event: RunScreen.CheckpointsAsked) -> None:
+    def on_run_screen_checkpoints_requested(self, event: RunScreen.CheckpointsRequested) -> None:
         """Open a screen that prompts a run's adapters from several steps."""
         from playground.runs import library
         from playground.runs.folder import kept_steps
@@ -233,7 +233,7 @@ class PlaygroundApp(App[None]):
 
         self.push_screen(AskScreen(event.folder, start))
 
-    def on_run_screen_compare_asked(self, event: RunScreen.CompareAsked) -> None:
+    def on_run_screen_compare_requested(self, event: RunScreen.CompareRequested) -> None:
         """Compare a run's adapter with its base."""
         self._leave()
         self._compare.use(str(event.folder))

@@ -1,12 +1,8 @@
 """Interface texts that are not about a single answer."""
 
-EXAMPLES = (
-    "Explain quantum physics.",
-    "What's the capital of France?",
-    "The capital of France is",
-    "Write a poem about recursion.",
-    "Explain neural networks.",
-)
+from playground.config import STORY
+
+EXAMPLES = (*STORY[:2], "The capital of France is", STORY[2], "Explain neural networks.")
 WELCOME = "Type a prompt and press Enter, or F2 for an example. The base continues your text; sft answers it."
 WELCOME_SINGLE = (
     "Type a prompt and press Enter, or F2 for an example. "

@@ -42,7 +42,9 @@ def collect(engine, lanes, sampling, **options):
 
 def test_greedy_lanes_in_a_batch_equal_generate_one_by_one(engine):
     lanes = [Lane(prompt, row) for prompt in PROMPTS for row in (Blend(), SFT)]
-    assert collect(engine, lanes, Sampling(24)) == [reference(engine, lane.prompt_ids, lane.row, 24) for lane in lanes]
+    assert collect(engine, lanes, Sampling(24)) == [
+        reference(engine, lane.prompt_ids, lane.blend, 24) for lane in lanes
+    ]
 
 
 @pytest.mark.parametrize("row", [Blend(), SFT])

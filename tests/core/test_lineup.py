@@ -56,7 +56,7 @@ def test_base_is_fed_raw_texts_separated_by_blank_lines(runs):
     lineup = load(runs, "one")
     lane, _ = conversation_lane(lineup, LaneRequest("base", "base", TEXTS), 1.0, 10_000)
     assert lineup.raw.tokenizer.decode(lane.prompt_ids) == "<bos>" + "\n\n".join(TEXTS)
-    assert lane.row.adapter is None
+    assert lane.blend.adapter is None
 
 
 @pytest.mark.parametrize("side", ["base", "sft"])

@@ -71,21 +71,21 @@ class RunScreen(Leavable[None]):
             super().__init__()
             self.event = event
 
-    class CompareAsked(Message):
+    class CompareRequested(Message):
         """Request to compare the run's adapter with its base."""
 
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.folder = folder
 
-    class CheckpointsAsked(Message):
+    class CheckpointsRequested(Message):
         """Request to prompt the ended run's adapters from several steps."""
 
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.folder = folder
 
-    class DataAsked(Message):
+    class DataRequested(Message):
         """Request to show data sets while the run continues."""
 
     def __init__(self, folder: Path, *, starting: bool = False) -> None:
@@ -210,7 +210,7 @@ class RunScreen(Leavable[None]):
     def action_ask(self) -> None:
         """Prompt base and sft at this step; for an ended run, its adapters from several steps."""
         if not self.history.live:
-            self.post_message(self.CheckpointsAsked(self.folder))
+            self.post_message(self.CheckpointsRequested(self.folder))
             return
         if not self.history.paused:
             self.hint("Press Space to pause the run first: the model answers while it is paused.")
@@ -254,7 +254,7 @@ class RunScreen(Leavable[None]):
 
     def action_data(self) -> None:
         """Show data sets; this needs no model."""
-        self.post_message(self.DataAsked())
+        self.post_message(self.DataRequested())
 
     def action_compare(self) -> None:
         """Compare the run's adapter with its base."""
@@ -263,7 +263,7 @@ class RunScreen(Leavable[None]):
         elif not self.history.step:
             self.hint("There is nothing to compare: the run took no steps.")
         else:
-            self.post_message(self.CompareAsked(self.folder))
+            self.post_message(self.CompareRequested(self.folder))
 
     def hint(self, text: str) -> None:
         """Show a message below the chart."""

@@ -76,7 +76,7 @@ class TrainScreen(Leavable[None]):
             super().__init__()
             self.folder = folder
 
-    class RunsAsked(Message):
+    class RunsRequested(Message):
         """Request to show the runs."""
 
     class Heard(Message):
@@ -251,7 +251,7 @@ class TrainScreen(Leavable[None]):
 
     def action_runs(self) -> None:
         """Show the runs."""
-        self.post_message(self.RunsAsked())
+        self.post_message(self.RunsRequested())
 
     def action_copy(self) -> None:
         """Copy the equivalent command."""

@@ -14,15 +14,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from playground.events.answers import Answer
-from playground.report.words import how_it_ended
+from playground.report.words import FED, how_it_ended
 from playground.text import clean, count, one_line
 
-FED = {
-    "base": "fed your text as typed",
-    "control": "the base, fed the template",
-    "sft": "with the adapter, fed the template",
-    "hidden": "hidden until you vote",
-}
+KINDS = {**FED, "hidden": "hidden until you vote"}
 SHOWN = 20_000  # characters of an answer shown on screen; laying out more would drop frames
 # Interval between repaints of the streaming panes, all at once: each one redoes the layout, and on two cores the
 # engine loses the time the app takes. Painting every token cost it a quarter of its tokens/s.
@@ -112,8 +107,8 @@ class Pane(Vertical):
         self.query_one(".fed").display = False
 
     def dress(self, kind: str, title: str) -> None:
-        """Set which side this is: its kind is a key of `FED` and a CSS class."""
-        self.remove_class(*FED)
+        """Set which side this is: its kind is a key of `KINDS` and a CSS class."""
+        self.remove_class(*KINDS)
         self.add_class(kind)
         self.kind, self._title = kind, title
         self._show_title()
@@ -192,7 +187,7 @@ class Pane(Vertical):
         self.toggle_fed()
 
     def _show_title(self) -> None:
-        fed = FED[self.kind] if self.kind else ""
+        fed = KINDS[self.kind] if self.kind else ""
         if self._fed and self.kind != "hidden":
             gone = f" · the oldest {count(self._dropped, 'turn')} did not fit" if self._dropped else ""
             fed += f" · {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
