@@ -6,6 +6,7 @@ time of a step. Here each layer writes into a buffer of the final size.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,3 +97,8 @@ class LaneCache(Cache):
         for layer in self.layers:
             assert isinstance(layer, _Layer)
             layer.keep(torch.tensor(indices, device=layer.keys.device))
+
+
+def cache_argument(decoder: torch.nn.Module) -> str:
+    """Return by which name a decoder takes its cache; transformers is about to drop the older one, version 5.40."""
+    return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"

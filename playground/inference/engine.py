@@ -17,7 +17,7 @@ from playground.data.encode import Encoder
 from playground.data.shapes import Turn
 from playground.errors import InputError
 from playground.events.answers import Answer, Chunk, FinishReason, Sampling
-from playground.inference.cache import LaneCache
+from playground.inference.cache import LaneCache, cache_argument
 from playground.inference.guess import guess
 from playground.inference.shortlist import MAX_ROWS, Shortlist
 from playground.models.fingerprint import Fingerprint
@@ -73,6 +73,7 @@ class Engine:
         self.model = model
         self.fingerprint = fingerprint
         self._backbone = backbone(base.model)
+        self._cache_argument = cache_argument(self._backbone)
         self._shortlist: Shortlist | None = None
 
     @property
@@ -169,7 +170,7 @@ class Engine:
     ) -> torch.Tensor:
         """Return the hidden states ``(rows, positions, hidden)``."""
         output = self._backbone(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, **{self._cache_argument: cache}
         )
         return output.last_hidden_state  # type: ignore[no-any-return]
 

@@ -56,6 +56,8 @@ class Lanes:
             layer._active_adapter = in_use
             for name, factor in factors.items():
                 if (name, factor) not in made:
+                    # PEFT computes base(x) + lora_B(lora_A(x)) * scaling. A number would scale all rows alike; a column
+                    # scales each row by its own: 0 in the base's rows, where x * 0.0 adds exactly nothing.
                     values = [row.strength * factor if row.adapter == name else 0.0 for row in self._rows]
                     made[name, factor] = torch.tensor(values, device=self._device).view(-1, 1, 1)
                 layer.scaling[name] = made[name, factor]
@@ -102,9 +104,12 @@ def lanes(model: torch.nn.Module, rows: Sequence[Blend]) -> Iterator[Lanes]:
     current = Lanes(layers, names, rows, next(model.parameters()).device)
     hooks: list[torch.utils.hooks.RemovableHandle] = []
     try:
+        # Dropout would make the rows differ by chance. Not `eval()`: each module goes back to the mode that it was in.
         for module in training:
             module.training = False
         current.apply()
+        # A layer that sees tokens of all rows in one heap (a mixture of experts) would scale the wrong ones. Whether an
+        # architecture does that is known after one look at the shape of its inputs.
         unseen = [layer for layer in layers if not getattr(layer, "_lanes_checked", False)]
         hooks = [layer.register_forward_pre_hook(current.check_shape) for layer in unseen]
         config.use_cache = True
