@@ -12,12 +12,11 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, TextIO
 
-from playground.environ import before_torch
-from playground.errors import PlaygroundError
 from playground.events.engine import EngineError, EngineEvent, EngineStage
-from playground.log import write_log
+from playground.jobs import border
 
 NICE = 5  # the screen has priority: it needs little, and a key must not wait for a token
 REQUESTS = ("answer", "use", "list")
@@ -25,29 +24,17 @@ REQUESTS = ("answer", "use", "list")
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    # No library may write into the stream of events: their output goes to standard error.
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
+    begun = time.monotonic()
     os.nice(NICE)
-    before_torch()
-    requests, code, begun = _Requests(sys.stdin), 0, time.monotonic()
-    try:
-        _send(stream, EngineStage("starting PyTorch", 0.0))
+
+    def work(send: Callable[[EngineEvent], None]) -> None:
+        requests = _Requests(sys.stdin)
+        send(EngineStage("starting PyTorch", 0.0))
         from playground.inference.service import serve
 
-        serve(requests, json.loads(sys.argv[1]), lambda event: _send(stream, event), begun)
-    except BrokenPipeError:
-        pass  # the app is gone
-    except PlaygroundError as error:
-        _send(stream, EngineError(-1, error.message, error.hint))
-    except Exception as error:  # noqa: BLE001 - process boundary: the app gets a line, the log the rest
-        code, log = 1, write_log(error)
-        hint = f"The details are in {log}." if log else "The details cannot be logged."
-        _send(stream, EngineError(-1, f"Something unexpected happened: {type(error).__name__}: {error}", hint))
-    finally:
-        # Threads of torch and the stdin reader must not keep an abandoned process alive.
-        sys.stderr.flush()
-        os._exit(code)
+        serve(requests, json.loads(sys.argv[1]), send, begun)
+
+    border.run(work, lambda message, hint: EngineError(-1, message, hint))
 
 
 class _Requests:
@@ -84,11 +71,6 @@ class _Requests:
     def cancelled(self, number: int) -> bool:
         """Return whether the request of this number has been cancelled, or the stream has ended."""
         return self._ended or number in self._cancelled
-
-
-def _send(stream: TextIO, event: EngineEvent) -> None:
-    stream.write(event.to_json() + "\n")
-    stream.flush()
 
 
 if __name__ == "__main__":

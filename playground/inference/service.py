@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,7 +85,8 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
             match request["do"]:
                 case "answer":
                     ask = Ask.from_dict(request["ask"])
-                    answer(lineup, number, ask, send, requests)
+                    for event in answer(lineup, number, ask, requests):
+                        send(event)
                 case "use":
                     begun = time.monotonic()
                     folder = find_adapter(request["adapter"], home) if request.get("adapter") else None
@@ -129,14 +130,13 @@ def _info(folder: Path, whose: str) -> AdapterInfo:
     )
 
 
-def answer(lineup: Lineup, number: int, ask: Ask, send: Callable[[EngineEvent], None], requests: Cancellable) -> None:
-    """Answer a request, sending the input and the output of each lane.
+def answer(lineup: Lineup, number: int, ask: Ask, requests: Cancellable) -> Iterator[Fed | Spoken]:
+    """Answer a request, yielding the input and the output of each lane.
 
     Args:
         lineup: The model and its sides.
         number: The request's number, carried by its events.
         ask: The lanes.
-        send: Receives the events.
         requests: Says when the answer is no longer wanted.
 
     Raises:
@@ -165,10 +165,10 @@ def answer(lineup: Lineup, number: int, ask: Ask, send: Callable[[EngineEvent], 
     begun, sent = time.monotonic(), dict.fromkeys(names, 0.0)
     for at, chunk in enumerate(lineup.engine.stream(lanes, ask.sampling, lambda: requests.cancelled(number))):
         if at == 0:
-            send(fed)  # the first token comes after the proof, so the digest may be shown
+            yield fed  # the first token comes after the proof, so the digest may be shown
         name, now = names[chunk.lane], time.monotonic()
         if chunk.answer is None and now - sent[name] < LINE_SECONDS:
             continue
         sent[name] = now
         loops = chunk.answer is not None and repeats_itself(chunk.answer)
-        send(Spoken(number, name, chunk.text, chunk.num_tokens, round(now - begun, 3), chunk.answer, loops))
+        yield Spoken(number, name, chunk.text, chunk.num_tokens, round(now - begun, 3), chunk.answer, loops)

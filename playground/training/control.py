@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from playground.errors import PlaygroundError
-from playground.events.engine import EngineError, EngineEvent, Spoken
+from playground.events.engine import EngineError, Spoken
 from playground.events.requests import Request
 from playground.events.runs import Continued, Event, Paused, Replied
 from playground.inference.lineup import Lineup, Side
@@ -70,14 +70,11 @@ def _reply(training: Training, request: Request, requests: Requests) -> Iterator
     sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), Side("sft", Blend(ADAPTER), encoder))
     lineup = Lineup(training.engine, sides, ("",), (None,), encoder)
     answers = {}
-
-    def hear(event: EngineEvent) -> None:
-        if isinstance(event, Spoken) and event.answer is not None:
-            answers[event.lane] = event.answer
-        request.tell(event)
-
     try:
-        answer(lineup, request.number, request.ask, hear, requests)
+        for event in answer(lineup, request.number, request.ask, requests):
+            if isinstance(event, Spoken) and event.answer is not None:
+                answers[event.lane] = event.answer
+            request.tell(event)
     except PlaygroundError as error:
         request.tell(EngineError(request.number, error.message, error.hint))
         return

@@ -8,7 +8,6 @@ request of a kind is served: an older one still waiting is dropped, because anot
 from __future__ import annotations
 
 import json
-import os
 import queue
 import sys
 import threading
@@ -17,7 +16,6 @@ from typing import Any, TextIO
 
 from playground import paths
 from playground.config import TrainConfig
-from playground.environ import before_torch
 from playground.errors import InputError, PlaygroundError
 from playground.events.inspector import (
     DataSets,
@@ -29,36 +27,23 @@ from playground.events.inspector import (
     PlanMade,
     RowsShown,
 )
-from playground.log import write_log
+from playground.jobs import border
 
 MOST_ROWS = 200  # sent at once
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-    before_torch()
 
-    def send(event: InspectorEvent) -> None:
-        stream.write(event.to_json() + "\n")
-        stream.flush()
-
-    inspector, code = Inspector(send), 0
-    try:
+    def work(send: Callable[[InspectorEvent], None]) -> None:
+        inspector = Inspector(send)
         for request in newest(_lines(sys.stdin)):
             try:
                 inspector.serve(request)
             except (ValueError, KeyError, TypeError) as error:
                 print(f"not a request: {request!r:.200}: {error!r}", file=sys.stderr)
-    except BrokenPipeError:
-        pass  # the app is gone
-    except Exception as error:  # noqa: BLE001 - process boundary: the app gets a line, the log the rest
-        code, log = 1, write_log(error)
-        send(InspectorError(-1, f"Something unexpected happened: {type(error).__name__}: {error}", f"Details: {log}."))
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+
+    border.run(work, lambda message, hint: InspectorError(-1, message, hint))
 
 
 def _lines(stream: TextIO) -> queue.Queue[dict[str, Any] | None]:

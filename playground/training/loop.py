@@ -28,7 +28,7 @@ from playground.training.clock import Clock
 from playground.training.control import NoRequests, Requests, serve
 from playground.training.plan import plan_training, require_room
 from playground.training.ranks import Ranks
-from playground.training.record import RunFolder
+from playground.training.record import NullRunFolder, RunFolder
 from playground.training.setup import Training, check_resumable, prepare
 from playground.training.step import sampling_distance, take_step
 
@@ -81,19 +81,17 @@ def train(
             require_room(planned.plan)
         training = prepare(planned, progress, ranks)
         training.seconds_load = time.monotonic() - clock.started  # includes planning
-        run: RunFolder | None = None
-        if ranks.is_main:
-            if lock is None:
-                opened.enter_context(RunLock(folder, new=True))
-            run = RunFolder(folder)
-            opened.callback(run.close)
+        if ranks.is_main and lock is None:
+            opened.enter_context(RunLock(folder, new=True))
+        run = RunFolder(folder) if ranks.is_main else NullRunFolder()
+        opened.callback(run.close)
         try:
             for event in _run(
                 training, run, folder, clock, requests or NoRequests(),
                 resume=resume, until_answered=until_answered, stop=stop,
             ):  # fmt: skip
-                if run is not None:
-                    run.log(event)
+                run.log(event)
+                if ranks.is_main:
                     yield event
         except OSError as error:
             raise disk_fault(error, folder) from error
@@ -101,7 +99,7 @@ def train(
 
 def _run(
     training: Training,
-    run: RunFolder | None,
+    run: RunFolder,
     folder: Path,
     clock: Clock,
     requests: Requests,
@@ -114,8 +112,7 @@ def _run(
     resume = training.state.step > 0  # a run without a checkpoint starts again, with its first samples
     clock.loaded(training.seconds_load)
     yield _started(training, record, folder)
-    if run is not None:
-        run.write_record(record)
+    run.write_record(record)
     state, num_steps = training.state, training.num_steps
     begun = state.step
     every = sampling_distance(num_steps)
@@ -126,22 +123,18 @@ def _run(
     try:
         while True:
             if not resume and (state.step % every == 0 or state.step == num_steps):
-                if run is None:
-                    training.require_finite()  # as the first rank does before it samples
-                with clock.sampling(share=1.0 if state.step else 0.5):  # at first the base answers too
-                    sampled = training.sample(clock.started) if run is not None else None
-                    evaluated = training.evaluate() if run is not None and training.eval_rows else None
+                sampled, evaluated = _look(training, clock)
                 yield from (event for event in (sampled, evaluated) if event is not None)
                 if not fresh:
                     yield from _save(training, run, clock)
-                    if run is not None and training.sound.step == state.step:  # else the weights are another step's
+                    if training.sound.step == state.step:  # else the weights are another step's
                         run.keep_step(training.model, state.step)
                 # The first rank knows the answers; every rank must make the same decision.
                 done = sampled is not None and until_answered and state.step > 0 and sampled.all_answered
                 if training.ranks.any(done):
                     outcome, reason = "stopped", "every sample prompt is answered"
             # The first rank's clock decides for all: they must check and save at the same step.
-            elif training.ranks.any(run is not None and clock.since_save() > CHECKPOINT_SECONDS):
+            elif training.ranks.any(training.ranks.is_main and clock.since_save() > CHECKPOINT_SECONDS):
                 yield from _save(training, run, clock)
             resume = False  # the step it resumes from was sampled before
             yield from serve(training, requests, lambda: iter([training.sample(clock.started)]))
@@ -157,7 +150,7 @@ def _run(
             record = replace(record, eval_loss=evaluated.eval_loss)
         record = _write_end(training, run, record, outcome, sampled)
         ended = clock.ended(outcome, reason, state, folder)
-        if run is not None and state.step - begun >= TRUSTED_STEPS:
+        if training.ranks.is_main and state.step - begun >= TRUSTED_STEPS:
             # Tokens of all ranks were counted; the speed of one is kept.
             pace = ended.tokens_per_second / training.ranks.world
             speed.remember(training.plan.model, training.config.quantize, training.base.device, pace)
@@ -197,9 +190,18 @@ def _started(training: Training, record: RunRecord, folder: Path) -> RunStarted:
     )
 
 
-def _save(training: Training, run: RunFolder | None, clock: Clock) -> Iterator[Event]:
+def _look(training: Training, clock: Clock) -> tuple[Sampled | None, Evaluated | None]:
+    """Answer the sample prompts and measure the held-out rows, on the first rank; nothing on the others."""
+    if not training.ranks.is_main:
+        training.require_finite()  # as the first rank does before it samples
+        return None, None
+    with clock.sampling(share=1.0 if training.state.step else 0.5):  # at first the base answers too
+        return training.sample(clock.started), training.evaluate() if training.eval_rows else None
+
+
+def _save(training: Training, run: RunFolder, clock: Clock) -> Iterator[Event]:
     """Write a checkpoint of the last step that changed the weights; non-finite values are never written."""
-    if run is None:
+    if not training.ranks.is_main:
         training.require_finite()  # as the first rank does with everything it writes
         return
     with clock.saving():
@@ -208,20 +210,17 @@ def _save(training: Training, run: RunFolder | None, clock: Clock) -> Iterator[E
 
 
 def _write_end(
-    training: Training, run: RunFolder | None, record: RunRecord, outcome: str, sampled: Sampled | None
+    training: Training, run: RunFolder, record: RunRecord, outcome: str, sampled: Sampled | None
 ) -> RunRecord:
     state = training.state
     record = replace(record, state=outcome, step=state.step, loss=state.loss, exact=state.exact)  # type: ignore[arg-type]
-    if run is not None:
-        if state.step:  # before the first step there is only the base
-            run.write_adapter(training.model, record, sampled)
-        run.write_record(record)
+    if state.step:  # before the first step the adapter does nothing yet
+        run.write_adapter(training.model, record, sampled)
+    run.write_record(record)
     return record
 
 
-def _mark_failed(training: Training, run: RunFolder | None, record: RunRecord) -> None:
-    if run is None:
-        return
+def _mark_failed(training: Training, run: RunFolder, record: RunRecord) -> None:
     state = training.state
     # The disk error that ended the run may hit the record too; the original error is raised anyway.
     with suppress(OSError):

@@ -88,6 +88,28 @@ class RunFolder:
             self._events.close()
 
 
+class NullRunFolder(RunFolder):
+    """The run's folder for ranks other than the first: nothing is written, because the first rank writes it."""
+
+    def __init__(self) -> None:
+        """Open nothing."""
+
+    def log(self, event: Event) -> None:
+        """Write nothing."""
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write nothing."""
+
+    def write_adapter(self, model: PeftModel, record: RunRecord, samples: Sampled | None) -> None:
+        """Write nothing."""
+
+    def keep_step(self, model: PeftModel, step: int) -> None:
+        """Write nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
 def _is_gemma(record: RunRecord) -> bool:
     return "gemma" in record.base.name.lower()
 

@@ -14,7 +14,7 @@ from playground.models.load import load_base
 from playground.report import votes
 
 trl = pytest.importorskip("trl")
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore::FutureWarning")]  # TRL's own calls
 
 SAID = {"blind": {"base": "Why? Why?", "sft": "It is so."}, "duel": {"1": "Two.", "2": "Three.", "3": "Four."}}
 

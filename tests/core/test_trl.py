@@ -14,7 +14,7 @@ from playground.models.load import load_base
 from playground.training.loss import SupervisedLoss
 
 trl = pytest.importorskip("trl")
-pytestmark = pytest.mark.peer
+pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore::FutureWarning")]  # TRL's own calls
 
 
 def test_loss_and_gradients_of_a_step_equal_trl(tiny_folder, byte_tokenizer, tmp_path):
