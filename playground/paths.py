@@ -20,7 +20,24 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def _home() -> Path | None:
     value = os.environ.get("SFT_PLAYGROUND_HOME")
-    return Path(value).expanduser() if value else None
+    return _own_folder(value) if value else None
+
+
+def expanded(name: str) -> Path:
+    """Return a path with ``~`` replaced. Where there is no such home folder it stays, and nothing will be found."""
+    return Path(os.path.expanduser(name))
+
+
+def _own_folder(name: str) -> Path:
+    """Return the path of a folder that may be created, which must not be one called ``~``.
+
+    Raises:
+        UsageError: If there is no such home folder.
+    """
+    path = expanded(name)
+    if str(path).startswith("~"):
+        raise UsageError(f"There is no home folder {path.parts[0]}.", f"Check the path {name}.")
+    return path
 
 
 def cache_dir() -> Path:
@@ -67,11 +84,14 @@ def adapters_dir(chosen: str | None = None) -> Path:
 
     `chosen` (a flag) wins, then ``$SFT_PLAYGROUND_HOME/adapters``, then ``./adapters`` when it exists,
     then the platform's data folder.
+
+    Raises:
+        UsageError: If it is below a home folder that does not exist.
     """
     import platformdirs
 
     if chosen:
-        return Path(chosen).expanduser()
+        return _own_folder(chosen)
     home = _home()
     if home:
         return home / "adapters"
@@ -98,10 +118,10 @@ def is_shipped(adapter: Path) -> bool:
 def find_file(name: str) -> Path:
     """Return the file a user means by `name`: a path first, then a bundled data set of that name."""
     try:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if path.exists() or path.name != name:
             return path
-    except (OSError, RuntimeError):  # the name is too long, or the home folder is unknown
+    except OSError:  # the name is too long
         return Path(name)
     shipped = bundled("datasets") / name
     return shipped if shipped.is_file() else path

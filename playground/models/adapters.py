@@ -35,7 +35,7 @@ def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
         from playground.models.source import download_adapter
 
         return download_adapter(wanted)
-    candidates = [_path(wanted), adapters_dir / wanted, paths.bundled("adapters") / wanted]
+    candidates = [paths.expanded(wanted), adapters_dir / wanted, paths.bundled("adapters") / wanted]
     for path in candidates:
         if (path / ADAPTER_CONFIG).is_file():
             return path
@@ -53,15 +53,8 @@ def find_adapter(wanted: str | None, adapters_dir: Path) -> Path:
     raise InputError(f"There is no adapter {wanted!r}.", f"Name a folder or a run. {known}")
 
 
-def _path(name: str) -> Path:
-    try:
-        return Path(name).expanduser()
-    except RuntimeError:  # unknown home folder
-        return Path(name)
-
-
 def _at_step(name: str, step: int, adapters_dir: Path) -> Path | None:
-    for run in (_path(name), adapters_dir / name):
+    for run in (paths.expanded(name), adapters_dir / name):
         if run.is_dir():
             if (step_folder(run, step) / ADAPTER_CONFIG).is_file():
                 return step_folder(run, step)

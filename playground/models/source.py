@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from playground import paths
 from playground.errors import EnvironmentFault, InputError, PlaygroundError
 from playground.events.values import Progress
 from playground.models import demo
@@ -42,7 +43,7 @@ def resolve(name: str, progress: Progress) -> Source:
         if not _HUB_ID.fullmatch(name[3:]):
             raise InputError(f"{name!r} is not a hub id.", "A hub id looks like hf:Qwen/Qwen3-0.6B-Base.")
         return Source("hub", name[3:], name[3:])
-    path = Path(name).expanduser()
+    path = paths.expanded(name)
     if path.suffix == ".gguf" and path.is_file():
         return Source("demo", demo.NAME, str(demo.prepare(progress, path)))
     if path.is_dir():

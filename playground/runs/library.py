@@ -82,7 +82,7 @@ def find(name: str, home: Path) -> Path:
     Raises:
         InputError: If it does not exist.
     """
-    for folder in (home / name, paths.bundled("adapters") / name, Path(name).expanduser()):
+    for folder in (home / name, paths.bundled("adapters") / name, paths.expanded(name)):
         if is_run(folder):
             return folder
     known = ", ".join(sorted(path.name for path in home.glob("*") if path.is_dir())[:8]) or "none yet"

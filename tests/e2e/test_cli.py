@@ -173,6 +173,9 @@ MISTAKES = {
     "resume and dry run": (["train", "--resume", "none", "--dry-run"], 2, "cannot be combined"),
     "half an adapter": (["--compare", "ok.txt", "--adapter", "adapter"], 1, "not LORA"),
     "home of nobody": (["--compare", "ok.txt", "--adapter", "~nobody-here/x"], 1, "There is no adapter"),
+    "run of nobody": (["runs", "show", "~nobody-here/x"], 1, "There is no run or adapter"),
+    "model of nobody": (["train", "--model", "~nobody-here/m"], 1, "There is no model '~nobody-here/m'"),
+    "adapters of nobody": (["train", "--adapters-dir", "~nobody-here/a"], 2, "There is no home folder ~nobody-here"),
     "odd style": (["--compare", "ok.txt", "--style", "vicuna"], 2, "is not one of"),
     "odd suffix": (["--compare", "ok.txt", "--out", "x.docx"], 2, "--out writes .jsonl"),
     "greedy samples": (["--compare", "ok.txt", "--num-samples", "3"], 2, "Greedy answers are all the same"),
@@ -256,6 +259,16 @@ def test_mistakes_print_an_error_and_a_hint_without_traceback(playground, tmp_pa
     assert "error: " in done.stderr and "hint: " in done.stderr
     assert "Traceback" not in done.stderr
     assert not (home / "adapters").exists()
+
+
+def test_an_unknown_home_folder_in_the_environment_is_named(playground, environment):
+    environment["SFT_PLAYGROUND_HOME"] = "~nobody-here/h"
+    done = playground("runs", "list")
+    assert (
+        done.returncode == 2
+        and "There is no home folder ~nobody-here" in done.stderr
+        and "Traceback" not in done.stderr
+    )
 
 
 def test_a_missing_demo_package_is_named(tmp_path, environment, tiny_folder):
