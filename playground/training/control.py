@@ -39,7 +39,7 @@ class NoRequests:
         return False
 
 
-def serve(training: Training, requests: Requests, sample: Callable[[], Iterator[Event]]) -> Iterator[Event]:
+def serve(training: Training, requests: Requests, sample: Callable[[], Event]) -> Iterator[Event]:
     """Serve the requests made since the last step; while paused, wait for more.
 
     Args:
@@ -57,7 +57,7 @@ def serve(training: Training, requests: Requests, sample: Callable[[], Iterator[
                 paused = False
                 yield Continued(training.state.step)
             case "sample_now":
-                yield from sample()
+                yield sample()
             case "ask" if request.ask is not None:
                 yield from _reply(training, request, requests)
     if paused:  # the run is to stop

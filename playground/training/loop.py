@@ -137,7 +137,7 @@ def _run(
             elif training.ranks.any(training.ranks.is_main and clock.since_save() > CHECKPOINT_SECONDS):
                 yield from _save(training, run, clock)
             resume = False  # the step it resumes from was sampled before
-            yield from serve(training, requests, lambda: iter([training.sample(clock.started)]))
+            yield from serve(training, requests, lambda: training.sample(clock.started))
             if training.ranks.any(stop()):
                 outcome, reason = "stopped", "asked to stop"
             if state.step == num_steps or outcome != "finished":

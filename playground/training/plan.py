@@ -37,6 +37,9 @@ from playground.training import speed
 from playground.training.ranks import Ranks
 
 T = TypeVar("T")
+EFFECTIVE_BATCH = 8
+LONGEST_AUTO = 2048
+SMALL = 1_000_000_000
 
 
 class Decide(Protocol):
@@ -45,11 +48,6 @@ class Decide(Protocol):
     def __call__(self, name: str, value: T, reason: str) -> T:
         """Note it."""
         ...
-
-
-EFFECTIVE_BATCH = 8
-LONGEST_AUTO = 2048
-SMALL = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -118,8 +116,8 @@ def make_plan(
     end_token_id: int,
     device: torch.device,
     free: int,
-    program: int = 0,
-    world: int = 1,
+    program: int,
+    world: int,
 ) -> Planned:
     """Decide what `config` leaves open and work out steps, memory and time.
 

@@ -99,7 +99,7 @@ def test_wheel_has_the_bundled_files_and_works_alone(tmp_path):
 def test_documentation_repeats_the_code():
     """``python docs/generate.py`` mends it. Each module says what it is in the first line of its docstring."""
     # In a process of its own: click keeps the help option of a command as it was first asked for.
-    code = "import runpy; g = runpy.run_path('docs/generate.py'); sys = __import__('sys'); sys.stdout.write({})"
+    code = "import runpy, sys; g = runpy.run_path('docs/generate.py'); sys.stdout.write({})"
     assert run(sys.executable, "-c", code.format("g['commands']()")).stdout == (ROOT / "docs" / "cli.md").read_text(
         "utf-8"
     )

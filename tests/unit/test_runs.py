@@ -13,7 +13,7 @@ from playground import paths
 from playground.cli.runs import adapters, runs
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import BaseIdentity, RunRecord
-from playground.runs import folder as folders
+from playground.runs.folder import RunLock, is_busy
 
 
 def record(name, created="2026-11-22T10:00:00+00:00", state="finished", loss=0.5):
@@ -156,7 +156,7 @@ def test_adapters_folder_may_be_named_steps(home, tmp_path):
 def test_new_run_does_not_take_over_an_existing_folder(home):
     before = (home / "old" / "run.json").read_bytes()
     with pytest.raises(UsageError, match="already exists"):
-        folders.RunLock(home / "old", new=True)
-    with folders.RunLock(home / "old"), pytest.raises(EnvironmentFault, match=f"by process {os.getpid()}"):
-        folders.RunLock(home / "old")
-    assert (home / "old" / "run.json").read_bytes() == before and not folders.is_busy(home / "old")
+        RunLock(home / "old", new=True)
+    with RunLock(home / "old"), pytest.raises(EnvironmentFault, match=f"by process {os.getpid()}"):
+        RunLock(home / "old")
+    assert (home / "old" / "run.json").read_bytes() == before and not is_busy(home / "old")
