@@ -15,7 +15,12 @@ def main() -> None:
         # The app does not wait for the command line's imports, which are a fifth of its start.
         from playground.tui.launch import run as open_app
 
-        sys.exit(open_app())
+        try:
+            sys.exit(open_app())
+        except Exception as error:  # noqa: BLE001 - the outermost handler of the app, as `run` is of a command
+            from playground.cli.app import report
+
+            sys.exit(report(error))
     from playground.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

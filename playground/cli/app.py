@@ -125,9 +125,6 @@ def run(args: Sequence[str]) -> int:
     try:
         result = cli.main(list(args), prog_name="sft-playground", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except PlaygroundError as error:
-        _say(error.message, error.hint)
-        return error.exit_code
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         _say(error.format_message(), f"See '{context.command_path if context else 'sft-playground'} --help'.")
@@ -143,11 +140,19 @@ def run(args: Sequence[str]) -> int:
         # The reader of our output has gone away, as `head` does; Python must not complain at exit.
         silence(sys.stdout.fileno())
         return 141
-    except Exception as error:  # noqa: BLE001 - the outermost handler: the user gets one line, the log gets the rest
-        log = write_log(error)
-        where = f"The details are in {log}." if log else "".join(traceback.format_exception(error))
-        _say(f"Something unexpected happened: {type(error).__name__}: {error}", f"{where} Please report it.")
-        return 1
+    except Exception as error:  # noqa: BLE001 - the outermost handler
+        return report(error)
+
+
+def report(error: Exception) -> int:
+    """Say what went wrong, in a line and a hint; return the exit code. What was not foreseen goes to the log."""
+    if isinstance(error, PlaygroundError):
+        _say(error.message, error.hint)
+        return error.exit_code
+    log = write_log(error)
+    where = f"The details are in {log}." if log else "".join(traceback.format_exception(error))
+    _say(f"Something unexpected happened: {type(error).__name__}: {error}", f"{where} Please report it.")
+    return 1
 
 
 def _say(message: str, hint: str) -> None:

@@ -13,6 +13,7 @@ import terminal
 from terminal import CORPUS, NEVER, SEEN, Terminal, app_with, complaints
 
 APP, FAKE = [sys.executable, "-m", "playground"], [sys.executable, terminal.__file__]
+OPEN = "from playground.cli import main; main()"
 STARTED, FRAME = "Your prompt", b"\x1b[1;1H"  # how a whole frame begins
 SLOW = 150  # seconds: two torch processes may have to share two cores with other work
 
@@ -270,6 +271,14 @@ def test_quitting_while_streaming_ends_the_child_process(home, ending):
         psutil.wait_procs(left, timeout=1)  # what pid 1 has not reaped yet is no orphan
         assert not any(map(lives, left)), "it has left a process behind"
         assert code == (0 if ending == "Ctrl+Q" else 143)
+
+
+def test_an_app_that_cannot_start_says_why(tmp_path, monkeypatch):
+    with Terminal(
+        [sys.executable, "-c", f"import os; os.environ['SFT_PLAYGROUND_HOME'] = '~nobody-here/h'; {OPEN}"], tmp_path
+    ) as app:
+        app.wait("error: There is no home folder ~nobody-here", "hint: ")
+        assert app.exit_code(10) == 2 and b"Traceback" not in app.raw
 
 
 def test_two_apps_answer_at_once(home, warm_python):
