@@ -5,6 +5,7 @@ import json
 
 import pytest
 from harness import READY, burst, screen_test
+from textual.screen import ModalScreen
 
 from playground import paths
 from playground.report import votes
@@ -93,6 +94,18 @@ async def test_only_the_dialog_and_a_click_can_vote(screen):
     assert not paths.votes_file().exists()
     await screen.press("f4", "escape")
     assert not screen.session.round.vote and screen.session.mode == "blind" and screen.prompt.text == "aBtX10"
+
+
+@screen_test()
+async def test_the_vote_dialog_opens_again_while_it_closes(screen):
+    await blind(screen)
+    await screen.ask("q")
+    await screen.answer()
+    for _ in range(20):
+        await screen.app.run_action("judge", default_namespace=screen.app._compare)
+        screen.app.screen.dismiss(None)
+    await screen.pilot.pause()
+    assert not isinstance(screen.app.screen, ModalScreen)
 
 
 @screen_test()

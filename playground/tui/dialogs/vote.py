@@ -39,7 +39,7 @@ class VoteDialog(Dialog[Decision | None]):
     ]
 
     def __init__(self, count: int, last: str) -> None:
-        super().__init__(id="vote")
+        super().__init__()
         self._count, self._last = count, last
 
     def compose(self) -> ComposeResult:
