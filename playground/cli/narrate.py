@@ -26,6 +26,7 @@ from playground.events.runs import (
     StepDone,
     StepSkipped,
 )
+from playground.report import plan as words
 from playground.report.words import duration, gigabytes, how_it_ended, setting
 from playground.text import clean, count, one_line
 
@@ -115,19 +116,11 @@ class Narrator:
     def _started(self, event: RunStarted) -> None:
         plan = event.plan
         self.line(f"{event.run}: {event.model} on {plan.device}", "bold")
-        tokens = ", read as needed"
-        if plan.num_tokens:
-            share = plan.num_trained_tokens / plan.num_tokens
-            tokens = f", {count(plan.num_tokens, 'token')}, {100 * share:.0f} % of them trained (the answers)"
-        self.line(f"{plan.data}: {count(plan.num_examples, 'row')}{tokens}")
-        if plan.num_eval:
-            self.line(f"{count(plan.num_eval, 'row')} held out for evaluation, never trained on")
-        if plan.num_skipped:
-            self.line(f"{count(plan.num_skipped, 'row')} left out, not usable for training", "yellow")
-        for warning in (*plan.unread, *plan.warnings):
-            self.line(f"note: {warning}", "yellow")
+        self.line(f"{plan.data}: {words.rows(plan)}; {words.tokens(plan)}")
+        for note, _ in words.notes(plan):
+            self.line(note.rstrip(), "yellow")
         more = f", continuing after step {event.step}" if event.step else ""
-        self.line(f"{count(plan.num_steps, 'step')}, {count(plan.trainable_parameters, 'trainable parameter')}{more}")
+        self.line(f"{words.steps(plan)}; {words.trained(plan)}{more}")
         if plan.choices:
             self.line("; ".join(f"{c.name} {setting(c.value)} ({c.reason})" for c in plan.choices), "dim")
 

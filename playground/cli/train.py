@@ -143,6 +143,7 @@ def _look_at_data(config: TrainConfig) -> None:
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
     from playground.cli.narrate import Narrator
     from playground.cli.streams import output
+    from playground.report.pieces import coloured
     from playground.report.plan import plan as report
 
     with Narrator() as narrator:
@@ -153,7 +154,7 @@ def _dry_run(config: TrainConfig, *, as_json: bool) -> int:
     if as_json:
         click.echo(plan.to_json())
     else:
-        output(120).print(report(plan))
+        output(120).print(coloured(report(plan)), end="")
     return 0 if plan.fits else EnvironmentFault.exit_code
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from playground.events.data import BINS, DataCheck, by_kind
+from playground.report.pieces import Piece, coloured
 from playground.text import clean, count, one_line
 
 BAR = 40  # columns
@@ -16,40 +16,37 @@ BAR = 40  # columns
 
 def check(result: DataCheck) -> RenderableType:
     """Return what `data check` prints."""
-    lines: list[RenderableType] = [
-        Text.assemble((clean(result.name), "bold"), f": {result.container}, read as {result.shape}"),
-        Text(
-            f"{count(result.num_rows, 'row')}, {result.num_sound:,} of them usable for training;"
-            f" {result.num_units:,} {result.unit}, {_share(result.num_trained, result.num_units)} of them in answers;"
-            f" the longest row has {result.longest:,}"
-        ),
-        Text(),
-        histogram(result.lengths, result.unit),
-    ]
-    if not result.findings:
-        return Group(*lines, Text(), Text("no problems found", style="green"))
-    for level, kind, number, first in by_kind(result.findings):
-        colour = "red" if level == "error" else "yellow"
-        lines += [Text(), Text.assemble((f"{level}: {kind}", f"bold {colour}"), f", {count(number, 'row')}")]
-        lines += [Text(f"  line {finding.line}: {one_line(finding.message, 200)}", style="dim") for finding in first]
-        if number > len(first):
-            lines.append(Text(f"  and {number - len(first):,} more", style="dim"))
-    return Group(*lines)
+    about = (
+        f"{count(result.num_rows, 'row')}, {result.num_sound:,} of them usable for training;"
+        f" {result.num_units:,} {result.unit}, {_share(result.num_trained, result.num_units)} of them in answers;"
+        f" the longest row has {result.longest:,}\n\n"
+    )
+    title: list[Piece] = [(clean(result.name), "strong"), (f": {result.container}, read as {result.shape}\n", "")]
+    lengths = histogram(result.lengths, result.unit, BAR)
+    return coloured([*title, (about, ""), *lengths, ("\n", ""), *findings(result, 200)])
 
 
-def histogram(lengths: Sequence[int], unit: str) -> RenderableType:
-    """Return a histogram of row lengths."""
-    table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right", style="dim")
-    table.add_column()
-    table.add_column(justify="right")
-    most = max(*lengths, 1)
+def histogram(lengths: Sequence[int], unit: str, width: int) -> list[Piece]:
+    """Return a histogram of row lengths, a bin a line; the longest bar has `width` cells."""
+    pieces: list[Piece] = []
     used = [at for at, number in enumerate(lengths) if number]
+    most = max(*lengths, 1)
     for at in range(used[0], used[-1] + 1) if used else ():
         label = f"≤ {BINS[at]:,}" if at < len(BINS) else f"> {BINS[-1]:,}"
-        bar = "█" * max(round(BAR * lengths[at] / most), 1 if lengths[at] else 0)
-        table.add_row(label, Text(bar, style="cyan"), f"{lengths[at]:,}")
-    return Group(Text(f"rows by {unit}", style="dim"), table)
+        bar = "█" * max(round(width * lengths[at] / most), 1 if lengths[at] else 0)
+        pieces += [(f"{label:>8} {unit} ", "faint"), (f"{bar} ", "bar"), (f"{lengths[at]:,}\n", "")]
+    return pieces
+
+
+def findings(result: DataCheck, width: int) -> list[Piece]:
+    """Return errors and warnings by kind, with the first of each, in at most `width` characters."""
+    pieces: list[Piece] = []
+    for level, kind, number, first in by_kind(result.findings):
+        pieces.append((f"{level}: {clean(kind)}, {count(number, 'row')}\n", "bad" if level == "error" else "warning"))
+        pieces += [(f"  line {finding.line}: {one_line(finding.message, width)}\n", "faint") for finding in first]
+        if number > len(first):
+            pieces.append((f"  and {number - len(first):,} more\n", "faint"))
+    return pieces or [("no problems found\n", "good")]
 
 
 def preview(pieces: Sequence[tuple[str, bool]], line: int, *, marks: bool, cut: str) -> RenderableType:
