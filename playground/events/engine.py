@@ -91,8 +91,10 @@ class EngineReady(EngineEvent):
     """The model is in memory; sent again after a change of adapter or style.
 
     Attributes:
+        model: A description for people.
         adapter: Its name; empty for a base without one, which has no side ``sft``.
         single_turn: Whether the adapter was trained on single-turn conversations only.
+        source: The model in the form used in a command, as in `AdapterInfo.model`; empty if no record names it.
     """
 
     model: str
@@ -100,6 +102,7 @@ class EngineReady(EngineEvent):
     style: str
     single_turn: bool
     seconds: float
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,13 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
         # Only its conversion reads the demo model from its packages; that is its first use.
         send(EngineStage(stage, share, demo.LICENCE if demo.is_installed() and not demo.is_prepared() else ""))
 
+    source = options.get("model")
     names = [] if options.get("bare") else options.get("adapters") or [options.get("adapter")]
     folders = [find_adapter(name, home) for name in names]
-    lineup = load_lineup(folders, progress, model=options.get("model"), style=options.get("style"))
+    lineup = load_lineup(folders, progress, model=source, style=options.get("style"))
     progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
     lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
-    send(_ready(lineup, begun))
+    send(_ready(lineup, source, begun))
     while (request := requests.next()) is not None:
         number = int(request.get("id", 0))
         try:
@@ -91,21 +92,23 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
                     begun = time.monotonic()
                     folder = find_adapter(request["adapter"], home) if request.get("adapter") else None
                     lineup = change_adapter(lineup, folder, request.get("style"))
-                    send(_ready(lineup, begun))
+                    send(_ready(lineup, source, begun))
                 case "list":
                     send(_choices(home))
         except PlaygroundError as error:
             send(EngineError(number, error.message, error.hint))
 
 
-def _ready(lineup: Lineup, begun: float) -> EngineReady:
+def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
     record = (lineup.records or (None,))[0]
+    recorded = str(record.config.get("model", "")) if record is not None else ""
     return EngineReady(
         model=lineup.engine.base.identity.description,
         adapter=(lineup.adapters or ("",))[0],
         style=lineup.raw.style.name,
         single_turn=record is None or record.single_turn,
         seconds=round(time.monotonic() - begun, 2),
+        source=source or recorded,
     )
 
 

@@ -31,11 +31,11 @@ class NoRequests:
     """A source without requests."""
 
     def next(self, *, wait: bool) -> Request | None:
-        """Return None."""
+        """There are none."""
         return None
 
     def cancelled(self, number: int) -> bool:
-        """Return False."""
+        """Nothing is cancelled, as nothing was requested."""
         return False
 
 

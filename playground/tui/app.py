@@ -21,8 +21,8 @@ from playground import paths
 from playground.errors import PlaygroundError
 from playground.jobs.engine import EngineProcess
 from playground.text import clean
-from playground.tui.link import Engine, Start
 from playground.tui.screens.compare import CompareScreen
+from playground.tui.state.engine import Engine, Start
 from playground.tui.state.session import Session
 from playground.tui.strings import COMMANDS
 from playground.tui.themes import THEMES

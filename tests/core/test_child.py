@@ -56,6 +56,8 @@ def test_engine_reports_stages_answers_and_cancels(engine):
     *stages, ready = until(events, EngineReady)
     assert isinstance(stages[0], EngineStage) and stages[0].stage == "starting PyTorch"
     assert (ready.adapter, ready.style, ready.single_turn) == ("mine", "chat", True)
+    info = next(event for event in stages if isinstance(event, Choices)).adapters[0]
+    assert ready.source == info.model != "", "another adapter of this model needs no new engine"
 
     number = engine.ask(ask("Say hi.", "base", "sft"))
     (fed,) = until(events, Fed)

@@ -15,7 +15,7 @@ from playground.tui.state.session import Session
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.prompt import PromptBar
 
-READY = EngineReady("Tiny model", "my-run", "chat", True, 1.0)
+READY = EngineReady("Tiny model", "my-run", "chat", True, 1.0, "demo")
 BARE = EngineReady("Tiny model", "", "chat", True, 1.0)
 HOSTILE = "\x1b]52;c;aGk=\x07[bold]x[/bold] [@click=app.quit]q[/] [/foo] \u202eabc \ud83d " + "a" * 5000
 ADAPTERS = (

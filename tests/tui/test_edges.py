@@ -9,7 +9,7 @@ from textual import events
 from textual.widgets import Input
 
 from playground.events.engine import EngineError, EngineStage, Spoken
-from playground.tui.link import Heard
+from playground.tui.state.engine import EngineSaid
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +36,9 @@ async def test_opening_the_palette_over_a_closing_dialog_is_safe(screen, opener,
 async def test_ready_event_after_cancelled_loading_is_ignored(screen):
     await screen.say(EngineStage("loading", 0.5))
     await screen.press("escape")
-    screen.app._compare.post_message(Heard(READY, screen.engine))
+    screen.app._compare.post_message(EngineSaid(READY, screen.engine))
     await screen.pilot.pause()
-    assert not screen.app._compare.loaded and "cancelled" in screen.text("#top")
+    assert not screen.app._compare.engine.loaded and "cancelled" in screen.text("#top")
 
 
 @screen_test()

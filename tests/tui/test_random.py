@@ -20,7 +20,7 @@ from playground.events.exchanges import BOTH_BAD, TIE
 from playground.tui.dialogs.answer_settings import SettingsDialog
 from playground.tui.dialogs.picker import Picker
 from playground.tui.dialogs.save import SaveDialog
-from playground.tui.link import Heard
+from playground.tui.state.engine import EngineSaid
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
@@ -161,7 +161,7 @@ class Monkey:
 
     def say(self, event, engine=None):
         self.note(event)
-        self.compare.post_message(Heard(event, engine or self.screen.engine))
+        self.compare.post_message(EngineSaid(event, engine or self.screen.engine))
 
     def asked(self):
         """Return the names of the lanes that the engine was asked for last."""
@@ -172,7 +172,7 @@ class Monkey:
         return self.pick((now, now, now, now, now - 1, now + 1, 0))
 
     def load(self):
-        if not self.compare.alive:
+        if not self.compare.engine.alive:
             self.compare.action_again()
         self.say(self.pick((READY, READY, BARE, EngineReady(HOSTILE, HOSTILE, "chat", False, 1.0))))
 
@@ -221,10 +221,10 @@ class Monkey:
             assert 2 <= len(kinds) <= 4
         else:
             assert kinds == ["hidden" if now.hidden else lane.side for lane in now.lanes]
-            assert not now.going or compare.loaded, "what streams comes from an engine that is there"
+            assert not now.going or compare.engine.loaded, "what streams comes from an engine that is there"
             assert now.going or replace(session.exchanges[-1], vote="").answers == now.answers
             assert now.going or session.exchanges[-1].vote == now.vote
-        assert compare.alive or not compare.loaded
+        assert compare.engine.alive or not compare.engine.loaded
         if compare.query_one(JudgeBar).display:
             assert now is not None and not now.why_no_vote(), "the bar stands where a vote would count"
         for exchange in session.exchanges:

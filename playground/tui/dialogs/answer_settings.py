@@ -62,7 +62,6 @@ class SettingsDialog(Dialog[Settings | None]):
         self._now = now
 
     def compose(self) -> ComposeResult:
-        """Lay out a line for each setting."""
         values = {**self._now.sampling.to_dict(), "duel_lanes": self._now.duel_lanes}
         with Vertical(classes="dialog"):
             yield Static("Settings for the next answer", classes="heading", markup=False)

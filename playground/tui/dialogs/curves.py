@@ -33,7 +33,6 @@ class CurvesDialog(Dialog[None]):
         self._runs = runs[: len(LETTERS)]
 
     def compose(self) -> ComposeResult:
-        """Lay out the chart and its legend."""
         with Vertical(classes="dialog large"):
             yield Static("Loss over steps, smoothed", classes="heading", markup=False)
             yield Chart("curves")

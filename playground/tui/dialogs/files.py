@@ -62,12 +62,10 @@ class FilesDialog(Dialog[Path | None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "back")]
 
     def compose(self) -> ComposeResult:
-        """Lay out the tree."""
         with Vertical(classes="dialog large"):
             yield Static("Data files", classes="heading", markup=False)
             yield _Tree(Path.cwd(), id="files")
             yield Static("↑ ↓ Enter opens or chooses · Esc back", classes="keys", markup=False)
 
     def on_directory_tree_file_selected(self, event: DirectoryTree.FileSelected) -> None:
-        """Return the file."""
         self.dismiss(event.path)

@@ -19,7 +19,6 @@ class HelpDialog(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "back", priority=True)]
 
     def compose(self) -> ComposeResult:
-        """Lay out a line for each entry."""
         with Vertical(classes="dialog"):
             yield Static("What you see, and the keys", classes="heading", markup=False)
             with VerticalScroll(id="help"):

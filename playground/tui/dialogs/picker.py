@@ -38,7 +38,6 @@ class Picker(Dialog[int | None]):
         self._title, self._columns, self._rows, self._empty = title, columns, rows, empty
 
     def compose(self) -> ComposeResult:
-        """Lay out the list."""
         shown = [[one_line(cell, WIDEST) for cell in row] for row in self._rows]
         widths = [max(map(cell_len, column)) for column in zip(self._columns, *shown, strict=True)]
 
@@ -55,7 +54,6 @@ class Picker(Dialog[int | None]):
             yield Static("↑ ↓ Enter choose · Esc back", classes="keys", markup=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Return the choice."""
         self.dismiss(event.option_index)
 
 

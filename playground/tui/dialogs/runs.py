@@ -22,8 +22,9 @@ from playground.events.runs import RunRecord
 from playground.jobs.training import start_training
 from playground.runs import library
 from playground.runs.folder import is_busy, size, state_of
-from playground.text import clean, one_line
+from playground.text import one_line
 from playground.tui.dialogs.base import Dialog
+from playground.tui.widgets.line import Line
 
 COLUMNS = ("run", "state", "steps", "loss", "eval", "data set", "started")
 WIDEST = 24
@@ -63,18 +64,16 @@ class RunsDialog(Dialog[Chosen | None]):
         self._marked: list[Path] = []  # for the shared chart
 
     def compose(self) -> ComposeResult:
-        """Lay out the list."""
         with Vertical(classes="dialog"):
             yield Static("Runs, newest first", classes="heading", markup=False)
             yield Static(classes="columns", markup=False)
             yield OptionList(compact=True)
             yield Input(placeholder="new name", id="name", compact=True)
-            yield Static("", id="problems", markup=False)
+            yield Line(id="problems")
             yield Static(KEYS, classes="keys", markup=False)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Fill the list."""
         self.query_one("#name").display = False
         self._fill()
         self.query_one(OptionList).focus()
@@ -183,7 +182,7 @@ class RunsDialog(Dialog[Chosen | None]):
         self.query_one(OptionList).focus()
 
     def _say(self, words: str) -> None:
-        self.query_one("#problems", Static).update(Content(clean(words)))
+        self.query_one("#problems", Line).say(words)
 
 
 def _cells(folder: Path, record: RunRecord) -> tuple[str, ...]:

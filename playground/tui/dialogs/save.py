@@ -33,7 +33,6 @@ class SaveDialog(Dialog[Path | None]):
         self._sure_of = ""
 
     def compose(self) -> ComposeResult:
-        """Lay out the line."""
         with Vertical(classes="dialog"):
             yield Static(self._title, classes="heading", markup=False)
             yield Input(self._name, id="file", compact=True)

@@ -36,7 +36,6 @@ class FormDialog(Dialog[Mapping[str, Any] | None]):
         self._before = {f.name: _text(getattr(now, f.name)) for f in self._fields}
 
     def compose(self) -> ComposeResult:
-        """Lay out a line for each option."""
         with Vertical(classes="dialog"):
             yield Static("Training options", classes="heading", markup=False)
             with VerticalScroll(can_focus=False):

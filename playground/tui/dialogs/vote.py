@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from playground.events.exchanges import BOTH_BAD, TIE
 from playground.tui.dialogs.base import Dialog
-from playground.tui.widgets.judge import LETTERS
+from playground.tui.state.session import LETTERS
 
 Decision = tuple[Literal["vote", "take back", "mode"], str]
 
@@ -43,7 +43,6 @@ class VoteDialog(Dialog[Decision | None]):
         self._count, self._last = count, last
 
     def compose(self) -> ComposeResult:
-        """Lay out what each key does."""
         with Vertical(classes="dialog"):
             if self._count:
                 yield Static("Which answer is better?", classes="heading", markup=False)

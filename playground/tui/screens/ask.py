@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.content import Content
-from textual.message import Message
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from playground.events.answers import Sampling
-from playground.events.engine import Ask, EngineError, EngineEvent, EngineReady, EngineStage, Fed, LaneRequest, Spoken
+from playground.events.engine import Ask, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Spoken
 from playground.runs.folder import kept_steps
-from playground.text import clean
 from playground.tui.dialogs.base import Leavable
+from playground.tui.state.engine import EngineController, EngineSaid, stage_words
+from playground.tui.state.session import Round
+from playground.tui.widgets.line import Line
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
@@ -47,13 +48,6 @@ class AskScreen(Leavable[None]):
         Binding("ctrl+o", "fed", "what each side was fed", priority=True),
     ]
 
-    class Heard(Message):
-        """An event from the engine."""
-
-        def __init__(self, event: EngineEvent) -> None:
-            super().__init__()
-            self.event = event
-
     def __init__(self, run: Path, start: Callable[[Sequence[str]], Any]) -> None:
         super().__init__()
         steps = spread(kept_steps(run))
@@ -61,64 +55,60 @@ class AskScreen(Leavable[None]):
         sides = ["sft"] if len(steps) == 1 else [f"sft:{run.name}@{step}" for step in steps]
         self._lanes = [("base", "base"), *((f"step {step}", side) for step, side in zip(steps, sides, strict=True))]
         self._panes = {name: Pane(number) for number, (name, _) in enumerate(self._lanes)}
-        self._engine = start(names)
-        self._loaded = False
+        self._engine = EngineController(lambda *_, **__: start(names), self)
         self._waiting = ""
-        self._request = 0
-        self._going: set[str] = set()
+        self._round: Round | None = None
+        self._cancelled = 0  # the request that was cancelled last
 
     def compose(self) -> ComposeResult:
-        """Lay out a pane for each lane."""
-        yield Static("starting …", id="top", markup=False)
+        yield Line("starting …", id="top")
         with Horizontal(id="panes"):
             yield from self._panes.values()
-        yield Static("One prompt, and what the run would have said at each of these steps.", id="hint", markup=False)
+        yield Line("One prompt, and what the run would have said at each of these steps.", id="hint")
         yield PromptBar()
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Name the panes and listen."""
-        for pane, (name, _) in zip(self.query(Pane), self._lanes, strict=True):
+        for name, pane in self._panes.items():
             pane.dress("base" if name == "base" else "sft", name)
         self.query_one("#panes").set_class(self.size.width < NARROW, "stacked")
         self.set_focus(self.query_one(PromptBar))
-        self._listen()
+        self._engine.listen()
 
     def on_unmount(self) -> None:
-        """End the child process."""
         self._engine.close()
 
-    @work(thread=True)
-    def _listen(self) -> None:
-        for event in self._engine.events():
-            if not self.app.is_running:
-                return
-            self.post_message(self.Heard(event))
-
-    @on(Heard)
-    def _heard(self, message: Heard) -> None:
+    def on_engine_said(self, message: EngineSaid) -> None:
+        if not self._engine.heard(message):
+            return
+        request = self._round.request if self._round is not None else 0
+        top = self.query_one("#top", Line)
         match message.event:
             case EngineStage() as event:
-                self._top(f"{event.stage} …")
+                top.say(stage_words(event))
             case EngineReady() as event:
-                self._loaded = True
-                self._top(f"{event.model} · {len(self._lanes) - 1} steps of the run compared with their base")
+                top.say(f"{event.model} · {len(self._lanes) - 1} steps of the run compared with their base")
                 if self._waiting:
                     self._ask(self._waiting)
-            case Fed() as event if event.request == self._request:
-                self._top(f"✓ base proven {event.fingerprint}")
+            case Fed() as event if event.request == request:
+                top.say(f"✓ base proven {event.fingerprint}")
                 for name, text in event.texts.items():
-                    self._pane(name).fed(text, event.num_tokens[name])
-            case Spoken() as event if event.request == self._request:
-                pane = self._pane(event.lane)
-                if event.answer is None:
-                    pane.say(event.text, event.num_tokens, event.seconds)
-                else:
-                    pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
-                    self._going.discard(event.lane)
+                    self._panes[name].fed(text, event.num_tokens[name])
+            case Spoken() as event if event.request == request:
+                self._spoken(event)
             case EngineError() as event:
-                self._going.clear()
-                self.query_one("#hint", Static).update(Content(clean(f"{event.message} {event.hint}"[:2000])))
+                self._round = None
+                self.query_one("#hint", Line).say(f"{event.message} {event.hint}", error=True)
+
+    def _spoken(self, event: Spoken) -> None:
+        pane = self._panes[event.lane]
+        if event.answer is None:
+            pane.say(event.text, event.num_tokens, event.seconds)
+            return
+        pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
+        if self._round is not None:
+            self._round.answers[event.lane] = event.answer
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
@@ -127,34 +117,35 @@ class AskScreen(Leavable[None]):
         bar.put("")
         bar.remember(event.prompt)
         self._waiting = event.prompt
-        self.query_one("#hint", Static).update(Content(clean(f"› {event.prompt}"[:2000])))
-        if self._loaded:
+        self.query_one("#hint", Line).say(f"› {event.prompt}")
+        if self._engine.loaded:
             self._ask(event.prompt)
 
     def _ask(self, prompt: str) -> None:
-        if self._going:
-            self._engine.cancel(self._request)
-        for pane in self.query(Pane):
+        self._cancel()
+        for pane in self._panes.values():
             pane.begin()
-        self._going = {name for name, _ in self._lanes}
         lanes = tuple(LaneRequest(name, side, (prompt,)) for name, side in self._lanes)
-        self._request = self._engine.ask(Ask(lanes, 1.0, Sampling()))
+        ask = Ask(lanes, 1.0, Sampling())
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._round = Round(prompt, "open", lanes, ask.strength, ask.sampling, now)
+        self._round.request = self._engine.ask(ask)
+
+    def _cancel(self) -> bool:
+        """Stop generating; return whether there was anything to stop."""
+        now = self._round
+        if now is None or not now.going or now.request == self._cancelled:
+            return False
+        self._cancelled = now.request
+        self._engine.cancel(now.request)
+        return True
 
     def action_fed(self) -> None:
         """Open or close the exact text that each lane was fed."""
-        for pane in self.query(Pane):
+        for pane in self._panes.values():
             pane.toggle_fed()
 
     def action_leave(self) -> None:
         """Stop generating, or go back."""
-        if self._going:
-            self._engine.cancel(self._request)
-            self._going.clear()
-        else:
+        if not self._cancel():
             self.dismiss()
-
-    def _pane(self, name: str) -> Pane:
-        return self._panes[name]
-
-    def _top(self, words: str) -> None:
-        self.query_one("#top", Static).update(Content(clean(words[:500])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import cycle
 from typing import ClassVar
 
@@ -9,23 +10,32 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.content import Content
+from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from playground.errors import PlaygroundError
 from playground.events.answers import Sampling
-from playground.events.engine import EngineError, EngineEvent, EngineReady, Fed, Spoken
-from playground.tui.link import Start
-from playground.tui.screens.adjusting import AdjustingScreen
+from playground.events.engine import EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.report.exchanges import sampling_words
+from playground.tui import saving
+from playground.tui.state import judging
+from playground.tui.state.engine import EngineController, EngineSaid, Start, ready_words, stage_words
 from playground.tui.state.session import Session
 from playground.tui.strings import EXAMPLES, WELCOME, WELCOME_BARE, WELCOME_SINGLE
 from playground.tui.widgets.judge import JudgeBar
+from playground.tui.widgets.line import Line
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
 
 
-class CompareScreen(AdjustingScreen):
+class CompareScreen(Screen[None]):
     """Base and fine-tuned model, side by side.
+
+    The session holds what was asked and what came of it, the controller the engine that answers; this screen shows
+    both and turns keys into what they do.
 
     Args:
         start: Starts an engine; called immediately, and again after a crash or for another model.
@@ -55,19 +65,18 @@ class CompareScreen(AdjustingScreen):
     ]
 
     def __init__(self, start: Start, session: Session | None = None) -> None:
-        super().__init__(start, session or Session())
+        super().__init__()
+        self.session = session or Session()
+        self.engine = EngineController(start, self)
         self._examples = cycle(EXAMPLES)
-        self._early_prompt = ""  # a prompt that was sent before the model was ready
-        self._last_prompt = ""
-        self._asked_with: tuple[object, ...] = ()
         self._offered = False  # a new seed was offered, since greedy answers would repeat
         self._markdown = False
+        self._proof = ""  # the digest of the last answer's probe
 
     def compose(self) -> ComposeResult:
-        """Lay out the screen."""
-        yield Static("starting …", id="top", markup=False)
+        yield Line("starting …", id="top")
         yield Panes(self.session)
-        yield Static(WELCOME, id="hint", markup=False)
+        yield Line(WELCOME, id="hint")
         yield JudgeBar()
         with Horizontal(id="bar"):
             yield Slider()
@@ -76,12 +85,15 @@ class CompareScreen(AdjustingScreen):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Start listening to the engine, which was started before this app was imported."""
+        """Listen to the engine, which was started before this screen was built."""
         self.query_one(JudgeBar).display = False
         self.query_one(Panes).dress()
         self.query_one(Panes).fit(self.size.width)
         self._show_how()
-        self._listen(self._engine)
+        self.engine.listen()
+
+    def on_unmount(self) -> None:
+        self.engine.close()
 
     def on_resize(self, event: events.Resize) -> None:
         """Stack the panes when the window is too narrow."""
@@ -93,37 +105,67 @@ class CompareScreen(AdjustingScreen):
             event.stop()
             self.query_one(PromptBar).insert(event.character)
 
-    def heard(self, event: EngineEvent) -> None:
-        """Handle an event from the engine."""
-        super().heard(event)
+    def top(self, text: str) -> None:
+        """Say what is loaded, or how far loading is."""
+        self.query_one("#top", Line).say(text)
+
+    def hint(self, text: str, *, error: bool = False) -> None:
+        """Show a message below the panes."""
+        self.query_one("#hint", Line).say(text, error=error)
+
+    def _show_how(self) -> None:
+        session = self.session
+        words = [
+            sampling_words(session.sampling),
+            "multi-turn" if session.several_turns else "single-turn",
+            *([session.mode] if session.mode != "open" else []),
+        ]
+        self.query_one("#how", Static).update(Content(" · ".join(words)))
+
+    # ---------------------------------------------------------------- the engine, and what it says
+
+    def on_engine_said(self, message: EngineSaid) -> None:
+        if not self.engine.heard(message):
+            return
         now = self.session.round
-        match event:
-            case Fed() if now is not None and event.request == now.request:
-                now.fed = event
-                self._proof = event.fingerprint
-                self._show_top()
+        match message.event:
+            case EngineStage() as event:
+                self.top(f"{stage_words(event)} · Esc cancels")
+                if event.notice:
+                    self.hint(event.notice)
+            case EngineReady() as event:
+                self._ready(event)
+            case Fed() as event if now is not None and event.request == now.request:
+                now.fed, self._proof = event, event.fingerprint
+                self._show_loaded()
                 for name, text in event.texts.items():
                     if pane := self.query_one(Panes).of(name):
                         pane.fed(text, event.num_tokens[name], (event.dropped or {}).get(name, 0))
-            case Spoken() if now is not None and event.request == now.request and now.going:
+            case Spoken() as event if now is not None and event.request == now.request and now.going:
                 self._spoken(event)
-            case EngineError():
+            case EngineError() as event:
                 self._failed(event)
 
-    def ready(self, event: EngineReady) -> None:
+    def _ready(self, event: EngineReady) -> None:
         """Show what the adapter can do, and send a waiting prompt."""
+        self.session.ready = event
+        self._proof = ""
+        self._show_loaded()
         if not event.adapter:
             self.session.mode = "open"
             self._show_how()
-        if self.session.round is None:
-            self.query_one(Panes).dress()
-        if not event.adapter:
             self.hint(WELCOME_BARE)
         elif event.single_turn and not self.session.several_turns:
             self.hint(WELCOME_SINGLE)
-        if self._early_prompt:
-            waiting, self._early_prompt = self._early_prompt, ""
+        if self.session.round is None:
+            self.query_one(Panes).dress()
+        if self.session.waiting:
+            waiting, self.session.waiting = self.session.waiting, ""
             self._ask(waiting)
+
+    def _show_loaded(self) -> None:
+        if self.engine.loaded and self.session.ready is not None:
+            self.top(ready_words(self.session.ready, self._proof))
 
     def _spoken(self, event: Spoken) -> None:
         pane, now = self.query_one(Panes).of(event.lane), self.session.round
@@ -136,20 +178,79 @@ class CompareScreen(AdjustingScreen):
         if self.session.heard(event) and now.mode != "open" and not now.why_no_vote():
             self.query_one(JudgeBar).offer(len(now.lanes))
 
-    def interrupted(self, why: str) -> None:
+    def _failed(self, event: EngineError) -> None:
+        now = self.session.round
+        if now is not None and event.request in (-1, now.request):
+            self._interrupted("answer interrupted" if event.request == -1 else event.message)
+        if event.request == -1:
+            self.top("the engine has stopped · F5 restarts it")
+        self.hint(f"{event.message.rstrip('.')}. {event.hint}", error=True)
+
+    def _interrupted(self, why: str) -> None:
         """End the streaming answers; their text so far stays on screen."""
         if self.streaming:
             for pane in self.query_one(Panes).shown:
                 pane.fail(why)
             self.session.round = None
 
-    def _failed(self, event: EngineError) -> None:
-        now = self.session.round
-        if now is not None and event.request in (-1, now.request):
-            self.interrupted("answer interrupted" if event.request == -1 else event.message)
-        if event.request == -1:
-            self.engine_gone("the engine has stopped · F5 restarts it")
-        self.hint(f"{event.message.rstrip('.')}. {event.hint}", error=True)
+    def release(self, why: str) -> None:
+        """End the engine and say why: another process uses the device, or loading was cancelled. F5 restarts it."""
+        self.engine.release()
+        self._interrupted(why)
+        self.top(why)
+
+    def use(self, adapter: str) -> None:
+        """Compare this adapter with its base."""
+        self._start(lambda: self.engine.load(adapter))
+
+    def _start(self, start: Callable[[], None]) -> None:
+        """Replace the engine, unless a training run is using the device."""
+        try:
+            start()
+        except PlaygroundError as error:
+            self.hint(f"{error.message} {error.hint}", error=True)
+            return
+        if not self.engine.loaded:
+            self._interrupted("another model is being loaded")
+            self.top("restarting … · Esc cancels")
+
+    def action_adapter(self) -> None:
+        """Choose another adapter; its base is loaded if it is a different one."""
+        from playground.tui.dialogs.picker import adapter_picker
+
+        shown = self.engine.choices.adapters
+        if not shown and not self.engine.alive:  # the list has not arrived yet
+            self.hint("F5 restarts the engine; then you can choose.")
+            return
+
+        def choose(index: int | None) -> None:
+            if index is not None:
+                here = self.session.ready.source if self.session.ready is not None else ""
+                self._start(lambda: self.engine.use(shown[index], here))
+
+        self.engine.refresh_choices()  # for next time
+        self.app.push_screen(adapter_picker(shown), choose)
+
+    def action_model(self) -> None:
+        """Choose another base model, with its newest adapter if there is one."""
+        from playground.tui.dialogs.picker import model_picker, newest_on
+
+        shown = self.engine.choices
+
+        def choose(index: int | None) -> None:
+            if index is not None:
+                newest = newest_on(shown.models[index], shown.adapters)
+                self._start(lambda: self.engine.load(newest.folder if newest else None, shown.models[index]))
+
+        self.engine.refresh_choices()
+        self.app.push_screen(model_picker(shown.models, shown.adapters), choose)
+
+    # ---------------------------------------------------------------- asking
+
+    @property
+    def streaming(self) -> bool:
+        """Whether any answer is unfinished."""
+        return self.session.round is not None and self.session.round.going
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
@@ -157,9 +258,10 @@ class CompareScreen(AdjustingScreen):
         bar = self.query_one(PromptBar)
         bar.put("")
         bar.remember(event.prompt)
-        if not self.loaded:
-            self._early_prompt = event.prompt
-            self.hint(f"waiting for the model: {event.prompt}" if self.alive else "F5 restarts the engine.")
+        if not self.engine.loaded:
+            self.session.waiting = event.prompt
+            waits = f"waiting for the model: {event.prompt}"
+            self.hint(waits if self.engine.alive else "F5 restarts the engine.")
             return
         self._ask(event.prompt)
 
@@ -169,39 +271,68 @@ class CompareScreen(AdjustingScreen):
         self.hint("The text was cut off after 100,000 characters.")
 
     def _ask(self, prompt: str, sampling: Sampling | None = None) -> None:
-        if self.streaming and self.session.round is not None:
-            self._engine.cancel(self.session.round.request)
+        self._cancel()
         ask = self.session.begin(prompt, sampling=sampling)
         now = self.session.round
         assert now is not None
-        self._last_prompt, self._asked_with = prompt, self._settings()
         self.query_one(JudgeBar).display = False
         self.query_one(Panes).begin(now)
         self.hint(f"› {prompt}")
-        now.request = self._engine.ask(ask)
+        now.request = self.engine.ask(ask)
 
-    def _settings(self) -> tuple[object, ...]:
-        """Return everything that determines an answer, apart from the prompt."""
-        session = self.session
-        adapter = session.ready and (session.ready.model, session.ready.adapter, session.ready.style)
-        return (session.strength, session.sampling, session.mode, session.control, session.several_turns, adapter)
+    def _cancel(self) -> None:
+        if self.session.round is not None and self.session.round.going:
+            self.engine.cancel(self.session.round.request)
 
     def action_stop(self) -> None:
         """Stop generating or loading, or switch between the prompt and the panes."""
-        if self.streaming and self.session.round is not None:
-            self._engine.cancel(self.session.round.request)
-        elif self.alive and not self.loaded:
-            self.cancel_loading()
+        if self.streaming:
+            self._cancel()
+        elif self.engine.alive and not self.engine.loaded:
+            self.release("loading was cancelled · F5 restarts it")
         elif self.focused is self.query_one(PromptBar):
             self.set_focus(self.query_one(Panes).shown[0].query_one(".said"))
         else:
             self.set_focus(self.query_one(PromptBar))
+
+    def action_again(self) -> None:
+        """Start a stopped engine, or ask the last prompt again."""
+        session, now = self.session, self.session.round
+        if not self.engine.alive:
+            # Send the waiting prompt, else the one that was interrupted; a finished prompt is not asked again.
+            session.waiting = session.waiting or ("" if now else session.last_prompt)
+            self._start(self.engine.restart)
+        elif session.last_prompt and self.engine.loaded:
+            if now is None or session.changed:
+                self._repeat(None)
+            elif not now.ended:  # the same prompt again, to the end
+                self._repeat(now.sampling)
+            elif now.sampling.temperature == 0 and not self._offered:
+                self._offered = True
+                self.hint("Greedy decoding would give the same answers. F5 again: next seed, temperature 0.7.")
+            else:
+                self._repeat(session.next_draw())
+
+    def _repeat(self, sampling: Sampling | None) -> None:
+        self._offered = False
+        self.session.take_back()
+        self._ask(self.session.last_prompt, sampling)
+
+    def action_forget(self) -> None:
+        """Start new conversations."""
+        self._cancel()
+        self.session.forget()
+        self.query_one(JudgeBar).display = False
+        self.query_one(Panes).dress()
+        self.hint("Started a new conversation.")
 
     def action_example(self) -> None:
         """Put the next example into the prompt."""
         prompt = self.query_one(PromptBar)
         prompt.put(next(self._examples))
         self.set_focus(prompt)
+
+    # ---------------------------------------------------------------- what is shown
 
     def action_help(self) -> None:
         """Open the help."""
@@ -211,10 +342,11 @@ class CompareScreen(AdjustingScreen):
 
     def action_control(self) -> None:
         """Show or hide the control pane: the base, fed the template."""
-        self.session.control = not self.session.control
-        if self._last_prompt and self.loaded and not self.streaming and self.session.mode == "open":
+        session = self.session
+        session.control = not session.control
+        if session.last_prompt and self.engine.loaded and not self.streaming and session.mode == "open":
             self._repeat(None)
-        elif self.session.round is None:
+        elif session.round is None:
             self.query_one(Panes).dress()
 
     def action_fed(self) -> None:
@@ -228,25 +360,119 @@ class CompareScreen(AdjustingScreen):
         for pane in self.query(Pane):
             pane.show_markdown(self._markdown)
 
-    def action_again(self) -> None:
-        """Start a stopped engine, or ask the last prompt again."""
-        if not self.alive:
-            # Send the waiting prompt, else the one that was interrupted; a finished prompt is not asked again.
-            self._early_prompt = self._early_prompt or ("" if self.session.round else self._last_prompt)
-            self.restart()
-        elif self._last_prompt and self.loaded:
-            now = self.session.round
-            if now is None or self._asked_with != self._settings():
-                self._repeat(None)
-            elif not now.ended:  # the same prompt again, to the end
-                self._repeat(now.sampling)
-            elif now.sampling.temperature == 0 and not self._offered:
-                self._offered = True
-                self.hint("Greedy decoding would give the same answers. F5 again: next seed, temperature 0.7.")
-            else:
-                self._repeat(self.session.next_draw())
+    # ---------------------------------------------------------------- judging
 
-    def _repeat(self, sampling: Sampling | None) -> None:
-        self._offered = False
-        self.session.take_back()
-        self._ask(self._last_prompt, sampling)
+    def action_judge(self) -> None:
+        """Vote on the finished answers or undo the last vote; if neither applies, switch to the next judging mode."""
+        waiting, last = judging.waiting(self.session), self.session.last_vote
+        if not waiting and last is None:
+            self.next_mode()
+            return
+        from playground.tui.dialogs.vote import Decision, VoteDialog
+
+        def decide(decision: Decision | None) -> None:
+            match decision:
+                case ("vote", answer):
+                    self.vote(answer)
+                case ("take back", _):
+                    self.take_vote_back()
+                case ("mode", _):
+                    self.next_mode()
+
+        self.app.push_screen(VoteDialog(waiting, judging.chosen(last) if last else ""), decide)
+
+    def next_mode(self) -> None:
+        """Switch to the next judging mode: none, blind, duel."""
+        self.hint(judging.next_mode(self.session))
+        if self.session.round is None:
+            self.query_one(Panes).dress()
+        self._show_how()
+
+    @on(JudgeBar.Voted)
+    def _clicked(self, event: JudgeBar.Voted) -> None:
+        self.vote(event.choice)
+
+    def vote(self, answer: str) -> None:
+        """Vote for a pane's number, `TIE` or `BOTH_BAD`, and show the sides."""
+        self._judged(judging.vote(self.session, answer))
+
+    def take_vote_back(self) -> None:
+        """Undo the last vote of this session."""
+        self._judged(judging.take_vote_back(self.session))
+
+    def _judged(self, words: str) -> None:
+        if not words:
+            return
+        if self.session.round is not None:
+            self.query_one(Panes).dress()
+        if waiting := judging.waiting(self.session):
+            self.query_one(JudgeBar).offer(waiting)
+        else:
+            self.query_one(JudgeBar).display = False
+        self.hint(words)
+
+    # ---------------------------------------------------------------- settings of the next answer
+
+    def action_turns(self) -> None:
+        """Turn multi-turn on or off."""
+        self.action_forget()
+        self.session.several_turns = not self.session.several_turns
+        ready = self.session.ready
+        words = "Single-turn: each prompt is a new conversation."
+        if self.session.several_turns:
+            words = "Multi-turn: each side keeps its own conversation. Ctrl+N starts a new one."
+            if ready is not None and ready.single_turn and ready.adapter:
+                words += " (The adapter was trained on single questions only.)"
+        self.hint(words)
+        self._show_how()
+
+    def action_strength(self) -> None:
+        """Go to the slider, and back."""
+        slider = self.query_one(Slider)
+        if self.focused is slider:
+            self.set_focus(self.query_one(PromptBar))
+        else:
+            self.set_focus(slider)
+            self.hint("← → change the adapter strength; F5 asks again, Esc goes back to the prompt.")
+
+    @on(Slider.Changed)
+    def strengthen(self, event: Slider.Changed) -> None:
+        """Use this adapter strength from the next answer on."""
+        self.session.strength = event.value
+
+    def action_settings(self) -> None:
+        """Change how the next answers are generated."""
+        from playground.tui.dialogs.answer_settings import Settings, SettingsDialog
+
+        session = self.session
+
+        def keep(new: Settings | None) -> None:
+            if new is None:
+                return
+            session.sampling, session.duel_lanes = new.sampling, new.duel_lanes
+            if new.style != self.engine.style:
+                self.engine.use_style(new.style)
+            self._show_how()
+
+        self.app.push_screen(SettingsDialog(Settings(session.sampling, session.duel_lanes, self.engine.style)), keep)
+
+    # ---------------------------------------------------------------- what leaves the session
+
+    def action_save(self) -> None:
+        """Save the exchanges of this session."""
+        saving.save_session(self.app, self.session.exchanges, self.hint)
+
+    def action_export_sides(self) -> None:
+        """Export preferences between base and sft."""
+        saving.export_votes(self.app, "sides", self.hint)
+
+    def action_export_duels(self) -> None:
+        """Export preferences from duels."""
+        saving.export_votes(self.app, "duels", self.hint)
+
+    def action_copy(self) -> None:
+        """Copy the text of the focused pane, or of the last one."""
+        shown = self.query_one(Panes).shown
+        focused = self.focused
+        chosen = next((pane for pane in shown if focused is not None and pane in focused.ancestors), shown[-1])
+        saving.copy(self.app, chosen.text, self.hint)

@@ -17,11 +17,11 @@ from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineEvent, LaneRequest, Spoken
 from playground.events.runs import Event, RunEnded, RunStage, RunStarted
 from playground.jobs.training import RunLink
-from playground.text import clean
 from playground.tui.content.samples import answers_at, timeline
 from playground.tui.dialogs.base import Leavable
 from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart
+from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
 
@@ -99,8 +99,7 @@ class RunScreen(Leavable[None]):
         self._stale = True
 
     def compose(self) -> ComposeResult:
-        """Lay out the screen."""
-        yield Static(id="top", markup=False)
+        yield Line(id="top")
         with Horizontal(id="run"):
             with Vertical(id="curve"):
                 yield Static(id="numbers", markup=False)
@@ -108,7 +107,7 @@ class RunScreen(Leavable[None]):
             with VerticalScroll(id="samples", can_focus=True):
                 yield Static(id="timeline", markup=False)
                 yield Static(id="answers", markup=False)
-        yield Static(id="hint", markup=False)
+        yield Line(id="hint")
         yield PromptBar()
         yield Footer(compact=True, show_command_palette=False)
 
@@ -154,7 +153,7 @@ class RunScreen(Leavable[None]):
         history = self.history
         started = history.started
         about = f" · {started.plan.data.split(' (')[0]} · {started.model}" if started else ""
-        self.query_one("#top", Static).update(Content(clean(f"{history.state()} · run {self.folder.name}{about}")))
+        self.query_one("#top", Line).say(f"{history.state()} · run {self.folder.name}{about}")
         numbers = self.query_one("#numbers", Static)
         numbers.update(Content(history.numbers(numbers.size.width or self.size.width)))
         steps = sorted(history.samplings)
@@ -267,4 +266,4 @@ class RunScreen(Leavable[None]):
 
     def hint(self, text: str) -> None:
         """Show a message below the chart."""
-        self.query_one("#hint", Static).update(Content(clean(text[:2000])))
+        self.query_one("#hint", Line).say(text)

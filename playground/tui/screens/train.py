@@ -43,6 +43,7 @@ from playground.tui.content.dataset import (
 from playground.tui.dialogs.base import Leavable
 from playground.tui.dialogs.files import FilesDialog, PathSuggester
 from playground.tui.dialogs.training_options import FormDialog
+from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 
 WAIT = "The plan is not ready yet."
@@ -79,7 +80,7 @@ class TrainScreen(Leavable[None]):
     class RunsRequested(Message):
         """Request to show the runs."""
 
-    class Heard(Message):
+    class InspectorSaid(Message):
         """An event from the inspector."""
 
         def __init__(self, event: InspectorEvent) -> None:
@@ -97,8 +98,7 @@ class TrainScreen(Leavable[None]):
         self._why_no_plan = WAIT
 
     def compose(self) -> ComposeResult:
-        """Lay out the screen."""
-        yield Static("train", id="top", markup=False)
+        yield Line("train", id="top")
         with Horizontal(id="train"):
             with Vertical(id="choose"):
                 yield Static("data sets", classes="title", markup=False)
@@ -109,7 +109,7 @@ class TrainScreen(Leavable[None]):
             with VerticalScroll(id="look"):
                 for part in LOOK:
                     yield Static(id=part, markup=False)
-        yield Static("↑ ↓ Enter shows a data set; F5 starts training on it.", id="hint", markup=False)
+        yield Line("↑ ↓ Enter shows a data set; F5 starts training on it.", id="hint")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -121,7 +121,6 @@ class TrainScreen(Leavable[None]):
         self._look()
 
     def on_unmount(self) -> None:
-        """End the child process."""
         self._inspector.close()
 
     def on_resize(self) -> None:
@@ -133,7 +132,7 @@ class TrainScreen(Leavable[None]):
         for event in self._inspector.events():
             if not self.app.is_running:
                 return
-            self.post_message(self.Heard(event))
+            self.post_message(self.InspectorSaid(event))
 
     def config(self) -> TrainConfig | None:
         """Return the config that F5 would train, or show why the settings are invalid."""
@@ -148,12 +147,12 @@ class TrainScreen(Leavable[None]):
             return
         self._plan, self._why_no_plan = None, WAIT
         self._request = self._inspector.look(config.to_dict())
-        self.query_one("#top", Static).update(Content(clean(f"train · {config.data} · model {config.model}")))
+        self.query_one("#top", Line).say(f"train · {config.data} · model {config.model}")
         for where in ("plan", "short-plan", *LOOK):
             self.query_one(f"#{where}", Static).update("")
 
-    @on(Heard)
-    def _heard(self, message: Heard) -> None:
+    @on(InspectorSaid)
+    def _said(self, message: InspectorSaid) -> None:
         match message.event:
             case DataSets() as event:
                 self._list(event)
@@ -270,4 +269,4 @@ class TrainScreen(Leavable[None]):
 
     def hint(self, text: str) -> None:
         """Show a message below."""
-        self.query_one("#hint", Static).update(Content(clean(text[:2000])))
+        self.query_one("#hint", Line).say(text)

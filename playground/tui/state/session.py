@@ -11,7 +11,8 @@ from playground.events.engine import Ask, EngineReady, Fed, LaneRequest, Side, S
 from playground.events.exchanges import BOTH_BAD, TIE, Exchange, Mode
 
 WARM = 0.7  # the temperature used when several different answers are wanted but decoding is greedy
-MAX_DUEL_LANES = 4
+LETTERS = "ABCD"  # the names of answers that are judged
+MAX_DUEL_LANES = len(LETTERS)
 
 
 @dataclass
@@ -76,6 +77,9 @@ class Session:
         self.duel_lanes = 2
         self.ready: EngineReady | None = None
         self.round: Round | None = None
+        self.last_prompt = ""
+        self.waiting = ""  # a prompt that was sent before the model was ready
+        self._asked_with: tuple[object, ...] = ()
         self.exchanges: list[Exchange] = []
         self.last_vote: Exchange | None = None  # the vote that can be undone
         self._judged: Round | None = None  # its round, and each side's conversation before it
@@ -114,8 +118,18 @@ class Session:
             self._shuffle.shuffle(lanes)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.round = Round(prompt, mode, tuple(lanes), self.strength, sampling, now)
+        self.last_prompt, self._asked_with = prompt, self._settings()
         # Always in the order of the sides, not of the panes: a lane's row in the batch must not reveal its side.
         return Ask(tuple(sorted(lanes, key=lambda lane: lane.name)), self.strength, sampling)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything that determines an answer has changed since the last prompt."""
+        return self._asked_with != self._settings()
+
+    def _settings(self) -> tuple[object, ...]:
+        adapter = self.ready and (self.ready.model, self.ready.adapter, self.ready.style)
+        return (self.strength, self.sampling, self.mode, self.control, self.several_turns, adapter)
 
     def next_draw(self) -> Sampling:
         """Return sampling settings that give a different answer: a new seed, and `WARM` instead of greedy."""

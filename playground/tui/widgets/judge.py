@@ -8,8 +8,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from playground.events.exchanges import BOTH_BAD, TIE
-
-LETTERS = "ABCD"
+from playground.tui.state.session import LETTERS
 
 
 class _Choice(Static):
@@ -39,7 +38,6 @@ class JudgeBar(Horizontal):
         super().__init__(id="judge")
 
     def compose(self) -> ComposeResult:
-        """Lay out a choice for each possible pane."""
         yield Static("Which is better? F4, or click:", markup=False)
         for n, letter in enumerate(LETTERS):
             yield _Choice(letter, str(n))

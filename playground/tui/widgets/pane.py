@@ -31,7 +31,6 @@ class _Line(Static):
         """It was clicked."""
 
     def on_click(self, event: events.Click) -> None:
-        """Post the message."""
         event.stop()
         self.post_message(self.Clicked())
 
@@ -95,7 +94,6 @@ class Pane(Vertical):
         self._state = ""  # painted with the next text; empty if none is pending
 
     def compose(self) -> ComposeResult:
-        """Lay out title, input, text and state."""
         yield _Line(classes="title", markup=False)
         yield Static(classes="fed", markup=False)
         with _Said(classes="said"):

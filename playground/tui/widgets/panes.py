@@ -5,9 +5,8 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
-from playground.tui.state.session import Round, Session
+from playground.tui.state.session import LETTERS, Round, Session
 from playground.tui.strings import EMPTY, NO_ADAPTER
-from playground.tui.widgets.judge import LETTERS
 from playground.tui.widgets.pane import Pane
 
 NARROW = 100  # columns; in narrower windows, panes are stacked
@@ -22,7 +21,6 @@ class Panes(Horizontal):
         self._panes = [Pane(number) for number in range(len(LETTERS))]  # the maximum number
 
     def compose(self) -> ComposeResult:
-        """Lay out the panes."""
         yield from self._panes
 
     @property

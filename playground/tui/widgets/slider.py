@@ -57,18 +57,15 @@ class Slider(Widget, can_focus=True):
             self.post_message(self.Changed(value))
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Grab the knob."""
         self._held = True
         self.capture_mouse()
         self._follow(event.x)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Move the knob with the mouse."""
         if self._held:
             self._follow(event.x)
 
     def on_mouse_up(self) -> None:
-        """Release the knob."""
         self._held = False
         self.release_mouse()
 

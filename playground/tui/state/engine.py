@@ -1,0 +1,189 @@
+"""The engine behind a screen: starting, hearing, replacing and ending it, and what it was started with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Protocol
+
+from textual.message import Message
+from textual.screen import Screen
+
+from playground.events.engine import (
+    AdapterInfo,
+    Ask,
+    Choices,
+    EngineError,
+    EngineEvent,
+    EngineReady,
+    EngineStage,
+)
+
+CANCEL_SECONDS = 5.0  # a cancelled conversion may need this long to clean up
+
+
+class Engine(Protocol):
+    """The part of `playground.jobs.EngineProcess` that the app uses."""
+
+    def ask(self, ask: Ask) -> int:
+        """Ask for answers; return the request's number."""
+        ...
+
+    def use(self, adapter: str | None, style: str | None = None) -> None:
+        """Change adapter or style; None keeps the adapter, or takes its own style."""
+        ...
+
+    def list(self) -> None:
+        """Ask for the choices."""
+        ...
+
+    def cancel(self, number: int) -> None:
+        """Stop a request."""
+        ...
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Yield its events until it ends."""
+        ...
+
+    def close(self, grace: float = 0.3) -> None:
+        """End it, by force after `grace` seconds."""
+        ...
+
+
+class Start(Protocol):
+    """Starts an engine."""
+
+    def __call__(self, adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> Engine:
+        """Start it with the newest adapter, a given adapter, or a model alone."""
+        ...
+
+
+class EngineSaid(Message):
+    """An event from an engine, which may have been replaced since."""
+
+    def __init__(self, event: EngineEvent, engine: Engine) -> None:
+        super().__init__()
+        self.event = event
+        self.engine = engine
+
+
+class EngineController:
+    """One engine at a time. Its owner passes each `EngineSaid` to `heard`, and shows what changed.
+
+    Args:
+        start: Starts an engine; called immediately, so that the model loads while the screen is built.
+        owner: The screen that gets the messages.
+
+    Attributes:
+        loaded: Whether a model is in memory.
+        alive: Whether there is an engine, loaded or loading.
+        choices: The adapters and models to choose from, as last told.
+        style: The chosen template; empty is the adapter's own.
+    """
+
+    def __init__(self, start: Start, owner: Screen[Any]) -> None:
+        self.loaded, self.alive = False, True
+        self.choices = Choices((), ())
+        self.style = ""
+        self._start, self._owner = start, owner
+        self._adapter: str | None = None  # None is the newest
+        self._model: str | None = None  # None is the adapter's own
+        self._bare = False
+        self._engine = start()
+
+    def listen(self) -> None:
+        """Begin to pass on the engine's events; the owner is mounted now."""
+        self._owner.run_worker(partial(self._follow, self._engine), thread=True)
+
+    def _follow(self, engine: Engine) -> None:
+        for event in engine.events():
+            if not self._owner.app.is_running:
+                return
+            self._owner.post_message(EngineSaid(event, engine))
+
+    def heard(self, message: EngineSaid) -> bool:
+        """Keep what an event says about the engine; return False if that engine was ended or replaced."""
+        if message.engine is not self._engine or not self.alive:
+            return False
+        match message.event:
+            case EngineReady():
+                self.loaded = True
+            case Choices() as choices:
+                self.choices = choices
+            case EngineError(request=-1):
+                self.loaded = self.alive = False
+        return True
+
+    def ask(self, ask: Ask) -> int:
+        """Ask for answers; return the request's number."""
+        return self._engine.ask(ask)
+
+    def cancel(self, number: int) -> None:
+        """Stop a request."""
+        self._engine.cancel(number)
+
+    def refresh_choices(self) -> None:
+        """Ask for `choices` again: a run may have ended meanwhile."""
+        self._engine.list()
+
+    def use_style(self, style: str) -> None:
+        """Use a template from the next answer on; empty is the adapter's own."""
+        self.style = style
+        self._engine.use(None, style or None)
+
+    def use(self, adapter: AdapterInfo, source: str) -> None:
+        """Serve this adapter: at once if the loaded model, named by `source`, is its base, else from a new engine.
+
+        Raises:
+            PlaygroundError: If a training run is using the device.
+        """
+        if self.loaded and source and source == adapter.model:
+            self._adapter, self._model, self._bare = adapter.folder, None, False
+            self._engine.use(adapter.folder, self.style or None)
+        else:
+            self.load(adapter.folder)
+
+    def load(self, adapter: str | None, model: str | None = None) -> None:
+        """Start an engine with this adapter, or with a model alone, in place of the current one.
+
+        Raises:
+            PlaygroundError: If a training run is using the device.
+        """
+        self._adapter, self._model, self._bare = adapter, model, adapter is None
+        self.restart()
+
+    def restart(self) -> None:
+        """Start an engine with what the last one was started with.
+
+        Raises:
+            PlaygroundError: If a training run is using the device; the current engine is then kept.
+        """
+        engine = self._start(self._adapter, self._model, bare=self._bare)
+        self._engine.close()
+        self._engine = engine
+        self.loaded, self.alive = False, True
+        if self.style:
+            engine.use(None, self.style)
+        self.listen()
+
+    def release(self) -> None:
+        """End the engine, so that another process can use the device, or because its loading was cancelled."""
+        self.loaded = self.alive = False
+        self._owner.run_worker(partial(self._engine.close, CANCEL_SECONDS), thread=True)
+
+    def close(self) -> None:
+        """End the engine with its screen."""
+        self._engine.close()
+
+
+def stage_words(event: EngineStage) -> str:
+    """Return a stage of loading in words."""
+    share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
+    return f"{event.stage}{share} …"
+
+
+def ready_words(ready: EngineReady, proof: str) -> str:
+    """Return what is loaded, and the proof that its base is the base. The proof comes first: narrow windows cut."""
+    proven = f"✓ base proven {proof} · " if proof else ""
+    adapter = f"adapter {ready.adapter} · style {ready.style}" if ready.adapter else "no adapter"
+    return f"{proven}{adapter} · {ready.model}"
