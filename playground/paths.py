@@ -141,6 +141,17 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_new_name(name: str) -> str:
+    """Return `name` if a new run may have it.
+
+    Raises:
+        UsageError: If it cannot name a folder, or would hide a shipped adapter.
+    """
+    if name in SHIPPED:
+        raise UsageError(f"{name} is an adapter that comes with the program.", "Choose another name.")
+    return check_name(name)
+
+
 def new_run_name(data: Path, folder: Path, now: datetime) -> str:
     """Return a free folder name such as ``mini-1122-1534`` for a run on `data`."""
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", data.name.split(".")[0]).strip("._-") or "run"

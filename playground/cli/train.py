@@ -65,7 +65,7 @@ def train(
         _look_at_data(config)
         if dry_run:
             return _dry_run(config, as_json=as_json)
-        run = paths.check_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
+        run = paths.check_new_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
         folder = home / run
         if (folder / RECORD).exists():
             raise UsageError(f"Run {run} already exists.", f"Choose another --name, or continue with --resume {run}.")

@@ -93,10 +93,10 @@ def rename(name: str, new_name: str, home: Path) -> Path:
     """Rename one of the user's runs; return its new folder.
 
     Raises:
-        UsageError: If a name is not valid or already exists.
+        UsageError: If a name is not valid, is a shipped adapter's, or already exists.
         EnvironmentFault: If it is being trained, or the disk refuses.
     """
-    folder, target = own(name, home), home / paths.check_name(new_name)
+    folder, target = own(name, home), home / paths.check_new_name(new_name)
     if target.exists():
         raise UsageError(f"{new_name} already exists.", "Choose another name.")
     try:

@@ -101,6 +101,8 @@ def test_a_run_is_renamed_with_its_record(home):
     assert not (home / "old").exists()
     assert isinstance(call(runs, "rename", "older", "new").exception, UsageError)
     assert isinstance(call(runs, "rename", "older", "../x").exception, UsageError)
+    assert isinstance(call(runs, "rename", "older", paths.SHIPPED[0]).exception, UsageError), "it would be hidden"
+    assert (home / "older").is_dir()
 
 
 def test_full_disk_does_not_change_a_record(home, monkeypatch):
