@@ -66,7 +66,7 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
     if as_json:
         click.echo(result.to_json())
     else:
-        output(120).print(report.check(result))
+        output(120).print(report.check(result), end="")
     return 1 if result.num_errors else 0
 
 

@@ -47,9 +47,30 @@ def repeated_share(text: str) -> float:
     return 1 - len(set(grams)) / len(grams) if len(grams) > 1 else 0.0
 
 
+def repeats_from(text: str) -> int:
+    """Return the word, counted from 1, from which `text` says nothing new; 0 if it does not repeat itself.
+
+    It repeats itself if half of its 4-grams or more occurred before, or one word fills it.
+    """
+    words = [word.lower() for word in _WORD.findall(text)]
+    if repeated_share(text) < 0.5:
+        return int(_stutters(words))
+    seen: set[tuple[str, ...]] = set()
+    first = last_new = 0
+    for at in range(len(words) - 3):
+        gram = tuple(words[at : at + 4])
+        if gram not in seen:
+            last_new = at
+        elif not first:
+            first = at + 1
+        seen.add(gram)
+    # A text that leaves its loop in the end says something new there: then its first repetition counts.
+    return last_new + 2 if last_new < len(words) - 4 else first
+
+
 def repeats_itself(answer: Answer) -> bool:
-    """Return whether an answer repeats itself: half of its 4-grams or more occurred before."""
-    return repeated_share(answer.text) >= 0.5 or _stutters(answer.text)
+    """Return whether an answer repeats itself."""
+    return repeats_from(answer.text) > 0
 
 
 def holds_word(text: str, words: Iterable[str]) -> bool:
@@ -83,7 +104,6 @@ def _asks(text: str) -> bool:
     return bool(sentences) and (sentences[0].rstrip().endswith("?") or text.rstrip(" \"'”’)").endswith("?"))
 
 
-def _stutters(text: str) -> bool:
+def _stutters(words: list[str]) -> bool:
     """Return whether one word fills the text: a loop too short to give more than one 4-gram."""
-    words = [word.lower() for word in _WORD.findall(text)]
     return len(words) >= 8 and len(set(words)) <= len(words) // 4

@@ -52,9 +52,9 @@ def summary(made: Plan) -> list[Piece]:
 
 def rows(made: Plan) -> str:
     """Return how many rows are trained, held out and left out."""
-    held_out = f", {made.num_eval:,} held out" if made.num_eval else ""
-    left_out = f", {made.num_skipped:,} left out" if made.num_skipped else ""
-    return f"{count(made.num_examples, 'row')} trained{held_out}{left_out}"
+    held_out = f", {made.num_eval:,} held out for evaluation" if made.num_eval else ""
+    left_out = f", {made.num_skipped:,} left out as unusable" if made.num_skipped else ""
+    return f"{count(made.num_examples, 'row')} to train on{held_out}{left_out}"
 
 
 def tokens(made: Plan) -> str:

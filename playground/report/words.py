@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playground.events.answers import Answer
+from playground.text import count
 
 FED = {
     "base": "fed your text as typed",
@@ -23,6 +24,33 @@ def how_it_ended(answer: Answer, repeats: bool) -> str:
         return "✗ failed"
     going = f"cut off after {answer.num_tokens} tokens, still going"
     return f"↻ repeating itself · {going}" if repeats else f"… {going}"
+
+
+def caption(kind: str, answer: Answer, repeats_from: int) -> str:
+    """Return what a side made of a prompt, and how its answer ended, as a person would say it.
+
+    Args:
+        kind: The side: a key of `FED`. Of any other kind, as of a hidden side, only the end is told.
+        answer: What it said.
+        repeats_from: The word from which it repeats itself, counted from 1; 0 if it does not.
+    """
+    length = count(answer.num_tokens, "token")
+    took = {
+        "base": "Took your text as the beginning of a document. ",
+        "control": "Got your text in the template, without training. ",
+        "sft": "Took your text as a question. ",
+    }.get(kind if answer.finish_reason in ("stop", "length") else "", "")
+    if answer.stopped_by_itself:
+        mark, end = "■", f"{'Answered, and ended' if kind == 'sft' else 'Ended'} by itself after {length}"
+    else:
+        mark, end = {
+            "length": ("↻" if repeats_from else "…", f"Still writing when it was cut off after {length}"),
+            "stop": ("✂", f"Cut after {length}, where it began another turn"),
+            "cancelled": ("□", f"Stopped by you after {length}"),
+            "error": ("✗", f"Failed after {length}"),
+        }[answer.finish_reason]
+    again = f"; repeats itself from word {repeats_from}" if repeats_from else ""
+    return f"{mark} {took}{end}{again}"
 
 
 def duration(seconds: float) -> str:

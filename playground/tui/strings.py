@@ -2,7 +2,13 @@
 
 from playground.config import STORY
 
-EXAMPLES = (*STORY[:2], "The capital of France is", STORY[2], "Explain neural networks.")
+EXAMPLES = (
+    *STORY[:2],
+    "The capital of France is",
+    "Write a polite email asking for a day off.",
+    STORY[2],
+    "Explain neural networks.",
+)
 WELCOME = "Type a prompt and press Enter, or F2 for an example. The base continues your text; sft answers it."
 WELCOME_SINGLE = (
     "Type a prompt and press Enter, or F2 for an example. "
@@ -13,7 +19,7 @@ MODEL_WORDS = {"demo": "demo (Gemma 3 270M)"}
 NO_ADAPTER = (
     "There is no adapter for this model yet, so there is nothing to compare the base with.\n\n"
     "Ctrl+R trains one; so does  sft-playground train --data mini.jsonl\n"
-    "Or press F6 and choose demo-mini, which is included."
+    "Or press F6 and choose demo-curated, which is included."
 )
 EMPTY = {
     "base": "The base has read a large part of the internet, and nothing else. It treats your text as the start "
@@ -44,8 +50,9 @@ HELP = (
     ("sft", "the same weights with a LoRA adapter: your prompt in its template; it answers and stops"),
     ("control", "the base, fed the template: what the template does without training"),
     ("λ", "adapter strength: 0 is the base fed the template, 1 is as trained"),
-    ("✓ proven", "before each answer a probe runs through both sides; the base row must be bit-identical"),
-    ("■ stopped", "the model emitted its own end token; a text that was cut off never counts as stopped"),
+    ("✓ verified", "before each answer a probe runs through both sides; the base row must be bit-identical"),
+    ("■ end", "the model emitted its own end token here; a text that was cut off never gets this mark"),
+    ("▏", "your text ends here, and the base goes on"),
 )
 MODES = {
     "open": "Both sides are named.",

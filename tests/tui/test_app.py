@@ -60,15 +60,18 @@ async def test_both_panes_stream_and_show_how_they_ended(screen):
         Spoken(1, "base", "Because", 1, 0.1),
         Spoken(1, "sft", "It", 1, 0.1),
     )
-    assert (screen.of("base", ".text"), screen.of("sft", ".text")) == ("Because", "It")
-    assert "base proven abc123" in screen.text("#top")
-    assert "7 tokens ▸" in screen.of("sft", ".title")
+    assert screen.of("base", ".text") == "Why?▏Because", "one text, with a mark where the model goes on"
+    assert screen.of("sft", ".text") == "You        Why?\nAssistant  It"
+    assert "verified" in screen.text("#top") and screen.text("#question") == "› Why?"
+    assert "fed 7 tokens ▸" in screen.of("sft", ".title")
     await screen.say(
-        Spoken(1, "base", "Because" * 9, 128, 4.0, Answer("Because because", "length", None, 128), True),
+        Spoken(1, "base", "Because" * 9, 128, 4.0, Answer("Because " * 128, "length", None, 128), True),
         Spoken(1, "sft", "It is.", 3, 0.3, Answer("It is.", "stop", None, 3)),
     )
-    assert "repeating itself" in screen.of("base", ".state") and "32 tokens/s" in screen.of("base", ".state")
-    assert "stopped by itself · 3 tokens" in screen.of("sft", ".state")
+    assert "beginning of a document" in screen.of("base", ".state") and "32 tokens/s" in screen.of("base", ".state")
+    assert "still writing" in screen.of("base", ".text") and "repeats itself" in screen.of("base", ".state")
+    assert "as a question. Answered, and ended by itself after 3 tokens" in screen.of("sft", ".state")
+    assert screen.of("sft", ".text").endswith("It is. ■ end")
 
 
 @screen_test()
@@ -90,7 +93,7 @@ async def test_escape_stops_streaming_or_leaves_the_prompt(screen):
     await screen.press("a", "enter", "escape")
     assert screen.engine.cancelled == [1]
     await screen.answer("cancelled")
-    assert "stopped by you" in screen.of("base", ".state")
+    assert "Stopped by you" in screen.of("base", ".state")
     await screen.press("escape")
     assert screen.engine.cancelled == [1]
     assert screen.app.focused is not screen.prompt
@@ -104,7 +107,7 @@ async def test_new_prompt_cancels_streaming_and_drops_late_text(screen):
     await screen.press("a", "enter", "b", "enter")
     assert screen.engine.cancelled == [1]
     await screen.say(Spoken(1, "base", "late", 1, 0.1), Spoken(2, "base", "new", 1, 0.1))
-    assert screen.of("base", ".text") == "new"
+    assert screen.of("base", ".text") == "b▏new"
 
 
 @screen_test()
@@ -164,7 +167,8 @@ async def test_several_turns_give_each_side_its_own_conversation(screen):
     await screen.ask("b")
     texts = {lane.side: lane.texts for lane in screen.engine.asked[-1].lanes}
     assert texts == {"base": ("a", "B1", "b"), "sft": ("a", "S1", "b")}
-    assert "› a\nS1" in screen.of("sft", ".text")
+    assert "You        a\nAssistant  S1\n" in screen.of("sft", ".text")
+    assert screen.of("base", ".text").startswith("a\n\nB1\n\nb▏")
     await screen.answer(base="B2", sft="S2")
     await screen.press("f5", "f5")
     assert {lane.texts for lane in screen.engine.asked[-1].lanes} == {("a", "B1", "b"), ("a", "S1", "b")}

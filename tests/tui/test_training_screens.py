@@ -271,7 +271,7 @@ async def test_ended_run_can_be_asked_at_up_to_four_steps(screen, home):
         ("step 36", "sft:done@36"),
     ]  # fmt: skip
     engine.said.put(Spoken(1, "step 24", "So.", 2, 0.1, Answer("So.", "stop", None, 2)))
-    await screen.settle(lambda: "stopped by itself" in str(screen.app.screen.query(".state")[3].content))
+    await screen.settle(lambda: "nded by itself" in str(screen.app.screen.query(".state")[3].content))
     await screen.press("escape")
     assert engine.cancelled == [1]
     await screen.press("escape")

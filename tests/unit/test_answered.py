@@ -1,6 +1,6 @@
 import pytest
 
-from playground.data.answered import answered, count_items, holds_word, repeated_share, repeats_itself
+from playground.data.answered import answered, count_items, holds_word, repeated_share, repeats_from, repeats_itself
 from playground.data.prompts import Prompt
 from playground.events.answers import Answer
 
@@ -166,3 +166,16 @@ def test_items_of_a_list_are_counted(text, number):
 )
 def test_whole_words_are_matched_case_insensitively(text, words, holds):
     assert holds_word(text, words) == holds
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("One two three four five six seven.", 0),
+        ("The sky is blue. " * 6, 5),
+        ("Once I saw it. " + "The sky is blue. " * 6, 9),
+        ("a b c", 0),
+    ],
+)
+def test_a_loop_begins_where_it_says_a_4_gram_again(text, word):
+    assert repeats_from(text) == word

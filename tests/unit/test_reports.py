@@ -12,6 +12,7 @@ from playground.events.answers import Answer, Compared, SideSummary, Summary
 from playground.report.files import WRITERS, comparator, jsonl, markdown, table
 from playground.report.html import page
 from playground.report.journal import Journal
+from playground.report.words import caption
 
 HOSTILE = [
     "\x1b]52;c;aGk=\x07\x1b[31mred",
@@ -171,3 +172,24 @@ def test_votes_are_counted_and_exported_by_the_command(tmp_path, monkeypatch, ca
     row = {"prompt": "User: q\nAssistant:", "chosen": " So.", "rejected": " Why?"}
     assert json.loads(capsys.readouterr().out) == row
     assert run(["votes", "export", "sides", "--out", str(tmp_path / "absent" / "x.jsonl")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "stop", "words"),
+    [
+        (
+            "base",
+            "length",
+            None,
+            "… Took your text as the beginning of a document. Still writing when it was cut off after",
+        ),
+        ("base", "stop", None, "■ Took your text as the beginning of a document. Ended by itself after 41 tokens"),
+        ("sft", "stop", None, "■ Took your text as a question. Answered, and ended by itself after 41 tokens"),
+        ("sft", "stop", "\nUser:", "✂ Took your text as a question. Cut after 41 tokens, where it began another turn"),
+        ("hidden", "cancelled", None, "□ Stopped by you after 41 tokens"),
+    ],
+)
+def test_a_caption_says_what_a_side_took_and_how_it_ended(kind, reason, stop, words):
+    assert caption(kind, Answer("x", reason, stop, 41), 0).startswith(words)
+    assert caption(kind, Answer("x", "length", None, 41), 4).endswith("; repeats itself from word 4")
+    assert ("question" in caption("hidden", Answer("x", reason, stop, 41), 0)) is False, "it must not tell the side"

@@ -17,7 +17,7 @@ from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Spoken
 from playground.runs.folder import kept_steps
 from playground.tui.dialogs.base import Leavable
-from playground.tui.state.engine import EngineController, EngineSaid, stage_words
+from playground.tui.state.engine import VERIFIED, EngineController, EngineSaid, stage_words
 from playground.tui.state.session import Round
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.pane import Pane
@@ -62,6 +62,7 @@ class AskScreen(Leavable[None]):
 
     def compose(self) -> ComposeResult:
         yield Line("starting …", id="top")
+        yield Line(id="question")
         with Horizontal(id="panes"):
             yield from self._panes.values()
         yield Line("One prompt, and what the run would have said at each of these steps.", id="hint")
@@ -92,23 +93,33 @@ class AskScreen(Leavable[None]):
                 if self._waiting:
                     self._ask(self._waiting)
             case Fed() as event if event.request == request:
-                top.say(f"✓ base proven {event.fingerprint}")
+                top.say(VERIFIED if event.fingerprint else "The base was not verified.")
                 for name, text in event.texts.items():
-                    self._panes[name].fed(text, event.num_tokens[name])
+                    self._panes[name].fed(text, event.num_tokens[name], proof=event.fingerprint)
             case Spoken() as event if event.request == request:
                 self._spoken(event)
             case EngineError() as event:
-                self._round = None
-                self.query_one("#hint", Line).say(f"{event.message} {event.hint}", error=True)
+                self._failed(event)
 
     def _spoken(self, event: Spoken) -> None:
         pane = self._panes[event.lane]
         if event.answer is None:
             pane.say(event.text, event.num_tokens, event.seconds)
             return
-        pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
+        pane.end(event.answer, event.seconds)
         if self._round is not None:
             self._round.answers[event.lane] = event.answer
+
+    def _failed(self, event: EngineError) -> None:
+        now = self._round
+        if now is not None and event.request in (-1, now.request):
+            for name, pane in self._panes.items():
+                if name not in now.answers:
+                    pane.fail("answer interrupted" if event.request == -1 else event.message)
+            self._round = None
+        if event.request == -1:
+            self.query_one("#top", Line).say("the engine has stopped · Esc goes back")
+        self.query_one("#hint", Line).say(event.message, error=True)
 
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
@@ -117,14 +128,16 @@ class AskScreen(Leavable[None]):
         bar.put("")
         bar.remember(event.prompt)
         self._waiting = event.prompt
-        self.query_one("#hint", Line).say(f"› {event.prompt}")
+        self.query_one("#question", Line).say(f"› {event.prompt}")
+        waits = "The model is still loading." if self._engine.alive else "The engine has stopped. Esc goes back."
+        self.query_one("#hint", Line).say("" if self._engine.loaded else waits)
         if self._engine.loaded:
             self._ask(event.prompt)
 
     def _ask(self, prompt: str) -> None:
         self._cancel()
         for pane in self._panes.values():
-            pane.begin()
+            pane.begin((prompt,))
         lanes = tuple(LaneRequest(name, side, (prompt,)) for name, side in self._lanes)
         ask = Ask(lanes, 1.0, Sampling())
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -71,10 +71,11 @@ class CompareScreen(Screen[None]):
         self._examples = cycle(EXAMPLES)
         self._offered = False  # a new seed was offered, since greedy answers would repeat
         self._markdown = False
-        self._proof = ""  # the digest of the last answer's probe
+        self._verified = False  # whether an answer's probe has shown that the base is the base
 
     def compose(self) -> ComposeResult:
         yield Line("starting …", id="top")
+        yield Line(id="question")
         yield Panes(self.session)
         yield Line(WELCOME, id="hint")
         yield JudgeBar()
@@ -87,7 +88,7 @@ class CompareScreen(Screen[None]):
     def on_mount(self) -> None:
         """Listen to the engine, which was started before this screen was built."""
         self.query_one(JudgeBar).display = False
-        self.query_one(Panes).dress()
+        self._dress()
         self.query_one(Panes).fit(self.size.width)
         self._show_how()
         self.engine.listen()
@@ -113,6 +114,12 @@ class CompareScreen(Screen[None]):
         """Show a message below the panes."""
         self.query_one("#hint", Line).say(text, error=error)
 
+    def _dress(self) -> None:
+        """Show the panes as the session has them, and the question above them."""
+        now = self.session.round
+        self.query_one(Panes).dress()
+        self.query_one("#question", Line).say(f"› {now.prompt}" if now is not None else "")
+
     def _show_how(self) -> None:
         session = self.session
         words = [
@@ -136,11 +143,12 @@ class CompareScreen(Screen[None]):
             case EngineReady() as event:
                 self._ready(event)
             case Fed() as event if now is not None and event.request == now.request:
-                now.fed, self._proof = event, event.fingerprint
+                now.fed, self._verified = event, bool(event.fingerprint)
                 self._show_loaded()
                 for name, text in event.texts.items():
                     if pane := self.query_one(Panes).of(name):
-                        pane.fed(text, event.num_tokens[name], (event.dropped or {}).get(name, 0))
+                        dropped = (event.dropped or {}).get(name, 0)
+                        pane.fed(text, event.num_tokens[name], dropped, event.fingerprint)
             case Spoken() as event if now is not None and event.request == now.request and now.going:
                 self._spoken(event)
             case EngineError() as event:
@@ -149,7 +157,7 @@ class CompareScreen(Screen[None]):
     def _ready(self, event: EngineReady) -> None:
         """Show what the adapter can do, and send a waiting prompt."""
         self.session.ready = event
-        self._proof = ""
+        self._verified = False
         self._show_loaded()
         if not event.adapter:
             self.session.mode = "open"
@@ -158,14 +166,14 @@ class CompareScreen(Screen[None]):
         elif event.single_turn and not self.session.several_turns:
             self.hint(WELCOME_SINGLE)
         if self.session.round is None:
-            self.query_one(Panes).dress()
+            self._dress()
         if self.session.waiting:
             waiting, self.session.waiting = self.session.waiting, ""
             self._ask(waiting)
 
     def _show_loaded(self) -> None:
         if self.engine.loaded and self.session.ready is not None:
-            self.top(ready_words(self.session.ready, self._proof))
+            self.top(ready_words(self.session.ready, verified=self._verified))
 
     def _spoken(self, event: Spoken) -> None:
         pane, now = self.query_one(Panes).of(event.lane), self.session.round
@@ -174,7 +182,7 @@ class CompareScreen(Screen[None]):
         if event.answer is None:
             pane.say(event.text, event.num_tokens, event.seconds)
             return
-        pane.end(event.answer, repeats=event.repeats, seconds=event.seconds)
+        pane.end(event.answer, event.seconds)
         if self.session.heard(event) and now.mode != "open" and not now.why_no_vote():
             self.query_one(JudgeBar).offer(len(now.lanes))
 
@@ -277,7 +285,10 @@ class CompareScreen(Screen[None]):
         assert now is not None
         self.query_one(JudgeBar).display = False
         self.query_one(Panes).begin(now)
-        self.hint(f"› {prompt}")
+        self.query_one("#question", Line).say(f"› {prompt}")
+        self.hint("")
+        self._verified = False
+        self._show_loaded()
         now.request = self.engine.ask(ask)
 
     def _cancel(self) -> None:
@@ -323,7 +334,7 @@ class CompareScreen(Screen[None]):
         self._cancel()
         self.session.forget()
         self.query_one(JudgeBar).display = False
-        self.query_one(Panes).dress()
+        self._dress()
         self.hint("Started a new conversation.")
 
     def action_example(self) -> None:
@@ -347,7 +358,7 @@ class CompareScreen(Screen[None]):
         if session.last_prompt and self.engine.loaded and not self.streaming and session.mode == "open":
             self._repeat(None)
         elif session.round is None:
-            self.query_one(Panes).dress()
+            self._dress()
 
     def action_fed(self) -> None:
         """Open or close what each side was fed."""
@@ -385,7 +396,7 @@ class CompareScreen(Screen[None]):
         """Switch to the next judging mode: none, blind, duel."""
         self.hint(judging.next_mode(self.session))
         if self.session.round is None:
-            self.query_one(Panes).dress()
+            self._dress()
         self._show_how()
 
     @on(JudgeBar.Voted)
@@ -404,7 +415,7 @@ class CompareScreen(Screen[None]):
         if not words:
             return
         if self.session.round is not None:
-            self.query_one(Panes).dress()
+            self._dress()
         if waiting := judging.waiting(self.session):
             self.query_one(JudgeBar).offer(waiting)
         else:

@@ -19,6 +19,7 @@ from playground.events.engine import (
     EngineStage,
 )
 
+VERIFIED = "✓ base verified: the original model"
 CANCEL_SECONDS = 5.0  # a cancelled conversion may need this long to clean up
 
 
@@ -86,9 +87,8 @@ class EngineController:
         self.choices = Choices((), ())
         self.style = ""
         self._start, self._owner = start, owner
-        self._adapter: str | None = None  # None is the newest
-        self._model: str | None = None  # None is the adapter's own
-        self._bare = False
+        # Adapter and model: None and None is the newest adapter on its own base, None and a model that model alone.
+        self._started_with: tuple[str | None, str | None] = (None, None)
         self._engine = start()
 
     def listen(self) -> None:
@@ -138,7 +138,7 @@ class EngineController:
             PlaygroundError: If a training run is using the device.
         """
         if self.loaded and source and source == adapter.model:
-            self._adapter, self._model, self._bare = adapter.folder, None, False
+            self._started_with = (adapter.folder, None)
             self._engine.use(adapter.folder, self.style or None)
         else:
             self.load(adapter.folder)
@@ -149,8 +149,8 @@ class EngineController:
         Raises:
             PlaygroundError: If a training run is using the device.
         """
-        self._adapter, self._model, self._bare = adapter, model, adapter is None
-        self.restart()
+        self._replace(self._start(adapter, model, bare=adapter is None))
+        self._started_with = (adapter, model)
 
     def restart(self) -> None:
         """Start an engine with what the last one was started with.
@@ -158,7 +158,10 @@ class EngineController:
         Raises:
             PlaygroundError: If a training run is using the device; the current engine is then kept.
         """
-        engine = self._start(self._adapter, self._model, bare=self._bare)
+        adapter, model = self._started_with
+        self._replace(self._start(adapter, model, bare=adapter is None and model is not None))
+
+    def _replace(self, engine: Engine) -> None:
         self._engine.close()
         self._engine = engine
         self.loaded, self.alive = False, True
@@ -182,8 +185,8 @@ def stage_words(event: EngineStage) -> str:
     return f"{event.stage}{share} …"
 
 
-def ready_words(ready: EngineReady, proof: str) -> str:
-    """Return what is loaded, and the proof that its base is the base. The proof comes first: narrow windows cut."""
-    proven = f"✓ base proven {proof} · " if proof else ""
+def ready_words(ready: EngineReady, *, verified: bool) -> str:
+    """Return what is loaded, and whether its base was verified. That comes first: narrow windows cut."""
+    proven = f"{VERIFIED} · " if verified else ""
     adapter = f"adapter {ready.adapter} · style {ready.style}" if ready.adapter else "no adapter"
     return f"{proven}{adapter} · {ready.model}"

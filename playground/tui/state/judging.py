@@ -1,4 +1,4 @@
-"""Judging answers: a vote counts in the session and is saved at once; each function returns what to tell the user."""
+"""Judging answers: a vote counts in the session and is saved at once. Functions return what to tell the user."""
 
 from __future__ import annotations
 

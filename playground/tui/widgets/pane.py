@@ -14,11 +14,19 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from playground.events.answers import Answer
-from playground.report.words import FED, how_it_ended
+from playground.report.words import FED, caption
 from playground.text import clean, count, one_line
 
-KINDS = {**FED, "hidden": "hidden until you vote"}
+KINDS = {
+    "base": "continues your text",
+    "control": FED["control"],
+    "sft": "answers your question",
+    "hidden": "hidden until you vote",
+}
+EDGE = "▏"  # where a user's text ends and the base's continuation begins, for eyes that see no colour
+END = " ■ end"  # where the model emitted its own end token
 SHOWN = 20_000  # characters of an answer shown on screen; laying out more would drop frames
+TURN = 4_000  # characters of a turn that the model was given
 # Interval between repaints of the streaming panes, all at once: each one redoes the layout, and on two cores the
 # engine loses the time the app takes. Painting every token cost it a quarter of its tokens/s.
 PAINT_SECONDS = 0.2
@@ -84,8 +92,10 @@ class Pane(Vertical):
         self.text = ""  # the answer, raw
         self.kind = ""
         self._title = ""
-        self._before = Content()
-        self._fed = ""
+        self._turns: tuple[str, ...] = ()  # user, model, …, user: what this side was given
+        self._given = Content()  # these, drawn once
+        self._ending: tuple[Answer, int, str] | None = None  # a finished answer, where it repeats itself, its pace
+        self._fed = self._proof = ""
         self._num_tokens = 0
         self._dropped = 0
         self._opened = False
@@ -106,28 +116,32 @@ class Pane(Vertical):
 
     def dress(self, kind: str, title: str) -> None:
         """Set which side this is: its kind is a key of `KINDS` and a CSS class."""
+        changed = self.kind != kind
         self.remove_class(*KINDS)
         self.add_class(kind)
         self.kind, self._title = kind, title
         self._show_title()
+        self._show_fed()
+        if changed and self._ending is not None:  # a hidden side is shown as what it is
+            self._given = _drawn(self._turns, kind, open=True)
+            self._show_text(self.text, done=True)
+            self._show_ending()
 
     def begin(self, before: tuple[str, ...] = ()) -> None:
-        """Clear the pane for a new answer after the earlier turns in `before`, the last of which is the prompt."""
+        """Clear the pane for a new answer to `before`: the turns so far, the last of which is the prompt."""
         self.text, self._fed, self._dropped, self._state, self._painted = "", "", 0, "", False
-        pieces: list[tuple[str, str]] = []
-        if len(before) > 1:
-            for at, text in enumerate(before):
-                pieces.append((f"› {clean(text)}\n", "bold") if at % 2 == 0 else (f"{clean(text).strip()}\n\n", "dim"))
-        self._before = Content.assemble(*pieces)
+        self._turns, self._ending = before, None
+        self._given = _drawn(before, self.kind, open=True)
         self._show_title()
         self._show_fed()
         self._show_text("")
         self._put(".state", "…")
         self.query_one(_Said).following = True
 
-    def fed(self, text: str, num_tokens: int, dropped: int = 0) -> None:
-        """Set the lane's input."""
+    def fed(self, text: str, num_tokens: int, dropped: int = 0, proof: str = "") -> None:
+        """Set the lane's input, and for the base the fingerprint that it was checked with."""
         self._fed, self._num_tokens, self._dropped = text, num_tokens, dropped
+        self._proof = proof
         self._show_title()
         self._show_fed()
 
@@ -140,7 +154,8 @@ class Pane(Vertical):
     def show_markdown(self, markdown: bool) -> None:
         """Render finished answers as Markdown, or everything raw."""
         self._markdown = markdown
-        self._show_text(self.text, done=True)
+        if self._turns:
+            self._show_text(self.text, done=self._ending is not None)
 
     def say(self, text: str, num_tokens: int, seconds: float) -> None:
         """Show the text so far: the first words immediately, then several tokens at a time."""
@@ -160,13 +175,36 @@ class Pane(Vertical):
             self.query_one(".state", Static).update(Content(self._state), layout=False)  # it fits on one line
             self._painted, self._state = True, ""
 
-    def end(self, answer: Answer, *, repeats: bool, seconds: float) -> None:
+    def end(self, answer: Answer, seconds: float) -> None:
         """Show how the answer ended."""
+        from playground.data.answered import repeats_from
+
         self.text, self._state = answer.text, ""
-        self._follow()
+        self._ending = (answer, repeats_from(answer.text), _pace(answer.num_tokens, seconds))
         self._show_text(answer.text, done=True)
-        length = f" · {count(answer.num_tokens, 'token')}" if answer.finish_reason != "length" else ""
-        self._put(".state", how_it_ended(answer, repeats) + length + _pace(answer.num_tokens, seconds))
+        self._show_ending()
+        if self.query_one(_Said).following:  # no reader has scrolled up
+            self.call_after_refresh(self._to_the_beginning)
+
+    def _show_ending(self) -> None:
+        if self._ending is not None:
+            answer, repeats, pace = self._ending
+            self._put(".state", caption(self.kind, answer, repeats) + pace)
+
+    def _to_the_beginning(self) -> None:
+        """Scroll to the last prompt: what a finished answer begins with tells more than what it ends with.
+
+        Of a prompt that would fill the pane only the last two lines are shown.
+        """
+        scroll = self.query_one(_Said)
+        room = scroll.size
+        if not room.width or self._markdown:
+            scroll.scroll_home(animate=False)
+            return
+        earlier = _drawn(self._turns[:-1], self.kind)
+        first = earlier.get_height({}, room.width) - 1 if earlier.plain else 0  # it ends with a line break
+        answer = self._given.get_height({}, room.width) - 2
+        scroll.scroll_to(y=first if answer - first < room.height // 2 else answer, animate=False)
 
     def fail(self, message: str) -> None:
         """Show why there is no text, or why it ended early."""
@@ -176,7 +214,7 @@ class Pane(Vertical):
     def empty(self, words: str) -> None:
         """Show a placeholder."""
         self.begin()
-        self.query_one(_Text).put(Content.styled(words, "dim"))
+        self.query_one(_Text).put(Content.styled(words, "$text-muted"))
         self._put(".state", "")
 
     @on(_Line.Clicked)
@@ -188,14 +226,17 @@ class Pane(Vertical):
         fed = KINDS[self.kind] if self.kind else ""
         if self._fed and self.kind != "hidden":
             gone = f" · the oldest {count(self._dropped, 'turn')} did not fit" if self._dropped else ""
-            fed += f" · {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
-        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", "dim"))
+            fed += f" · fed {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
+        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", "$text-muted"))
         self.query_one(".title", Static).update(title)
 
     def _show_fed(self) -> None:
         self.query_one(".fed").display = shown = self._opened and bool(self._fed) and self.kind != "hidden"
         if shown:
-            self._put(".fed", clean(self._fed[:SHOWN]))
+            proof = ""
+            if self._proof and self.kind == "base":
+                proof = f"✓ verified before this answer, fingerprint {self._proof}\n"
+            self._put(".fed", clean(proof + self._fed[:SHOWN]))
 
     def _show_text(self, text: str, *, done: bool = False) -> None:
         render = self._markdown and done and bool(text)
@@ -218,10 +259,11 @@ class Pane(Vertical):
         if len(text) > SHOWN:
             shown = f"… {len(text) - SHOWN:,} earlier characters\n{shown}"
         elif done:
-            shown = shown.strip("\n") or "(nothing)"
-        else:
-            shown = shown.lstrip("\n")  # a base often starts with empty lines
-        plain.put(self._before + Content(shown))
+            shown = shown.rstrip("\n") or "(nothing)"
+        if self.kind != "base":
+            shown = shown.lstrip()  # a base often begins with a space or a line break, which would tell a hidden side
+        end = _end(self._ending[0]) if done and self._ending is not None else Content()
+        plain.put(self._given + Content(shown) + end)
 
     def _follow(self) -> None:
         """Follow the end of the text, but leave a reader who has scrolled up where they are."""
@@ -231,6 +273,39 @@ class Pane(Vertical):
 
     def _put(self, where: str, text: str) -> None:
         self.query_one(where, Static).update(Content(text))
+
+
+def _end(answer: Answer) -> Content:
+    """Return what is drawn where an answer ends."""
+    if answer.stopped_by_itself:
+        return Content.styled(END, "bold reverse")
+    return Content.styled(" … still writing", "italic $text-muted") if answer.finish_reason == "length" else Content()
+
+
+def _drawn(texts: tuple[str, ...], kind: str, *, open: bool = False) -> Content:
+    """Return turns as a side was given them: the base one running text, the others a conversation of two.
+
+    Args:
+        texts: User, model, user, …
+        kind: The side, a key of `KINDS`. A hidden side looks like a conversation, whichever it is.
+        open: The model's next turn follows.
+    """
+    pieces: list[tuple[str, str]] = []
+    for at, whole in enumerate(texts):
+        mine = at % 2 == 0
+        gone = len(whole) - TURN
+        text = f"… {gone:,} earlier characters\n{clean(whole[-TURN:])}" if gone > 0 else clean(whole)
+        if kind == "base":
+            goes_on = open and at == len(texts) - 1
+            pieces.append((text, "$text-primary" if mine else "$text-muted"))
+            pieces.append(("" if goes_on else "\n\n", ""))
+        else:
+            pieces.append(("You        " if mine else "Assistant  ", "$text-muted"))
+            pieces.append((text.strip(), "bold" if mine else "$text-muted"))
+            pieces.append(("\n" if mine else "\n\n", ""))
+    if open and texts:
+        pieces.append((EDGE, "bold $text-primary") if kind == "base" else ("Assistant  ", "$text-muted"))
+    return Content.assemble(*pieces)
 
 
 def _pace(num_tokens: int, seconds: float) -> str:
