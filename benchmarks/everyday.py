@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from forms import BY_READING, has_form, read
@@ -32,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("half", choices=("choose", "measure"))
     parser.add_argument("adapters", nargs="+")
+    parser.add_argument("--adapters-only", action="store_true", help="leave out base and control, which are slow")
     parser.add_argument("--answers", type=Path, help="where every answer is saved as a line of JSON")
     options = parser.parse_args()
     asked = [prompt for prompt in read() if prompt.half == options.half]
@@ -39,12 +41,12 @@ def main() -> None:
     saved = []
     for number, name in enumerate(options.adapters):
         lineup = load_lineup([find_adapter(name, paths.adapters_dir())], lambda stage, share: None)
+        if number or options.adapters_only:  # base and control are measured with the first adapter
+            lineup = replace(lineup, sides=lineup.sides[-1:])
         by_side = defaultdict(dict)
         rows = compare(lineup, prompts, Sampling(MAX_NEW_TOKENS), batch_size=BATCH_SIZE)
         for row, prompt in zip(rows, asked, strict=True):
             for side, answer in row.answers.items():
-                if number and side != "sft":
-                    continue  # the base was measured with the first adapter
                 rule = None if prompt.form in BY_READING else has_form(prompt, answer.text)
                 by_side[side][prompt.id] = (prompt.form, rule, rule and answer.stopped_by_itself)
                 saved.append({

@@ -14,7 +14,7 @@ from playground.errors import UsageError
 
 APP = "sft-playground"
 DATA_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of readable data files
-SHIPPED = ("demo-mini",)  # the adapters that come with the program
+SHIPPED = ("demo-curated", "demo-mini")  # the adapters that come with the program; the app opens with the first
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 

@@ -175,15 +175,16 @@ def answer_all(
     return compared, tally.summary()
 
 
-def show(rows: Sequence[Compared], summary: Summary) -> None:
-    """Print a comparison to standard output."""
+def show(rows: Sequence[Compared], summary: Summary | None = None) -> None:
+    """Print a comparison to standard output, and its summary if there is one."""
     from playground.cli.streams import output
     from playground.report import terminal
 
     console = output(120)
     for row in rows:
         console.print(terminal.comparison(row, console.width))
-    console.print(terminal.summary(summary))
+    if summary is not None:
+        console.print(terminal.summary(summary))
 
 
 def _modified(folder: Path) -> int:

@@ -68,6 +68,17 @@ class Compared(Json):
     repeats: dict[str, bool]
     sample: int = 0
 
+    def only(self, *sides: str) -> Self:
+        """Return the answers of these sides, in this order."""
+        return type(self)(
+            self.id,
+            self.prompt,
+            {side: self.answers[side] for side in sides},
+            {side: self.answered[side] for side in sides},
+            {side: self.repeats[side] for side in sides},
+            self.sample,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return one flat object with one key per side."""
         sides = {

@@ -92,7 +92,11 @@ def test_engine_lists_choices_and_switches_adapter_and_style(engine, home):
     events = engine.events()
     *before, ready = until(events, EngineReady)
     (choices,) = (event for event in before if isinstance(event, Choices))
-    assert [(info.name, info.whose) for info in choices.adapters] == [("mine", "yours"), ("demo-mini", "shipped")]
+    assert [(info.name, info.whose) for info in choices.adapters] == [
+        ("mine", "yours"),
+        ("demo-curated", "shipped"),
+        ("demo-mini", "shipped"),
+    ]
     assert choices.adapters[0].data == "rows.jsonl" and choices.adapters[0].loss > 0
 
     engine.use(None, "alpaca")

@@ -29,6 +29,11 @@ def mini():
     return read_dataset(paths.bundled("datasets") / "mini.jsonl").examples
 
 
+@pytest.fixture(scope="module", params=["mini", "curated"])
+def trained(request):
+    return read_dataset(paths.bundled("datasets") / f"{request.param}.jsonl").examples
+
+
 @pytest.fixture(scope="module")
 def heldout():
     return read_prompts(paths.bundled("datasets") / "heldout.jsonl")
@@ -43,29 +48,35 @@ def grams(text, size=8):
     return {tuple(words[at : at + size]) for at in range(len(words) - size + 1)} or {tuple(words)}
 
 
-def test_mini_is_about_a_hundred_single_turns_without_duplicates(mini):
+def test_mini_is_about_a_hundred_rows_and_curated_at_most_a_thousand(mini):
     assert 90 <= len(mini) <= 120
-    assert all([turn.role for turn in example.turns] == ["user", "assistant"] for example in mini)
-    most_common = Counter(plain(example.turns[0].content) for example in mini).most_common(1)
+    curated = read_dataset(paths.bundled("datasets") / "curated.jsonl").examples
+    assert 900 <= len(curated) <= 1000
+
+
+def test_trained_rows_are_single_turns_without_duplicates(trained):
+    assert all([turn.role for turn in example.turns] == ["user", "assistant"] for example in trained)
+    most_common = Counter(plain(example.turns[0].content) for example in trained).most_common(1)
     assert most_common[0][1] == 1, most_common
-    assert len({plain(example.turns[1].content) for example in mini}) == len(mini)
+    longer = [said for example in trained if len((said := plain(example.turns[1].content)).split()) > 3]
+    assert len(set(longer)) == len(longer), Counter(longer).most_common(1)
 
 
-def test_mini_contains_no_article_or_held_out_prompt(mini, heldout):
-    prompts = {plain(example.turns[0].content) for example in mini}
+def test_trained_rows_contain_no_article_or_held_out_prompt(trained, heldout):
+    prompts = {plain(example.turns[0].content) for example in trained}
     assert prompts.isdisjoint(plain(prompt) for prompt in ARTICLE)
     assert prompts.isdisjoint(plain(prompt.prompt) for prompt in heldout)
 
 
-def test_mini_shares_no_8_word_sequence_with_the_test_prompts(mini, heldout):
+def test_trained_rows_share_no_8_word_sequence_with_the_test_prompts(trained, heldout):
     measured = {gram: text for text in [*ARTICLE, *(prompt.prompt for prompt in heldout)] for gram in grams(text)}
-    for example in mini:
+    for example in trained:
         for turn in example.turns:
             assert {measured[gram] for gram in grams(turn.content) & set(measured)} == set(), turn.content
 
 
-def test_mini_and_the_held_out_prompts_are_plain_json_lines():
-    for name in ("mini.jsonl", "heldout.jsonl"):
+def test_bundled_rows_and_prompts_are_plain_json_lines():
+    for name in ("mini.jsonl", "curated.jsonl", "heldout.jsonl"):
         raw = (paths.bundled("datasets") / name).read_bytes()
         assert raw.endswith(b"\n")
         assert b"\r" not in raw

@@ -163,3 +163,11 @@ def test_events_import_nothing_but_the_standard_library():
     imported = {name.partition(".")[0] for name in done.stdout.split()}
     assert "playground" in imported
     assert imported - set(sys.stdlib_module_names) == {"playground"}
+
+
+def test_a_comparison_of_some_sides_keeps_their_judgements():
+    flags = {"base": False, "control": False, "sft": True}
+    row = Compared("1", "p", {"base": CUT, "control": CUT, "sft": ANSWER}, flags, flags, 2)
+    only = row.only("sft", "base")
+    assert list(only.answers) == ["sft", "base"] and only.answers["sft"] == ANSWER
+    assert only.answered == only.repeats == {"sft": True, "base": False} and only.sample == 2

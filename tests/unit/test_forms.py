@@ -110,7 +110,7 @@ def test_everyday_prompts_cover_their_forms_in_both_halves():
         assert halves.count("choose") == halves.count("measure") >= 3
 
 
-@pytest.mark.parametrize("name", ["mini.jsonl"])
+@pytest.mark.parametrize("name", ["mini.jsonl", "curated.jsonl"])
 def test_no_everyday_prompt_is_close_to_a_trained_one(name):
     file = paths.bundled("datasets") / name
     trained = [json.loads(line)["prompt"] for line in file.read_text("utf-8").splitlines()]

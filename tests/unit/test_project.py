@@ -70,6 +70,7 @@ def test_wheel_has_the_bundled_files_and_works_alone(tmp_path):
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"playground"}
     for wanted in (
         "datasets/mini.jsonl",
+        "datasets/curated.jsonl",
         "datasets/pirate.jsonl",
         "datasets/mediocre.jsonl",
         "datasets/heldout.jsonl",
@@ -93,7 +94,7 @@ def test_wheel_has_the_bundled_files_and_works_alone(tmp_path):
     done = run(sys.executable, "-c", code, cwd=empty, env=environment)
     count, adapter = done.stdout.split()
     assert 90 <= int(count) <= 120, done.stderr
-    assert adapter == "demo-mini"
+    assert adapter == "demo-curated"
 
 
 def test_documentation_repeats_the_code():
