@@ -18,14 +18,18 @@ from playground.text import clean, count, one_line
 _JSON = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 
 
-@click.group()
-def runs() -> None:
-    """List, show, rename and remove training runs."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def runs(context: click.Context) -> int:
+    """List, show, rename and remove training runs; without a command, list them."""
+    return 0 if context.invoked_subcommand else int(context.invoke(list_runs, adapters_dir=None, as_json=False))
 
 
-@click.group()
-def adapters() -> None:
-    """List, show, rename and remove adapters."""
+@click.group(invoke_without_command=True)
+@click.pass_context
+def adapters(context: click.Context) -> int:
+    """List, show, rename and remove adapters; without a command, list them."""
+    return 0 if context.invoked_subcommand else int(context.invoke(list_adapters, adapters_dir=None, as_json=False))
 
 
 @runs.command("list")

@@ -48,6 +48,12 @@ def test_runs_are_listed_newest_first_with_their_state(home):
     assert {entry["name"] for entry in objects} == {"old", "new", "cut"}
 
 
+def test_without_a_command_runs_and_adapters_are_listed(home):
+    for group in (runs, adapters):
+        plain = call(group)
+        assert plain.exit_code == 0 and plain.stdout == call(group, "list").stdout
+
+
 def test_adapters_list_your_own_and_the_shipped_ones(home):
     lines = call(adapters, "list").stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:3]] == [["new", "yours"], ["old", "yours"]]
