@@ -57,7 +57,7 @@ def enter(app, prompt):
 
 def ask(app, prompt):
     enter(app, prompt)
-    app.wait("▶", gone=[f"▎ {prompt}"])
+    app.wait("▶", f"› {prompt}", "Your prompt")  # pinned above the panes; the line for the next one is empty
 
 
 def finish(app):
@@ -105,7 +105,7 @@ def pickers(app):
 def answers(app):
     ask(app, "Why?")
     app.press("Ctrl+O")
-    app.wait(f"fed {SEEN}", f"fingerprint {SEEN}", "[@click=app.quit]x[/] [/foo]", "U+202E", "U+009D")
+    app.wait(f"fed {SEEN}", "before this answer, fingerprint", "[@click=app.quit]x[/] [/foo]", "U+202E", "U+009D")
     finish(app)
     app.wait("I heard: Why?", "<U+E0041>", "&#x202e;", "한국어")
     app.press("Ctrl+Y")
