@@ -24,6 +24,7 @@ KINDS = {
     "hidden": "hidden until you vote",
 }
 EDGE = "▏"  # where a user's text ends and the base's continuation begins, for eyes that see no colour
+MUTED = "$foreground 70%"  # `$text-muted` has no colour to fade inside a text
 END = " ■ end"  # where the model emitted its own end token
 SHOWN = 20_000  # characters of an answer shown on screen; laying out more would drop frames
 TURN = 4_000  # characters of a turn that the model was given
@@ -214,7 +215,7 @@ class Pane(Vertical):
     def empty(self, words: str) -> None:
         """Show a placeholder."""
         self.begin()
-        self.query_one(_Text).put(Content.styled(words, "$text-muted"))
+        self.query_one(_Text).put(Content.styled(words, MUTED))
         self._put(".state", "")
 
     @on(_Line.Clicked)
@@ -227,7 +228,7 @@ class Pane(Vertical):
         if self._fed and self.kind != "hidden":
             gone = f" · the oldest {count(self._dropped, 'turn')} did not fit" if self._dropped else ""
             fed += f" · fed {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
-        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", "$text-muted"))
+        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", MUTED))
         self.query_one(".title", Static).update(title)
 
     def _show_fed(self) -> None:
@@ -279,7 +280,7 @@ def _end(answer: Answer) -> Content:
     """Return what is drawn where an answer ends."""
     if answer.stopped_by_itself:
         return Content.styled(END, "bold reverse")
-    return Content.styled(" … still writing", "italic $text-muted") if answer.finish_reason == "length" else Content()
+    return Content.styled(" … still writing", f"italic {MUTED}") if answer.finish_reason == "length" else Content()
 
 
 def _drawn(texts: tuple[str, ...], kind: str, *, open: bool = False) -> Content:
@@ -297,14 +298,14 @@ def _drawn(texts: tuple[str, ...], kind: str, *, open: bool = False) -> Content:
         text = f"… {gone:,} earlier characters\n{clean(whole[-TURN:])}" if gone > 0 else clean(whole)
         if kind == "base":
             goes_on = open and at == len(texts) - 1
-            pieces.append((text, "$text-primary" if mine else "$text-muted"))
+            pieces.append((text, "$text-primary" if mine else MUTED))
             pieces.append(("" if goes_on else "\n\n", ""))
         else:
-            pieces.append(("You        " if mine else "Assistant  ", "$text-muted"))
-            pieces.append((text.strip(), "bold" if mine else "$text-muted"))
+            pieces.append(("You        " if mine else "Assistant  ", MUTED))
+            pieces.append((text.strip(), "bold" if mine else MUTED))
             pieces.append(("\n" if mine else "\n\n", ""))
     if open and texts:
-        pieces.append((EDGE, "bold $text-primary") if kind == "base" else ("Assistant  ", "$text-muted"))
+        pieces.append((EDGE, "bold $text-primary") if kind == "base" else ("Assistant  ", MUTED))
     return Content.assemble(*pieces)
 
 
