@@ -20,7 +20,7 @@ def demo(adapters_dir: str | None) -> int:
 
     Prepares the demo model (once), lets the base model answer three prompts, fine-tunes it for two epochs
     on mini.jsonl, or until it answers all three, and compares both. Then it shows what more rows would have given:
-    the adapter that comes with the program. Two to four minutes on two CPU cores.
+    the adapter that comes with the program. A few minutes on two CPU cores.
     """
     from playground.cli.compare import answer_all, show
     from playground.cli.narrate import Narrator

@@ -23,7 +23,8 @@ def check(result: DataCheck) -> RenderableType:
     )
     title: list[Piece] = [(clean(result.name), "strong"), (f": {result.container}, read as {result.shape}\n", "")]
     lengths = histogram(result.lengths, result.unit, BAR)
-    return coloured([*title, (about, ""), *lengths, ("\n", ""), *findings(result, 200)])
+    between: list[Piece] = [("\n", "")] if lengths else []  # where no row can be read, there is nothing to draw
+    return coloured([*title, (about, ""), *lengths, *between, *findings(result, 200)])
 
 
 def histogram(lengths: Sequence[int], unit: str, width: int) -> list[Piece]:
