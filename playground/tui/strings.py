@@ -15,6 +15,7 @@ WELCOME_SINGLE = (
     "Each prompt is independent: the adapter was trained on single questions."
 )
 WELCOME_BARE = "Type a prompt and press Enter, or F2 for an example. The base continues your text."
+STRENGTH = "← → change the adapter's strength, and the last prompt is tried with it. Esc goes back to the prompt."
 MODEL_WORDS = {"demo": "demo (Gemma 3 270M)"}
 NO_ADAPTER = (
     "There is no adapter for this model yet, so there is nothing to compare the base with.\n\n"
@@ -39,7 +40,7 @@ HELP = (
     ("F4 again", "once the answers are complete: A to D, T and X vote, U undoes the last vote"),
     ("F5", "asks again: with your changes, or with the next seed at temperature 0.7"),
     ("F6 Ctrl+G", "another adapter, newest first; another base model"),
-    ("F7", "the slider λ: ← → Home End, or the mouse"),
+    ("F7", "the slider λ: ← → Home End, or the mouse; the last prompt is tried at each strength, Enter asks in full"),
     ("F8 Ctrl+N", "multi-turn on/off, each side with its own conversation; start a new one"),
     ("F9", "temperature, length, seed, template"),
     ("Ctrl+R", "training: choose data, see which tokens carry loss, watch the answers change"),

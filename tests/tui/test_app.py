@@ -378,3 +378,60 @@ def test_no_size_breaks_the_screen(size):
             assert screen.app._compare.query_one(PromptBar) is screen.app.focused
 
     asyncio.run(go())
+
+
+@screen_test()
+async def test_last_prompt_is_tried_at_another_strength_while_the_slider_moves(screen):
+    await screen.say(READY)
+    await screen.ask("Why?")
+    await screen.answer(sft="It is so.")
+    await screen.press("f7", "right", "right")
+    assert "Trying λ 1.10" in screen.text("#hint")
+    await screen.pilot.pause(0.4)
+    (trial,) = screen.engine.asked[1:]
+    assert trial.strength == 1.1 and trial.sampling.max_new_tokens == 64 and trial.lanes == screen.engine.asked[0].lanes
+    assert "It is so." in screen.of("sft", ".text"), "the old answer stays until the first new words"
+    await screen.say(Spoken(2, "base", "other", 1, 0.1), Spoken(2, "sft", "It was", 2, 0.1))
+    assert screen.of("base", ".text").endswith("I am base. ■ end"), "no strength changes the base"
+    await screen.say(Spoken(2, "sft", "It was.", 3, 0.2, Answer("It was.", "stop", None, 3)))
+    shown = screen.pane("sft").query_one(".text").content
+    marked = [shown.plain[span.start : span.end] for span in shown.spans if "reverse" in str(span.style)]
+    assert marked == ["was.", " ■ end"] and "λ 1.10" in screen.of("sft", ".title")
+    assert screen.engine.cancelled[-1] == 2, "nothing waits for the base"
+    assert len(screen.session.exchanges) == 1 and screen.session.exchanges[0].answers["sft"].text == "It is so."
+    await screen.press("end")  # as trained again
+    assert "It is so." in screen.of("sft", ".text") and "λ" not in screen.of("sft", ".title")
+    await screen.press("right", "escape", "enter")
+    assert screen.engine.asked[-1].strength == 1.05 and screen.engine.asked[-1].sampling.max_new_tokens == 128
+    assert "λ 1.05" in screen.of("sft", ".title")
+
+
+@screen_test()
+async def test_newer_strength_cancels_a_trial_and_a_prompt_ends_it(screen):
+    await screen.say(READY)
+    await screen.ask("Why?")
+    await screen.answer()
+    await screen.press("f7", "left")
+    await screen.pilot.pause(0.4)
+    await screen.press("left")
+    assert screen.engine.cancelled == [2]
+    await screen.say(Spoken(2, "sft", "late", 1, 0.1))
+    assert "late" not in screen.of("sft", ".text")
+    await screen.pilot.pause(0.4)
+    assert [ask.strength for ask in screen.engine.asked] == [1.0, 0.95, 0.9]
+    await screen.ask("And?")
+    assert screen.engine.cancelled == [2, 3] and screen.engine.asked[-1].strength == 0.9
+    await screen.say(Spoken(3, "sft", "late", 1, 0.1))
+    assert "late" not in screen.of("sft", ".text")
+
+
+@screen_test()
+async def test_strength_waits_for_the_next_prompt_while_answers_are_judged(screen):
+    await screen.say(READY)
+    await screen.press("f4")
+    await screen.ask("Why?")
+    await screen.answer()
+    await screen.press("f7", "left")
+    await screen.pilot.pause(0.4)
+    assert len(screen.engine.asked) == 1 and "from the next prompt on" in screen.text("#hint")
+    assert not any("λ" in str(pane.query_one(".title").content) for pane in screen.panes)

@@ -94,8 +94,8 @@ class AskScreen(Leavable[None]):
                     self._ask(self._waiting)
             case Fed() as event if event.request == request:
                 top.say(VERIFIED if event.fingerprint else "The base was not verified.")
-                for name, text in event.texts.items():
-                    self._panes[name].fed(text, event.num_tokens[name], proof=event.fingerprint)
+                for name in event.texts:
+                    self._panes[name].fed(event, name)
             case Spoken() as event if event.request == request:
                 self._spoken(event)
             case EngineError() as event:

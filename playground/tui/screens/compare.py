@@ -22,7 +22,8 @@ from playground.tui import saving
 from playground.tui.state import judging
 from playground.tui.state.engine import EngineController, EngineSaid, Start, ready_words, stage_words
 from playground.tui.state.session import Session
-from playground.tui.strings import EXAMPLES, WELCOME, WELCOME_BARE, WELCOME_SINGLE
+from playground.tui.state.trial import Trial
+from playground.tui.strings import EXAMPLES, STRENGTH, WELCOME, WELCOME_BARE, WELCOME_SINGLE
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.pane import Pane
@@ -68,6 +69,7 @@ class CompareScreen(Screen[None]):
         super().__init__()
         self.session = session or Session()
         self.engine = EngineController(start, self)
+        self.trial = Trial(self, self.session, self.engine)
         self._examples = cycle(EXAMPLES)
         self._offered = False  # a new seed was offered, since greedy answers would repeat
         self._markdown = False
@@ -145,10 +147,11 @@ class CompareScreen(Screen[None]):
             case Fed() as event if now is not None and event.request == now.request:
                 now.fed, self._verified = event, bool(event.fingerprint)
                 self._show_loaded()
-                for name, text in event.texts.items():
+                for name in event.texts:
                     if pane := self.query_one(Panes).of(name):
-                        dropped = (event.dropped or {}).get(name, 0)
-                        pane.fed(text, event.num_tokens[name], dropped, event.fingerprint)
+                        pane.fed(event, name)
+            case Spoken() as event if self.trial.heard(event):
+                pass
             case Spoken() as event if now is not None and event.request == now.request and now.going:
                 self._spoken(event)
             case EngineError() as event:
@@ -156,6 +159,7 @@ class CompareScreen(Screen[None]):
 
     def _ready(self, event: EngineReady) -> None:
         """Show what the adapter can do, and send a waiting prompt."""
+        self.trial.end()
         self.session.ready = event
         self._verified = False
         self._show_loaded()
@@ -273,6 +277,12 @@ class CompareScreen(Screen[None]):
             return
         self._ask(event.prompt)
 
+    @on(PromptBar.Blank)
+    def ask_in_full(self) -> None:
+        """Ask the last prompt at the strength that was tried on it."""
+        if self.session.trial() is not None:
+            self.action_again()
+
     @on(PromptBar.Cut)
     def say_cut(self) -> None:
         """Report that a paste was too long."""
@@ -292,6 +302,7 @@ class CompareScreen(Screen[None]):
         now.request = self.engine.ask(ask)
 
     def _cancel(self) -> None:
+        self.trial.end()
         if self.session.round is not None and self.session.round.going:
             self.engine.cancel(self.session.round.request)
 
@@ -444,12 +455,20 @@ class CompareScreen(Screen[None]):
             self.set_focus(self.query_one(PromptBar))
         else:
             self.set_focus(slider)
-            self.hint("← → change the adapter strength; F5 asks again, Esc goes back to the prompt.")
+            self.hint(STRENGTH)
 
     @on(Slider.Changed)
     def strengthen(self, event: Slider.Changed) -> None:
-        """Use this adapter strength from the next answer on."""
-        self.session.strength = event.value
+        """Use this adapter strength from now on: the last prompt is tried with it, unless its answers are judged."""
+        session = self.session
+        session.strength = event.value
+        self.trial.moved()
+        if session.trial() is not None:
+            self.hint(f"Trying λ {event.value:.2f} on the same prompt. Enter or F5 asks in full; Esc goes back.")
+        elif session.round is not None and session.round.mode != "open":
+            self.hint(f"λ {event.value:.2f} counts from the next prompt on: these answers are judged as they are.")
+        else:
+            self.hint(STRENGTH)
 
     def action_settings(self) -> None:
         """Change how the next answers are generated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from playground.events.answers import Answer, Sampling
 from playground.events.engine import Ask, EngineReady, Fed, LaneRequest, Side, Spoken
 from playground.events.exchanges import BOTH_BAD, TIE, Exchange, Mode
 
+TRIAL_TOKENS = 64  # the most tokens of an answer that is only tried at another strength
 WARM = 0.7  # the temperature used when several different answers are wanted but decoding is greedy
 LETTERS = "ABCD"  # the names of answers that are judged
 MAX_DUEL_LANES = len(LETTERS)
@@ -29,6 +31,7 @@ class Round:
     fed: Fed | None = None
     answers: dict[str, Answer] = field(default_factory=dict)
     repeats: dict[str, bool] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)  # how long each answer took
     vote: str = ""
     seen: bool = False  # whether the sides were revealed, because a vote was undone
 
@@ -119,8 +122,18 @@ class Session:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.round = Round(prompt, mode, tuple(lanes), self.strength, sampling, now)
         self.last_prompt, self._asked_with = prompt, self._settings()
-        # Always in the order of the sides, not of the panes: a lane's row in the batch must not reveal its side.
-        return Ask(tuple(sorted(lanes, key=lambda lane: lane.name)), self.strength, sampling)
+        return _request(lanes, self.strength, sampling)
+
+    def trial(self) -> Ask | None:
+        """Return a request for the last prompt at the current strength, or None if there is nothing new to try.
+
+        All lanes are asked for, so that each has the same neighbours as before; only an adapter's can change.
+        """
+        now = self.round
+        if now is None or now.mode != "open" or not now.ended or self.strength == now.strength:
+            return None
+        most = min(now.sampling.max_new_tokens, TRIAL_TOKENS)
+        return _request(now.lanes, self.strength, replace(now.sampling, max_new_tokens=most))
 
     @property
     def changed(self) -> bool:
@@ -142,6 +155,7 @@ class Session:
         assert event.answer is not None
         self.round.answers[event.lane] = event.answer
         self.round.repeats[event.lane] = event.repeats
+        self.round.seconds[event.lane] = event.seconds
         if self.round.going:
             return False
         self._remember(self.round)
@@ -208,3 +222,8 @@ class Session:
             sampling=done.sampling,
             fingerprint=fed.fingerprint if fed else "",
         )
+
+
+def _request(lanes: Sequence[LaneRequest], strength: float, sampling: Sampling) -> Ask:
+    # Always in the order of the sides, not of the panes: a lane's row in the batch must not reveal its side.
+    return Ask(tuple(sorted(lanes, key=lambda lane: lane.name)), strength, sampling)

@@ -14,6 +14,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from playground.events.answers import Answer
+from playground.events.engine import Fed
+from playground.report.differences import first_difference
 from playground.report.words import FED, caption
 from playground.text import clean, count, one_line
 
@@ -25,6 +27,7 @@ KINDS = {
 }
 EDGE = "▏"  # where a user's text ends and the base's continuation begins, for eyes that see no colour
 MUTED = "$foreground 70%"  # `$text-muted` has no colour to fade inside a text
+DIFFERS = "bold reverse"  # a word that another answer does not have
 END = " ■ end"  # where the model emitted its own end token
 SHOWN = 20_000  # characters of an answer shown on screen; laying out more would drop frames
 TURN = 4_000  # characters of a turn that the model was given
@@ -96,6 +99,8 @@ class Pane(Vertical):
         self._turns: tuple[str, ...] = ()  # user, model, …, user: what this side was given
         self._given = Content()  # these, drawn once
         self._ending: tuple[Answer, int, str] | None = None  # a finished answer, where it repeats itself, its pace
+        self._strength = 1.0  # of the adapter
+        self._against: str | None = None  # the answer that this one is compared with, word by word
         self._fed = self._proof = ""
         self._num_tokens = 0
         self._dropped = 0
@@ -128,10 +133,15 @@ class Pane(Vertical):
             self._show_text(self.text, done=True)
             self._show_ending()
 
-    def begin(self, before: tuple[str, ...] = ()) -> None:
-        """Clear the pane for a new answer to `before`: the turns so far, the last of which is the prompt."""
+    def begin(self, before: tuple[str, ...] = (), strength: float = 1.0) -> None:
+        """Clear the pane for a new answer.
+
+        Args:
+            before: The turns so far, the last of which is the prompt.
+            strength: The adapter's; a side that has one says so if it is not as trained.
+        """
         self.text, self._fed, self._dropped, self._state, self._painted = "", "", 0, "", False
-        self._turns, self._ending = before, None
+        self._turns, self._ending, self._against, self._strength = before, None, None, strength
         self._given = _drawn(before, self.kind, open=True)
         self._show_title()
         self._show_fed()
@@ -139,10 +149,10 @@ class Pane(Vertical):
         self._put(".state", "…")
         self.query_one(_Said).following = True
 
-    def fed(self, text: str, num_tokens: int, dropped: int = 0, proof: str = "") -> None:
-        """Set the lane's input, and for the base the fingerprint that it was checked with."""
-        self._fed, self._num_tokens, self._dropped = text, num_tokens, dropped
-        self._proof = proof
+    def fed(self, fed: Fed, lane: str) -> None:
+        """Set what this lane was given, and for the base the fingerprint that it was checked with."""
+        self._fed, self._num_tokens = fed.texts[lane], fed.num_tokens[lane]
+        self._dropped, self._proof = (fed.dropped or {}).get(lane, 0), fed.fingerprint
         self._show_title()
         self._show_fed()
 
@@ -157,6 +167,12 @@ class Pane(Vertical):
         self._markdown = markdown
         if self._turns:
             self._show_text(self.text, done=self._ending is not None)
+
+    def try_again(self, answered: Answer, strength: float) -> None:
+        """Let the next text replace an answer to the same turns; where it first differs, a word is marked."""
+        self._ending, self._painted, self._state = None, False, ""
+        self._against, self._strength = answered.text, strength
+        self._show_title()
 
     def say(self, text: str, num_tokens: int, seconds: float) -> None:
         """Show the text so far: the first words immediately, then several tokens at a time."""
@@ -228,7 +244,8 @@ class Pane(Vertical):
         if self._fed and self.kind != "hidden":
             gone = f" · the oldest {count(self._dropped, 'turn')} did not fit" if self._dropped else ""
             fed += f" · fed {count(self._num_tokens, 'token')}{gone} {'▾' if self._opened else '▸'}"
-        title = Content.assemble((clean(self._title), "bold"), (f"  {fed}", MUTED))
+        strength = f" · λ {self._strength:.2f}" if self.kind == "sft" and self._strength != 1 else ""
+        title = Content.assemble((clean(self._title) + strength, "bold"), (f"  {fed}", MUTED))
         self.query_one(".title", Static).update(title)
 
     def _show_fed(self) -> None:
@@ -264,7 +281,15 @@ class Pane(Vertical):
         if self.kind != "base":
             shown = shown.lstrip()  # a base often begins with a space or a line break, which would tell a hidden side
         end = _end(self._ending[0]) if done and self._ending is not None else Content()
-        plain.put(self._given + Content(shown) + end)
+        plain.put(self._given + self._marked(shown, done=done) + end)
+
+    def _marked(self, shown: str, *, done: bool) -> Content:
+        """Return an answer, with the first word marked at which it leaves the one that it is compared with."""
+        text = Content(shown)
+        if self._against is None:
+            return text
+        span = first_difference(shown, clean(self._against[-SHOWN:]), grows=not done)
+        return text.stylize(DIFFERS, *span) if span is not None else text
 
     def _follow(self) -> None:
         """Follow the end of the text, but leave a reader who has scrolled up where they are."""

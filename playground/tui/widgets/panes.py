@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
+from playground.events.engine import LaneRequest
 from playground.tui.state.session import LETTERS, Round, Session
 from playground.tui.strings import EMPTY, NO_ADAPTER
 from playground.tui.widgets.pane import Pane
@@ -41,7 +44,16 @@ class Panes(Horizontal):
         """Prepare the panes for a round's answers."""
         self.dress()
         for pane, lane in zip(self.shown, now.lanes, strict=True):
-            pane.begin(lane.texts)
+            pane.begin(lane.texts, now.strength)
+
+    def finish(self, now: Round, lanes: Iterable[LaneRequest]) -> None:
+        """Show answers of a round that has ended, from their beginnings."""
+        for lane in lanes:
+            if pane := self.of(lane.name):
+                pane.begin(lane.texts, now.strength)
+                if now.fed is not None:
+                    pane.fed(now.fed, lane.name)
+                pane.end(now.answers[lane.name], now.seconds[lane.name])
 
     def dress(self) -> None:
         """Assign each pane its side: from the current round, or from the next one."""

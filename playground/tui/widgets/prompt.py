@@ -32,6 +32,9 @@ class PromptBar(TextArea, inherit_bindings=False):
             super().__init__()
             self.prompt = prompt
 
+    class Blank(Message):
+        """Enter was pressed on an empty prompt."""
+
     class Cut(Message):
         """A paste was too long."""
 
@@ -57,9 +60,9 @@ class PromptBar(TextArea, inherit_bindings=False):
         self.move_cursor(self.document.end)
 
     def action_submit(self) -> None:
-        """Submit the prompt, unless it is blank."""
-        if prompt := self.text.strip():
-            self.post_message(self.Submitted(prompt))
+        """Submit the prompt, or say that it is blank."""
+        prompt = self.text.strip()
+        self.post_message(self.Submitted(prompt) if prompt else self.Blank())
 
     def action_newline(self) -> None:
         """Start a new line."""
