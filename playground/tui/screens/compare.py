@@ -459,14 +459,14 @@ class CompareScreen(Screen[None]):
 
     @on(Slider.Changed)
     def strengthen(self, event: Slider.Changed) -> None:
-        """Use this adapter strength from now on: the last prompt is tried with it, unless its answers are judged."""
+        """Use this adapter strength from now on; in open mode the last prompt is tried with it."""
         session = self.session
         session.strength = event.value
         self.trial.moved()
         if session.trial() is not None:
             self.hint(f"Trying λ {event.value:.2f} on the same prompt. Enter or F5 asks in full; Esc goes back.")
-        elif session.round is not None and session.round.mode != "open":
-            self.hint(f"λ {event.value:.2f} counts from the next prompt on: these answers are judged as they are.")
+        elif session.round is not None and session.strength != session.round.strength:
+            self.hint(f"λ {event.value:.2f} counts from the next prompt on.")
         else:
             self.hint(STRENGTH)
 

@@ -132,6 +132,8 @@ class Session:
         now = self.round
         if now is None or now.mode != "open" or not now.ended or self.strength == now.strength:
             return None
+        if self._asked_with[1:] != self._settings()[1:]:  # more than the strength would be different
+            return None
         most = min(now.sampling.max_new_tokens, TRIAL_TOKENS)
         return _request(now.lanes, self.strength, replace(now.sampling, max_new_tokens=most))
 
