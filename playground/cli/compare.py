@@ -94,15 +94,13 @@ def compare(
     from playground.data.prompts import read_prompts
     from playground.models.adapters import find_adapter
     from playground.report.journal import Journal
-    from playground.runs.folder import label
+    from playground.runs.folder import labels
 
     rows = read_prompts(Path(prompts) if prompts == "-" else paths.find_file(prompts))
     home = paths.adapters_dir(adapters_dir)
     folders = [find_adapter(name, home) for name in adapters or (None,)]
-    labels = [label(folder) for folder in folders]
-    if len(set(labels)) < len(labels):
-        raise UsageError("Two adapters have the same name.", "Rename one: 'adapters rename'.")
-    sides = ("base", "control", *(("sft",) if len(labels) == 1 else (f"sft:{name}" for name in labels)))
+    names = labels(folders)
+    sides = ("base", "control", *(("sft",) if len(names) == 1 else (f"sft:{name}" for name in names)))
     for wanted, _, _ in gates:
         if wanted not in (*sides, "sft"):
             raise UsageError(f"There is no side {wanted!r}.", f"Choose from {', '.join(sides)}.")

@@ -92,9 +92,11 @@ class EngineReady(EngineEvent):
 
     Attributes:
         model: A description for people.
-        adapter: Its name; empty for a base without one, which has no side ``sft``.
-        single_turn: Whether the adapter was trained on single-turn conversations only.
+        adapter: Its name, or the names of several; empty for a base without one, which has no side ``sft``.
+        style: The template it is fed, or the templates of several.
+        single_turn: Whether it was trained on single-turn conversations only.
         source: The model in the form used in a command, as in `AdapterInfo.model`; empty if no record names it.
+        sides: The sides that have an adapter: ``sft``, or one ``sft:NAME`` for each of several.
     """
 
     model: str
@@ -103,6 +105,7 @@ class EngineReady(EngineEvent):
     single_turn: bool
     seconds: float
     source: str = ""
+    sides: tuple[str, ...] = ("sft",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +22,7 @@ from playground.models import lora
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base
-from playground.runs.folder import label, read_record
+from playground.runs.folder import labels, read_record
 
 
 @dataclass(frozen=True)
@@ -68,75 +69,130 @@ def load_lineup(
 
     Raises:
         InputError: If an adapter is invalid, or does not fit the base.
+        UsageError: If two adapters have the same name.
     """
-    files = [lora.read_adapter(folder) for folder in folders]
-    records = [read_record(folder) for folder in folders]
-    names = [label(folder) for folder in folders]
-    if model is None and folders and records[0] is None:
+    found = _read(folders)
+    if model is None and folders and found[0].record is None:
+        base_name = found[0].file.base_name
         raise InputError(
-            f"{names[0]} does not say which model it was trained on (it has no run.json).",
-            f"Name its base with --model{f' ({files[0].base_name}?)' if files[0].base_name else ''}.",
+            f"{found[0].name} does not say which model it was trained on (it has no run.json).",
+            f"Name its base with --model{f' ({base_name}?)' if base_name else ''}.",
         )
-    config = records[0].config if folders and records[0] else {}
+    config = found[0].record.config if found and found[0].record else {}
     base = load_base(
         model or str(config.get("model", "")), quantize or str(config.get("quantize", "nf4")), progress, device
     )
-    for name, record in zip(names, records, strict=True):
-        if record is not None:
-            _require_base(base, name, record, asked=quantize is not None)
+    for adapter in found:
+        _require_base(base, adapter, asked=quantize is not None)
     fingerprint = Fingerprint(base)
-    adapted, sides = None, []
-    for number, (name, record, file) in enumerate(zip(names, records, files, strict=True)):
-        key = "default" if number == 0 else f"adapter{number}"
-        adapted = lora.attach(base, adapted, file, key)
-        encoder = _encoder(base, style or (record.style if record else "chat"))
-        sides.append(Side("sft" if len(files) == 1 else f"sft:{name}", Blend(key, strength), encoder))
-    raw = sides[0].encoder if sides else _encoder(base, style or "chat")
-    assert raw is not None
-    # The effect of the template without training: the base in the first adapter's style.
-    fixed = (Side("base", Blend(), None), Side("control", Blend(), raw))
+    keys = _free_keys(len(found), ())
+    adapted = _attach(base, None, found, keys)
     engine = Engine(base, adapted or base.model, fingerprint)
-    return Lineup(engine, (*fixed, *sides), tuple(names), tuple(records), raw)
+    return _lineup(engine, [(adapter.name, adapter.record) for adapter in found], keys, style, strength)
 
 
-def change_adapter(lineup: Lineup, folder: Path | None, style: str | None = None) -> Lineup:
-    """Replace the adapters on the loaded base by another one, or render in another style.
+def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str | None = None) -> Lineup:
+    """Replace the adapters on the loaded base by others, or render in another style.
 
     Args:
         lineup: Belongs to the returned one afterwards; if this raises, it is unchanged.
-        folder: The adapter; None keeps the current one.
-        style: The prompt style; by default the adapter's own.
+        folders: The adapters; None keeps the current ones.
+        style: The prompt style; by default the one each adapter was trained with.
 
     Raises:
-        InputError: If the adapter is invalid, or does not fit the base.
+        InputError: If an adapter is invalid, or does not fit the base.
     """
     engine, base = lineup.engine, lineup.engine.base
-    if folder is None:
-        record = (lineup.records or (None,))[0]
-        encoder = _encoder(base, style or (record.style if record else "chat"))
-        sides = tuple(replace(side, encoder=encoder if side.encoder else None) for side in lineup.sides)
-        return replace(lineup, sides=sides, raw=encoder)
-    file, record, name = lora.read_adapter(folder), read_record(folder), label(folder)
-    if record is not None:
-        _require_base(base, name, record, asked=False)
-    encoder = _encoder(base, style or (record.style if record else "chat"))
     used = [side.blend.adapter for side in lineup.sides if side.blend.adapter]
-    key = "other" if "default" in used else "default"
-    adapted = lora.attach(base, engine.model if used else None, file, key)
+    if folders is None:
+        return _lineup(engine, list(zip(lineup.adapters, lineup.records, strict=True)), used, style, 1.0)
+    found = _read(folders)
+    for adapter in found:
+        _require_base(base, adapter, asked=False)
+    keys = _free_keys(len(found), used)
+    for adapter in found:  # an unknown style is refused before anything is attached
+        _encoder(base, style or adapter.style)
+    adapted = _attach(base, engine.model if used else None, found, keys)
+    assert adapted is not None
     for old in used:
         adapted.delete_adapter(old)
     engine.model = adapted
-    sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), Side("sft", Blend(key), encoder))
-    return Lineup(engine, sides, (name,), (record,), encoder)
+    return _lineup(engine, [(adapter.name, adapter.record) for adapter in found], keys, style, 1.0)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An adapter that was read and is not attached yet."""
+
+    name: str
+    file: lora.AdapterFile
+    record: RunRecord | None
+
+    @property
+    def style(self) -> str:
+        return self.record.style if self.record else "chat"
+
+
+def _read(folders: Sequence[Path]) -> list[_Found]:
+    return [
+        _Found(name, lora.read_adapter(folder), read_record(folder))
+        for name, folder in zip(labels(folders), folders, strict=True)
+    ]
+
+
+def _free_keys(number: int, used: Sequence[str]) -> list[str]:
+    """Return names under which PEFT can keep adapters next to those that are there."""
+    keys = [f"adapter{at}" for at in range(number + len(used))]
+    return [key for key in keys if key not in used][:number]
+
+
+def _attach(base: Base, adapted: Any, found: Sequence[_Found], keys: Sequence[str]) -> Any:
+    """Attach adapters, all or none; return the model with them, or None without any."""
+    model, done = adapted, []
+    try:
+        for adapter, key in zip(found, keys, strict=True):
+            model = lora.attach(base, model, adapter.file, key)
+            done.append(key)
+    except InputError:
+        if adapted is None and model is not None:
+            model.unload()
+        elif adapted is not None:
+            for key in done:
+                adapted.delete_adapter(key)
+        raise
+    return model
+
+
+def _lineup(
+    engine: Engine,
+    adapters: Sequence[tuple[str, RunRecord | None]],
+    keys: Sequence[str],
+    style: str | None,
+    strength: float,
+) -> Lineup:
+    """Return the sides of a base with the adapters that are attached under these keys."""
+    sides = []
+    for (name, record), key in zip(adapters, keys, strict=True):
+        encoder = _encoder(engine.base, style or (record.style if record else "chat"))
+        sides.append(Side("sft" if len(adapters) == 1 else f"sft:{name}", Blend(key, strength), encoder))
+    raw = sides[0].encoder if sides else _encoder(engine.base, style or "chat")
+    assert raw is not None
+    # The effect of the template without training: the base in the first adapter's style.
+    fixed = (Side("base", Blend(), None), Side("control", Blend(), raw))
+    return Lineup(
+        engine, (*fixed, *sides), tuple(name for name, _ in adapters), tuple(record for _, record in adapters), raw
+    )
 
 
 def _encoder(base: Base, style: str) -> Encoder:
     return Encoder(base.tokenizer, get_style(style, base.tokenizer), base.end_token_id, max_length=1 << 30)
 
 
-def _require_base(base: Base, name: str, record: RunRecord, *, asked: bool) -> None:
+def _require_base(base: Base, adapter: _Found, *, asked: bool) -> None:
     """Refuse an adapter that was trained on other weights; a folder may have moved, so the weights decide."""
-    mine, theirs = base.identity, record.base
+    if adapter.record is None:
+        return
+    name, mine, theirs = adapter.name, base.identity, adapter.record.base
     known = "unknown" not in (mine.revision, theirs.revision)
     if (mine.revision != theirs.revision) if known else (mine.name != theirs.name):
         other = "other weights of " if mine.name == theirs.name else ""

@@ -23,7 +23,7 @@ from playground.events.engine import (
     Fed,
     Spoken,
 )
-from playground.inference.lineup import Lineup, change_adapter, conversation_lane, lanes_for, load_lineup
+from playground.inference.lineup import Lineup, change_adapters, conversation_lane, lanes_for, load_lineup
 from playground.models import demo
 from playground.models.adapters import find_adapter
 from playground.models.source import on_this_machine
@@ -53,9 +53,9 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
     """Load what `options` name, then answer `requests` until they end.
 
     Args:
-        requests: ``{"do": "answer", "id": …, "ask": …}``, ``{"do": "use", "adapter": …, "style": …}`` and
+        requests: ``{"do": "answer", "id": …, "ask": …}``, ``{"do": "use", "adapters": …, "style": …}`` and
             ``{"do": "list"}``.
-        options: ``adapter`` or several ``adapters``, ``adapters_dir``, ``model``, ``bare`` (the model alone) and
+        options: ``adapters`` (none is the newest), ``adapters_dir``, ``model``, ``bare`` (the model alone) and
             ``style``.
         send: Receives the engine's events.
         begun: When the process started, on the monotonic clock.
@@ -74,7 +74,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
         send(EngineStage(stage, share, demo.LICENCE if demo.is_installed() and not demo.is_prepared() else ""))
 
     source = options.get("model")
-    names = [] if options.get("bare") else options.get("adapters") or [options.get("adapter")]
+    names = [] if options.get("bare") else options.get("adapters") or [None]
     folders = [find_adapter(name, home) for name in names]
     lineup = load_lineup(folders, progress, model=source, style=options.get("style"))
     progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
@@ -90,8 +90,9 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
                         send(event)
                 case "use":
                     begun = time.monotonic()
-                    folder = find_adapter(request["adapter"], home) if request.get("adapter") else None
-                    lineup = change_adapter(lineup, folder, request.get("style"))
+                    chosen = request.get("adapters")
+                    others = [find_adapter(name, home) for name in chosen] if chosen else None
+                    lineup = change_adapters(lineup, others, request.get("style"))
                     send(_ready(lineup, source, begun))
                 case "list":
                     send(_choices(home))
@@ -100,15 +101,17 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
 
 
 def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
-    record = (lineup.records or (None,))[0]
-    recorded = str(record.config.get("model", "")) if record is not None else ""
+    first = (lineup.records or (None,))[0]
+    adapted = [side for side in lineup.sides if side.blend.adapter]
+    styles = dict.fromkeys(side.encoder.style.name for side in adapted if side.encoder) or (lineup.raw.style.name,)
     return EngineReady(
         model=lineup.engine.base.identity.description,
-        adapter=(lineup.adapters or ("",))[0],
-        style=lineup.raw.style.name,
-        single_turn=record is None or record.single_turn,
+        adapter=", ".join(lineup.adapters),
+        style=", ".join(styles),
+        single_turn=all(record is None or record.single_turn for record in lineup.records),
         seconds=round(time.monotonic() - begun, 2),
-        source=source or recorded,
+        source=source or (str(first.config.get("model", "")) if first is not None else ""),
+        sides=tuple(side.name for side in adapted),
     )
 
 

@@ -12,25 +12,22 @@ class EngineProcess(LineChild):
     """The engine child; it reports its progress from the start.
 
     Args:
-        adapter: The adapter's name or folder, or None for the newest.
+        adapters: The adapters' names or folders, on one base; none is the newest one. The side of one is ``sft``, the
+            sides of several are ``sft:NAME``.
         adapters_dir: The folder of the adapters, or None for the default.
         model: The base, or None for the adapter's own.
         bare: Load the model without an adapter.
-        adapters: Several adapters on one base, instead of one; their sides are ``sft:NAME``.
     """
 
     def __init__(
         self,
-        adapter: str | None = None,
+        adapters: Sequence[str] = (),
         adapters_dir: str | None = None,
         model: str | None = None,
         *,
         bare: bool = False,
-        adapters: Sequence[str] = (),
     ) -> None:
-        options = {
-            "adapter": adapter, "adapters_dir": adapters_dir, "model": model, "bare": bare, "adapters": list(adapters),
-        }  # fmt: skip
+        options = {"adapters": list(adapters), "adapters_dir": adapters_dir, "model": model, "bare": bare}
         super().__init__("playground.inference.child", options)
         self._number = 0
 
@@ -40,9 +37,9 @@ class EngineProcess(LineChild):
         self.write({"do": "answer", "id": self._number, "ask": ask.to_dict()})
         return self._number
 
-    def use(self, adapter: str | None, style: str | None = None) -> None:
-        """Switch to another adapter of the same base or another style; None keeps the adapter or uses its own style."""
-        self.write({"do": "use", "adapter": adapter, "style": style})
+    def use(self, adapters: Sequence[str] = (), style: str | None = None) -> None:
+        """Switch to other adapters of the same base, or without any to another style; None is each adapter's own."""
+        self.write({"do": "use", "adapters": list(adapters), "style": style})
 
     def list(self) -> None:
         """Ask for `Choices` again."""

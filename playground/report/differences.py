@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import re
 from difflib import SequenceMatcher
+from typing import Protocol
 
 _WORD = re.compile(r"\S+")
 Span = tuple[int, int]
 
 
-def first_difference(text: str, other: str, *, grows: bool = False) -> Span | None:
-    """Return where the first word of `text` that `other` does not have there begins and ends.
+class Mark(Protocol):
+    """Finds the words to mark, each by where it begins and ends."""
 
-    None if there is none: the texts are equal, or `text` is the shorter one and equal so far.
+    def __call__(self, text: str, other: str, *, grows: bool = False) -> list[Span]:
+        """Return words of `text`; with `grows` it is still being written."""
+        ...
+
+
+def first_difference(text: str, other: str, *, grows: bool = False) -> list[Span]:
+    """Return where the first word of `text` is that `other` does not have there.
+
+    There is none if the texts are equal, or `text` is the shorter one and equal so far.
 
     Args:
         text: The text that is shown.
@@ -24,12 +33,14 @@ def first_difference(text: str, other: str, *, grows: bool = False) -> Span | No
         same = theirs[at] if at < len(theirs) else ""
         unfinished = grows and word.end() == len(text) and same.startswith(word[0])
         if word[0] != same and not unfinished:
-            return word.span()
-    return None
+            return [word.span()]
+    return []
 
 
-def differing_words(text: str, other: str) -> list[Span]:
-    """Return where those words of `text` are that `other` does not have in the same order."""
+def differing_words(text: str, other: str, *, grows: bool = False) -> list[Span]:
+    """Return where those words of `text` are that `other` does not have in the same order; none while it grows."""
+    if grows:
+        return []
     mine, theirs = list(_WORD.finditer(text)), _WORD.findall(other)
     matcher = SequenceMatcher(None, [word[0] for word in mine], theirs, autojunk=False)
     return [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,6 +166,18 @@ def label(folder: Path) -> str:
     if folder.parent.name == "snapshots":  # …/models--org--name/snapshots/<commit>
         return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
     return folder.name
+
+
+def labels(folders: Sequence[Path]) -> list[str]:
+    """Return the names of adapters that are used together.
+
+    Raises:
+        UsageError: If two have the same name.
+    """
+    names = [label(folder) for folder in folders]
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+        raise UsageError(f"Two adapters have the same name, {twice}.", "Rename one: 'adapters rename'.")
+    return names
 
 
 def created(folder: Path) -> str:

@@ -101,12 +101,12 @@ class PlaygroundApp(App[None]):
         """Start with the compare screen."""
         return self._compare
 
-    def _start_engine(self, adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> Engine:
+    def _start_engine(self, adapters: Sequence[str] = (), model: str | None = None, *, bare: bool = False) -> Engine:
         if self.is_running:  # the first engine starts before anything is on screen; `on_ready` handles that case
             from playground.runs import library
 
             library.require_idle(self._home)
-        return self._start(adapter, model, bare=bare)
+        return self._start(adapters, model, bare=bare)
 
     def on_mount(self) -> None:
         """Restore the terminal when a signal ends the app."""

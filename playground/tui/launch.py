@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 
 from playground.jobs.engine import EngineProcess
 
@@ -16,9 +17,9 @@ def run() -> int:
 
     from playground.tui.app import PlaygroundApp
 
-    def start(adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> EngineProcess:
+    def start(adapters: Sequence[str] = (), model: str | None = None, *, bare: bool = False) -> EngineProcess:
         nonlocal first
-        engine, first = first or EngineProcess(adapter, model=model, bare=bare), None
+        engine, first = first or EngineProcess(adapters, model=model, bare=bare), None
         return engine
 
     app = PlaygroundApp(start)

@@ -34,12 +34,13 @@ EMPTY = {
 HELP = (
     ("Enter", "sends; Ctrl+J starts a new line, ↑ ↓ recall earlier prompts"),
     ("Esc", "stops generating, or switches between the prompt and the panes"),
-    ("panes", "arrows scroll; Ctrl+Y copies, Ctrl+T toggles Markdown, Ctrl+O shows the exact text each side was fed"),
+    ("panes", "arrows scroll; Ctrl+Y copies, Ctrl+O shows the exact text each side was fed"),
+    ("Ctrl+T", "Markdown, then the words that differ between adapters, then the raw text again"),
     ("F2 F3", "the next example; the control pane"),
     ("F4", "judge: blind hides which side is which until you vote; a duel shows several sft answers"),
     ("F4 again", "once the answers are complete: A to D, T and X vote, U undoes the last vote"),
     ("F5", "asks again: with your changes, or with the next seed at temperature 0.7"),
-    ("F6 Ctrl+G", "another adapter, newest first; another base model"),
+    ("F6 Ctrl+G", "other adapters, newest first, up to four with Space; another base model"),
     ("F7", "the slider λ: ← → Home End, or the mouse; the last prompt is tried at each strength, Enter asks in full"),
     ("F8 Ctrl+N", "multi-turn on/off, each side with its own conversation; start a new one"),
     ("F9", "temperature, length, seed, template"),
@@ -60,6 +61,16 @@ MODES = {
     "blind": "Blind: from the next answer on, the sides stay hidden until you vote.",
     "duel": "Duel: from the next prompt on, the sft model answers several times, and you choose the best.",
 }
+MODES_OF_SEVERAL = {
+    "open": "Base and adapters are named.",
+    "blind": "Blind: from the next answer on, the adapters stay hidden until you vote.",
+    "duel": "Duel: from the next prompt on, the adapters answer at random, hidden until you vote.",
+}
+VIEWS = {
+    "raw": "Answers as they are. Ctrl+T shows them as Markdown.",
+    "Markdown": "Answers as Markdown.",
+    "differences": "Marked: words that the first adapter's answer lacks, and in it those that the second's lacks.",
+}
 # Palette commands: title, help, action.
 COMMANDS = (
     ("Choose an adapter", "newest first, with base, data set, date and loss", "adapter"),
@@ -70,7 +81,7 @@ COMMANDS = (
     ("New conversation", "clear the conversation", "forget"),
     ("Show or hide the control", "the base, fed the template", "control"),
     ("What each side was fed", "the exact text", "fed"),
-    ("Markdown or raw text", "how finished answers are shown", "markdown"),
+    ("Raw, Markdown or differences", "how finished answers are shown", "view"),
     ("Save this session", "as Markdown or JSON Lines", "save"),
     ("Copy the answer", "from the focused pane", "copy"),
     ("Export votes on base and sft", "for TRL's DPO trainer", "export_sides"),

@@ -99,12 +99,12 @@ def test_engine_lists_choices_and_switches_adapter_and_style(engine, home):
     ]
     assert choices.adapters[0].data == "rows.jsonl" and choices.adapters[0].loss > 0
 
-    engine.use(None, "alpaca")
+    engine.use((), "alpaca")
     assert until(events, EngineReady)[-1].style == "alpaca"
-    engine.use("demo-mini")
+    engine.use(["demo-mini"])
     refused = until(events, EngineError)[-1]
     assert refused.request == 0 and "was trained on" in refused.message
-    engine.use("mine")
+    engine.use(["mine"])
     again = until(events, EngineReady)[-1]
     assert (again.adapter, again.style, again.model) == ("mine", "chat", ready.model)
     engine.list()
@@ -132,13 +132,13 @@ def test_lanes_keep_own_conversations_and_equal_draws_agree(engine):
     assert ends["1"] == ends["3"] != ends["2"]
 
 
-def test_several_steps_of_a_run_answer_in_one_batch(engine, home):
-    steps = sorted(int(path.name) for path in (home / "adapters" / "mine" / "steps").iterdir())
-    names = [f"{home / 'adapters' / 'mine'}@{step}" for step in (steps[0], steps[-1])]
-    several = EngineProcess(adapters=names)
+def test_a_run_and_one_of_its_steps_answer_in_one_batch(engine, home):
+    mine = home / "adapters" / "mine"
+    step = min(int(path.name) for path in (mine / "steps").iterdir())
+    several = EngineProcess([str(mine), f"{mine}@{step}"])
     events = several.events()
-    until(events, EngineReady)
-    sides = ("base", f"sft:mine@{steps[0]}", f"sft:mine@{steps[-1]}")
+    sides = ("base", "sft:mine", f"sft:mine@{step}")
+    assert until(events, EngineReady)[-1].sides == sides[1:]
     number = several.ask(Ask(tuple(LaneRequest(side, side, ("Say hi.",)) for side in sides), 1.0, Sampling(12)))
     together = {e.lane: e.answer for e in until_answer(events, number, 3) if isinstance(e, Spoken) and e.answer}
     several.close()
@@ -183,7 +183,7 @@ def test_killed_engine_is_reported_with_its_signal(engine):
 
 def test_missing_adapter_is_reported(home, monkeypatch, warm_children):
     monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(home))
-    engine = EngineProcess(adapter="absent")
+    engine = EngineProcess(["absent"])
     last = list(engine.events())[-1]
     assert isinstance(last, EngineError) and "There is no adapter 'absent'" in last.message
     engine.close()
@@ -209,7 +209,7 @@ def test_bad_input_lines_are_survived_and_eof_ends_loading(home, warm_children):
 
 def test_unexpected_errors_are_logged_and_exit_1(home):
     done = subprocess.run(
-        [sys.executable, "-m", "playground.inference.child", '{"adapter": 5}'], text=True, capture_output=True,
+        [sys.executable, "-m", "playground.inference.child", '{"adapters": [5]}'], text=True, capture_output=True,
         env={**os.environ, "SFT_PLAYGROUND_HOME": str(home)}, stdin=subprocess.DEVNULL, timeout=120, check=False,
     )  # fmt: skip
     last = json.loads(done.stdout.splitlines()[-1])

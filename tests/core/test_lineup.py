@@ -8,10 +8,10 @@ import torch
 from playground.config import TrainConfig
 from playground.data.encode import IGNORE_INDEX
 from playground.data.examples import Example, Turn
-from playground.errors import InputError
+from playground.errors import InputError, UsageError
 from playground.events.answers import Sampling
 from playground.events.engine import LaneRequest
-from playground.inference.lineup import change_adapter, conversation_lane, load_lineup
+from playground.inference.lineup import change_adapters, conversation_lane, load_lineup
 from playground.runs.folder import read_record
 from playground.training.loop import train
 
@@ -74,11 +74,11 @@ def test_oldest_turns_are_dropped_beyond_the_context(runs, side):
 def test_switched_adapter_answers_like_a_freshly_loaded_one(runs):
     lineup = load(runs, "one")
     before = answers(lineup)
-    changed = change_adapter(lineup, runs / "two")
+    changed = change_adapters(lineup, [runs / "two"])
     fresh = answers(load(runs, "two"))
     assert answers(changed) == fresh and fresh["sft"] != before["sft"]
     assert changed.raw.style.name == "alpaca" and changed.adapters == ("two",)
-    back = change_adapter(changed, runs / "one")
+    back = change_adapters(changed, [runs / "one"])
     assert answers(back) == before
     assert len(back.engine.model.peft_config) == 1, "adapters do not pile up"
 
@@ -88,20 +88,21 @@ def test_adapter_can_be_added_to_a_bare_model(runs):
     assert [side.name for side in bare.sides] == ["base", "control"]
     with pytest.raises(InputError, match="without an adapter"):
         answers(bare, sides=("sft",))
-    assert answers(change_adapter(bare, runs / "one")) == answers(load(runs, "one"))
+    assert answers(change_adapters(bare, [runs / "one"])) == answers(load(runs, "one"))
 
 
 def test_changing_style_does_not_change_the_base(runs):
     lineup = load(runs, "one")
     before = answers(lineup)
-    restyled = change_adapter(lineup, None, "alpaca")
+    restyled = change_adapters(lineup, None, "alpaca")
     after = answers(restyled)
     assert after["base"] == before["base"] and after["sft"] != before["sft"]
     assert after == answers(load(runs, "one", style="alpaca"))
 
 
-@pytest.mark.parametrize("bare", [False, True])
-def test_mismatched_adapter_is_refused_and_changes_nothing(runs, tmp_path, bare):
+@pytest.fixture
+def misfit(tmp_path):
+    """An adapter of another model."""
     folder = tmp_path / "misfit"
     folder.mkdir()
     config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "k_proj"]}
@@ -109,16 +110,48 @@ def test_mismatched_adapter_is_refused_and_changes_nothing(runs, tmp_path, bare)
     from safetensors.torch import save_file
 
     save_file({"base_model.model.nothing.lora_A.weight": torch.zeros(4, 4)}, folder / "adapter_model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_mismatched_adapter_is_refused_and_changes_nothing(runs, misfit, bare):
     lineup = load(runs, model=read_record(runs / "one").config["model"]) if bare else load(runs, "one")
     sides = tuple(side.name for side in lineup.sides)
     before = answers(lineup, sides=sides)
     with pytest.raises(InputError, match="does not fit"):
-        change_adapter(lineup, folder)
+        change_adapters(lineup, [misfit])
     assert answers(lineup, sides=sides) == before
-    assert answers(change_adapter(lineup, runs / "two")) == answers(load(runs, "two"))
+    assert answers(change_adapters(lineup, [runs / "two"])) == answers(load(runs, "two"))
 
 
 def test_strength_scales_the_adapter_contribution(runs):
     lineup = load(runs, "one")
     assert answers(lineup, strength=0.0)["sft"] == answers(lineup, strength=0.0)["control"]
     assert answers(lineup, strength=1.0)["sft"] != answers(lineup, strength=0.0)["sft"]
+
+
+def test_several_adapters_on_a_loaded_base_answer_as_if_loaded_together(runs):
+    lineup = load(runs, "one")
+    both = change_adapters(lineup, [runs / "one", runs / "two"])
+    names = ("base", "sft:one", "sft:two")
+    assert [side.name for side in both.sides] == ["base", "control", *names[1:]]
+    found = answers(both, sides=names)
+    assert found == answers(load(runs, "one", "two"), sides=names)
+    alone = {"sft:one": answers(load(runs, "one"))["sft"], "sft:two": answers(load(runs, "two"))["sft"]}
+    assert {name: found[name] for name in alone} == alone, "each in its own style"
+    assert len(both.engine.model.peft_config) == 2
+    assert answers(change_adapters(both, None, "alpaca"), sides=names)["sft:one"] != found["sft:one"]
+
+
+def test_one_misfit_of_several_changes_nothing(runs, misfit):
+    lineup = load(runs, "one")
+    before = answers(lineup)
+    with pytest.raises(InputError, match="does not fit"):
+        change_adapters(lineup, [runs / "two", misfit])
+    assert answers(lineup) == before and len(lineup.engine.model.peft_config) == 1
+    bare = load(runs, model=read_record(runs / "one").config["model"])
+    with pytest.raises(InputError, match="does not fit"):
+        change_adapters(bare, [runs / "two", misfit])
+    assert answers(bare, sides=("base",))["base"] == before["base"]
+    with pytest.raises(UsageError, match="same name"):
+        change_adapters(lineup, [runs / "two", runs / "two"])

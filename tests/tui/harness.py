@@ -16,6 +16,7 @@ from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.prompt import PromptBar
 
 READY = EngineReady("Tiny model", "my-run", "chat", True, 1.0, "demo")
+SEVERAL = EngineReady("Tiny model", "my-run, older", "chat", True, 1.0, "demo", ("sft:my-run", "sft:older"))
 BARE = EngineReady("Tiny model", "", "chat", True, 1.0)
 HOSTILE = "\x1b]52;c;aGk=\x07[bold]x[/bold] [@click=app.quit]q[/] [/foo] \u202eabc \ud83d " + "a" * 5000
 ADAPTERS = (
@@ -44,17 +45,17 @@ class FakeChild:
 class FakeEngine(FakeChild):
     """Remembers what it was asked."""
 
-    def __init__(self, adapter=None, model=None, *, bare=False):
+    def __init__(self, adapters=(), model=None, *, bare=False):
         super().__init__()
-        self.options = (adapter, model, bare)
+        self.options = (adapters, model, bare)
         self.asked, self.cancelled, self.used = [], [], []
 
     def ask(self, ask):
         self.asked.append(ask)
         return len(self.asked)
 
-    def use(self, adapter, style=None):
-        self.used.append((adapter, style))
+    def use(self, adapters=(), style=None):
+        self.used.append((adapters, style))
 
     def list(self):
         pass
@@ -71,8 +72,8 @@ class Screen:
         self.app = PlaygroundApp(self._start, Session(seed=0))
         self._size = size
 
-    def _start(self, adapter=None, model=None, *, bare=False):
-        self.engines.append(FakeEngine(adapter, model, bare=bare))
+    def _start(self, adapters=(), model=None, *, bare=False):
+        self.engines.append(FakeEngine(adapters, model, bare=bare))
         return self.engines[-1]
 
     @property

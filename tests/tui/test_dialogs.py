@@ -36,7 +36,7 @@ async def test_settings_are_validated_together_and_apply_next_answer(screen):
     assert screen.app.screen is screen.app._compare
     ask = await screen.ask("q")
     assert (ask.sampling.temperature, ask.sampling.top_p, ask.sampling.seed) == (0.5, 0.9, 7)
-    assert screen.engine.used == [(None, "alpaca")] and screen.session.duel_lanes == 4
+    assert screen.engine.used == [((), "alpaca")] and screen.session.duel_lanes == 4
     assert "temperature 0.5" in screen.text("#how")
 
 
@@ -56,14 +56,14 @@ async def test_adapter_of_the_same_base_is_switched_without_reload(screen):
     shown = screen.app.screen.query_one(OptionList)
     assert "my-run" in str(shown.get_option_at_index(0).prompt) and "1.23" in str(shown.get_option_at_index(0).prompt)
     await screen.press("down", "enter")
-    assert screen.engine.used == [("/a/older", None)] and len(screen.engines) == 1
+    assert screen.engine.used == [(("/a/older",), None)] and len(screen.engines) == 1
 
 
 @screen_test()
 async def test_adapter_of_another_base_loads_that_base(screen):
     await screen.say(CHOICES, READY)
     await screen.press("f6", "down", "down", "enter")
-    assert [engine.options for engine in screen.engines] == [(None, None, False), ("/a/other", None, False)]
+    assert [engine.options for engine in screen.engines] == [((), None, False), (("/a/other",), None, False)]
     assert screen.engines[0].closed
 
 
@@ -71,10 +71,10 @@ async def test_adapter_of_another_base_loads_that_base(screen):
 async def test_model_loads_with_its_newest_adapter_or_none(screen):
     await screen.say(CHOICES, READY)
     await screen.press("ctrl+g", "down", "enter")
-    assert screen.engine.options == ("/a/other", "hf:org/big", False)
+    assert screen.engine.options == (("/a/other",), "hf:org/big", False)
     await screen.say(CHOICES, READY)
     await screen.press("ctrl+g", "down", "down", "enter")
-    assert screen.engine.options == (None, "hf:org/bare", True)
+    assert screen.engine.options == ((), "hf:org/bare", True)
 
 
 @screen_test((80, 24))

@@ -43,7 +43,7 @@ KEYS = [
     *(f"ctrl+{letter}" for letter in "agjknostyz"),
     *"abcdfmtuxzTXU013",
 ]
-DEEDS = ("stop", "example", "help", "control", "judge", "again", "strength", "turns", "fed", "markdown", "forget")
+DEEDS = ("stop", "example", "help", "control", "judge", "again", "strength", "turns", "fed", "view", "forget")
 DIALOGS = ("settings", "adapter", "model", "save", "export_sides", "export_duels")
 # What costs a layout of the whole screen is rare.
 WEIGHTS = {"hear": 65, "finish": 5, "begin": 3, "load": 2, "deed": 6, "dialog": 0.5, "post": 5, "key": 4, "vote": 4}

@@ -247,7 +247,7 @@ async def test_runs_are_listed_opened_and_compared(screen, home):
     await screen.settle(lambda: "finished" in screen.shown("#top"))
     await screen.press("f6")
     await screen.settle(lambda: screen.app.screen is screen.app._compare or len(screen.app.screen_stack) < 3)
-    assert screen.engine.options == (str(home / "adapters" / "old"), None, False)
+    assert screen.engine.options == ((str(home / "adapters" / "old"),), None, False)
 
 
 @training_test()

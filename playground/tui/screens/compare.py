@@ -23,11 +23,11 @@ from playground.tui.state import judging
 from playground.tui.state.engine import EngineController, EngineSaid, Start, ready_words, stage_words
 from playground.tui.state.session import Session
 from playground.tui.state.trial import Trial
-from playground.tui.strings import EXAMPLES, STRENGTH, WELCOME, WELCOME_BARE, WELCOME_SINGLE
+from playground.tui.strings import EXAMPLES, STRENGTH, VIEWS, WELCOME, WELCOME_BARE, WELCOME_SINGLE
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.pane import Pane
-from playground.tui.widgets.panes import Panes
+from playground.tui.widgets.panes import Panes, View
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
 
@@ -61,7 +61,7 @@ class CompareScreen(Screen[None]):
         Binding("ctrl+y", "copy", "copy", priority=True, show=False),
         Binding("ctrl+n", "forget", "new conversation", priority=True, show=False),
         Binding("ctrl+o", "fed", "what each side was fed", priority=True, show=False),
-        Binding("ctrl+t", "markdown", "Markdown", priority=True, show=False),
+        Binding("ctrl+t", "view", "Markdown, differences", priority=True, show=False),
         Binding("ctrl+g", "model", "model", priority=True, show=False),
     ]
 
@@ -72,7 +72,7 @@ class CompareScreen(Screen[None]):
         self.trial = Trial(self, self.session, self.engine)
         self._examples = cycle(EXAMPLES)
         self._offered = False  # a new seed was offered, since greedy answers would repeat
-        self._markdown = False
+        self._view: View = "raw"
         self._verified = False  # whether an answer's probe has shown that the base is the base
 
     def compose(self) -> ComposeResult:
@@ -187,7 +187,11 @@ class CompareScreen(Screen[None]):
             pane.say(event.text, event.num_tokens, event.seconds)
             return
         pane.end(event.answer, event.seconds)
-        if self.session.heard(event) and now.mode != "open" and not now.why_no_vote():
+        if not self.session.heard(event):
+            return
+        if self._view == "differences":
+            self.query_one(Panes).show_as(self._view)
+        if now.mode != "open" and not now.why_no_vote():
             self.query_one(JudgeBar).offer(len(now.lanes))
 
     def _failed(self, event: EngineError) -> None:
@@ -213,7 +217,7 @@ class CompareScreen(Screen[None]):
 
     def use(self, adapter: str) -> None:
         """Compare this adapter with its base."""
-        self._start(lambda: self.engine.load(adapter))
+        self._start(lambda: self.engine.load((adapter,)))
 
     def _start(self, start: Callable[[], None]) -> None:
         """Replace the engine, unless a training run is using the device."""
@@ -227,7 +231,7 @@ class CompareScreen(Screen[None]):
             self.top("restarting … · Esc cancels")
 
     def action_adapter(self) -> None:
-        """Choose another adapter; its base is loaded if it is a different one."""
+        """Choose other adapters; their base is loaded if it is a different one."""
         from playground.tui.dialogs.picker import adapter_picker
 
         shown = self.engine.choices.adapters
@@ -235,10 +239,10 @@ class CompareScreen(Screen[None]):
             self.hint("F5 restarts the engine; then you can choose.")
             return
 
-        def choose(index: int | None) -> None:
-            if index is not None:
+        def choose(chosen: list[int] | None) -> None:
+            if chosen:
                 here = self.session.ready.source if self.session.ready is not None else ""
-                self._start(lambda: self.engine.use(shown[index], here))
+                self._start(lambda: self.engine.use([shown[at] for at in chosen], here))
 
         self.engine.refresh_choices()  # for next time
         self.app.push_screen(adapter_picker(shown), choose)
@@ -249,10 +253,11 @@ class CompareScreen(Screen[None]):
 
         shown = self.engine.choices
 
-        def choose(index: int | None) -> None:
-            if index is not None:
-                newest = newest_on(shown.models[index], shown.adapters)
-                self._start(lambda: self.engine.load(newest.folder if newest else None, shown.models[index]))
+        def choose(chosen: list[int] | None) -> None:
+            if chosen:
+                model = shown.models[chosen[0]]
+                newest = newest_on(model, shown.adapters)
+                self._start(lambda: self.engine.load((newest.folder,) if newest else (), model))
 
         self.engine.refresh_choices()
         self.app.push_screen(model_picker(shown.models, shown.adapters), choose)
@@ -376,11 +381,14 @@ class CompareScreen(Screen[None]):
         for pane in self.query(Pane):
             pane.toggle_fed()
 
-    def action_markdown(self) -> None:
-        """Show finished answers as Markdown, or everything raw again."""
-        self._markdown = not self._markdown
-        for pane in self.query(Pane):
-            pane.show_markdown(self._markdown)
+    def action_view(self) -> None:
+        """Show finished answers as Markdown, then with the words that differ between adapters, then raw again."""
+        views: list[View] = ["raw", "Markdown"]
+        if len(self.session.adapted()) > 1:
+            views.append("differences")
+        self._view = views[(views.index(self._view) + 1) % len(views)] if self._view in views else "raw"
+        self.query_one(Panes).show_as(self._view)
+        self.hint(VIEWS[self._view])
 
     # ---------------------------------------------------------------- judging
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -30,8 +30,8 @@ class Engine(Protocol):
         """Ask for answers; return the request's number."""
         ...
 
-    def use(self, adapter: str | None, style: str | None = None) -> None:
-        """Change adapter or style; None keeps the adapter, or takes its own style."""
+    def use(self, adapters: Sequence[str] = (), style: str | None = None) -> None:
+        """Change the adapters, or without any the style; None is each adapter's own."""
         ...
 
     def list(self) -> None:
@@ -54,8 +54,8 @@ class Engine(Protocol):
 class Start(Protocol):
     """Starts an engine."""
 
-    def __call__(self, adapter: str | None = None, model: str | None = None, *, bare: bool = False) -> Engine:
-        """Start it with the newest adapter, a given adapter, or a model alone."""
+    def __call__(self, adapters: Sequence[str] = (), model: str | None = None, *, bare: bool = False) -> Engine:
+        """Start it with the newest adapter, with these adapters, or with a model alone."""
         ...
 
 
@@ -87,8 +87,8 @@ class EngineController:
         self.choices = Choices((), ())
         self.style = ""
         self._start, self._owner = start, owner
-        # Adapter and model: None and None is the newest adapter on its own base, None and a model that model alone.
-        self._started_with: tuple[str | None, str | None] = (None, None)
+        # Adapters and model: neither is the newest adapter on its own base, a model without adapters that model alone.
+        self._started_with: tuple[tuple[str, ...], str | None] = ((), None)
         self._engine = start()
 
     def listen(self) -> None:
@@ -129,28 +129,29 @@ class EngineController:
     def use_style(self, style: str) -> None:
         """Use a template from the next answer on; empty is the adapter's own."""
         self.style = style
-        self._engine.use(None, style or None)
+        self._engine.use((), style or None)
 
-    def use(self, adapter: AdapterInfo, source: str) -> None:
-        """Serve this adapter: at once if the loaded model, named by `source`, is its base, else from a new engine.
+    def use(self, adapters: Sequence[AdapterInfo], source: str) -> None:
+        """Serve adapters of one base: at once if the loaded model, named by `source`, is it, else from a new engine.
 
         Raises:
             PlaygroundError: If a training run is using the device.
         """
-        if self.loaded and source and source == adapter.model:
-            self._started_with = (adapter.folder, None)
-            self._engine.use(adapter.folder, self.style or None)
+        folders = tuple(adapter.folder for adapter in adapters)
+        if self.loaded and source and source == adapters[0].model:
+            self._started_with = (folders, None)
+            self._engine.use(folders, self.style or None)
         else:
-            self.load(adapter.folder)
+            self.load(folders)
 
-    def load(self, adapter: str | None, model: str | None = None) -> None:
-        """Start an engine with this adapter, or with a model alone, in place of the current one.
+    def load(self, adapters: Sequence[str], model: str | None = None) -> None:
+        """Start an engine with these adapters, or with a model alone, in place of the current one.
 
         Raises:
             PlaygroundError: If a training run is using the device.
         """
-        self._replace(self._start(adapter, model, bare=adapter is None))
-        self._started_with = (adapter, model)
+        self._replace(self._start(adapters, model, bare=not adapters))
+        self._started_with = (tuple(adapters), model)
 
     def restart(self) -> None:
         """Start an engine with what the last one was started with.
@@ -158,15 +159,15 @@ class EngineController:
         Raises:
             PlaygroundError: If a training run is using the device; the current engine is then kept.
         """
-        adapter, model = self._started_with
-        self._replace(self._start(adapter, model, bare=adapter is None and model is not None))
+        adapters, model = self._started_with
+        self._replace(self._start(adapters, model, bare=not adapters and model is not None))
 
     def _replace(self, engine: Engine) -> None:
         self._engine.close()
         self._engine = engine
         self.loaded, self.alive = False, True
         if self.style:
-            engine.use(None, self.style)
+            engine.use((), self.style)
         self.listen()
 
     def release(self) -> None:
@@ -188,5 +189,6 @@ def stage_words(event: EngineStage) -> str:
 def ready_words(ready: EngineReady, *, verified: bool) -> str:
     """Return what is loaded, and whether its base was verified. That comes first: narrow windows cut."""
     proven = f"{VERIFIED} · " if verified else ""
-    adapter = f"adapter {ready.adapter} · style {ready.style}" if ready.adapter else "no adapter"
-    return f"{proven}{adapter} · {ready.model}"
+    adapters = "adapters" if len(ready.sides) > 1 else "adapter"
+    what = f"{adapters} {ready.adapter} · style {ready.style}" if ready.adapter else "no adapter"
+    return f"{proven}{what} · {ready.model}"

@@ -9,8 +9,8 @@ from playground import paths
 from playground.errors import PlaygroundError
 from playground.events.exchanges import BOTH_BAD, TIE, Exchange, Mode
 from playground.report import votes
-from playground.tui.state.session import LETTERS, Session
-from playground.tui.strings import MODES
+from playground.tui.state.session import LETTERS, Session, side_words
+from playground.tui.strings import MODES, MODES_OF_SEVERAL
 
 
 def chosen(judged: Exchange) -> str:
@@ -18,7 +18,8 @@ def chosen(judged: Exchange) -> str:
     if judged.vote in (TIE, BOTH_BAD):
         return {TIE: "a tie", BOTH_BAD: "both bad"}[judged.vote]
     letter = LETTERS[list(judged.answers).index(judged.vote)]
-    return letter if judged.mode == "duel" else f"{judged.vote} ({letter})"
+    words = side_words(judged.vote)  # a lane of a duel is called "1", or "1:NAME" if several adapters answer
+    return letter if words.isdigit() and judged.mode == "duel" else f"{words} ({letter})"
 
 
 def waiting(session: Session) -> int:
@@ -69,4 +70,4 @@ def next_mode(session: Session) -> str:
         return "Judging needs an adapter: F6."
     modes: tuple[Mode, ...] = get_args(Mode)
     session.mode = modes[(modes.index(session.mode) + 1) % len(modes)]
-    return MODES[session.mode]
+    return (MODES_OF_SEVERAL if len(session.adapted()) > 1 else MODES)[session.mode]

@@ -6,15 +6,21 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import cycle, islice
 
 from playground.events.answers import Answer, Sampling
-from playground.events.engine import Ask, EngineReady, Fed, LaneRequest, Side, Spoken
+from playground.events.engine import Ask, EngineReady, Fed, LaneRequest, Spoken
 from playground.events.exchanges import BOTH_BAD, TIE, Exchange, Mode
 
 TRIAL_TOKENS = 64  # the most tokens of an answer that is only tried at another strength
 WARM = 0.7  # the temperature used when several different answers are wanted but decoding is greedy
 LETTERS = "ABCD"  # the names of answers that are judged
-MAX_DUEL_LANES = len(LETTERS)
+MAX_DUEL_LANES = MAX_ADAPTERS = len(LETTERS)
+
+
+def side_words(side: str) -> str:
+    """Return a side as people call it: of several adapters, an adapter's name."""
+    return side.partition(":")[2] or side
 
 
 @dataclass
@@ -47,9 +53,14 @@ class Round:
         return not self.going and not stopped
 
     @property
+    def hides(self) -> bool:
+        """Whether the sides are hidden until a vote: always if blind, in a duel if several adapters answer."""
+        return self.mode == "blind" or (self.mode == "duel" and len({lane.side for lane in self.lanes}) > 1)
+
+    @property
     def hidden(self) -> bool:
         """Whether the lanes' sides are still hidden."""
-        return self.mode == "blind" and not self.vote and not self.seen
+        return self.hides and not self.vote and not self.seen
 
     def why_no_vote(self) -> str:
         """Return why this round cannot be judged, or an empty string."""
@@ -95,11 +106,24 @@ class Session:
         """Whether there is an adapter; assumed true until the model is loaded."""
         return self.ready is None or bool(self.ready.adapter)
 
-    def sides(self) -> tuple[Side, ...]:
+    def adapted(self) -> tuple[str, ...]:
+        """Return the sides that have an adapter: ``sft``, or ``sft:NAME`` for each of several."""
+        return ("sft",) if self.ready is None else self.ready.sides if self.has_sft else ()
+
+    def sides(self) -> tuple[str, ...]:
         """Return the sides shown when nothing is hidden."""
-        if not self.has_sft:
-            return ("base", "control")
-        return ("base", "control", "sft") if self.control else ("base", "sft")
+        control = ("control",) if self.control or not self.has_sft else ()
+        return ("base", *control, *self.adapted())
+
+    def judged(self) -> tuple[str, ...]:
+        """Return the side of each lane of the next blind round or duel.
+
+        Several adapters are compared with each other, one alone with its base, or in a duel with itself.
+        """
+        adapted = self.adapted()
+        if self.mode == "duel":
+            return tuple(islice(cycle(adapted), max(self.duel_lanes, len(adapted))))
+        return adapted if len(adapted) > 1 else ("base", "sft")
 
     def said(self, side: str) -> tuple[str, ...]:
         """Return a side's previous turns."""
@@ -109,13 +133,15 @@ class Session:
         """Start a round; return the request for the engine."""
         mode, sampling = mode or self.mode, sampling or self.sampling
         if mode == "duel" and self.has_sft:
-            texts = (*self.said("sft"), prompt)
-            lanes = [LaneRequest(str(n + 1), "sft", texts, draw=n) for n in range(self.duel_lanes)]
+            lanes = [
+                LaneRequest(f"{n + 1}{side.removeprefix('sft')}", side, (*self.said(side), prompt), draw=n)
+                for n, side in enumerate(self.judged())
+            ]
             if sampling.temperature == 0:  # greedy answers would all be the same
                 sampling = replace(sampling, temperature=WARM)
         else:
             mode = mode if self.has_sft and mode == "blind" else "open"
-            shown: tuple[Side, ...] = ("base", "sft") if mode == "blind" else self.sides()
+            shown = self.judged() if mode == "blind" else self.sides()
             lanes = [LaneRequest(side, side, (*self.said(side), prompt)) for side in shown]
         if mode != "open":
             self._shuffle.shuffle(lanes)
@@ -180,7 +206,7 @@ class Session:
         self._judged, self._said_before = done, dict(self._said)
         if choice not in (TIE, BOTH_BAD):
             chosen = (*done.lanes[0].texts, done.answers[choice].text)
-            self._said = {"base": chosen, "control": chosen, "sft": chosen}
+            self._said = dict.fromkeys(("base", "control", *self.adapted()), chosen)
         # Keep everything else as recorded with the answer: another adapter may be loaded by now.
         self.last_vote = self.exchanges[-1] = replace(self.exchanges[-1], vote=choice)
         return self.last_vote
@@ -193,7 +219,7 @@ class Session:
         at = next(n for n, exchange in enumerate(self.exchanges) if exchange is judged)
         self.exchanges[at] = replace(judged, vote="")
         if self.round is not None and self.round is self._judged:
-            self.round.vote, self.round.seen = "", self.round.mode == "blind"
+            self.round.vote, self.round.seen = "", self.round.hides
             self._said = self._said_before
 
     def take_back(self) -> None:

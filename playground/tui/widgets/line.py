@@ -13,8 +13,8 @@ MOST = 2000  # characters; more would cost a layout of many lines
 class Line(Static):
     """Shows text that may be hostile: without control characters or markup, and cut where it is too long."""
 
-    def __init__(self, text: str = "", *, id: str) -> None:
-        super().__init__(text, id=id, markup=False)
+    def __init__(self, text: str = "", *, id: str, classes: str | None = None) -> None:
+        super().__init__(text, id=id, classes=classes, markup=False)
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show this text, marked as an error or not."""

@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from playground.events.answers import Answer
 from playground.events.engine import Fed
-from playground.report.differences import first_difference
+from playground.report.differences import Mark, differing_words, first_difference
 from playground.report.words import FED, caption
 from playground.text import clean, count, one_line
 
@@ -101,6 +101,7 @@ class Pane(Vertical):
         self._ending: tuple[Answer, int, str] | None = None  # a finished answer, where it repeats itself, its pace
         self._strength = 1.0  # of the adapter
         self._against: str | None = None  # the answer that this one is compared with, word by word
+        self._mark: Mark = first_difference
         self._fed = self._proof = ""
         self._num_tokens = 0
         self._dropped = 0
@@ -171,8 +172,14 @@ class Pane(Vertical):
     def try_again(self, answered: Answer, strength: float) -> None:
         """Let the next text replace an answer to the same turns; where it first differs, a word is marked."""
         self._ending, self._painted, self._state = None, False, ""
-        self._against, self._strength = answered.text, strength
+        self._against, self._mark, self._strength = answered.text, first_difference, strength
         self._show_title()
+
+    def compare(self, other: str | None) -> None:
+        """Mark every word of the finished answer that another answer does not have, or none."""
+        self._against, self._mark = other, differing_words
+        if self._ending is not None:
+            self._show_text(self.text, done=True)
 
     def say(self, text: str, num_tokens: int, seconds: float) -> None:
         """Show the text so far: the first words immediately, then several tokens at a time."""
@@ -284,12 +291,13 @@ class Pane(Vertical):
         plain.put(self._given + self._marked(shown, done=done) + end)
 
     def _marked(self, shown: str, *, done: bool) -> Content:
-        """Return an answer, with the first word marked at which it leaves the one that it is compared with."""
+        """Return an answer, with those words marked that the one it is compared with does not have."""
         text = Content(shown)
         if self._against is None:
             return text
-        span = first_difference(shown, clean(self._against[-SHOWN:]), grows=not done)
-        return text.stylize(DIFFERS, *span) if span is not None else text
+        for span in self._mark(shown, clean(self._against[-SHOWN:]), grows=not done):
+            text = text.stylize(DIFFERS, *span)
+        return text
 
     def _follow(self) -> None:
         """Follow the end of the text, but leave a reader who has scrolled up where they are."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from playground.events.engine import LaneRequest
-from playground.tui.state.session import LETTERS, Round, Session
+from playground.tui.state.session import LETTERS, MAX_ADAPTERS, Round, Session, side_words
 from playground.tui.strings import EMPTY, NO_ADAPTER
 from playground.tui.widgets.pane import Pane
 
+View = Literal["raw", "Markdown", "differences"]
 NARROW = 100  # columns; in narrower windows, panes are stacked
 
 
@@ -21,7 +23,7 @@ class Panes(Horizontal):
     def __init__(self, session: Session) -> None:
         super().__init__(id="panes")
         self._session = session
-        self._panes = [Pane(number) for number in range(len(LETTERS))]  # the maximum number
+        self._panes = [Pane(number) for number in range(2 + MAX_ADAPTERS)]  # base, control and adapters
 
     def compose(self) -> ComposeResult:
         yield from self._panes
@@ -46,6 +48,18 @@ class Panes(Horizontal):
         for pane, lane in zip(self.shown, now.lanes, strict=True):
             pane.begin(lane.texts, now.strength)
 
+    def show_as(self, view: View) -> None:
+        """Show finished answers raw, as Markdown, or with the words marked that another adapter's answer lacks.
+
+        The answers of several adapters are compared with the first one's, and that one with the second's.
+        """
+        adapted = [pane for pane in self.shown if pane.kind == "sft"]
+        others = [adapted[1].text, *[adapted[0].text] * (len(adapted) - 1)] if len(adapted) > 1 else []
+        for pane in self._panes:
+            pane.show_markdown(view == "Markdown")
+        for pane, other in zip(adapted, others, strict=False):
+            pane.compare(other if view == "differences" else None)
+
     def finish(self, now: Round, lanes: Iterable[LaneRequest]) -> None:
         """Show answers of a round that has ended, from their beginnings."""
         for lane in lanes:
@@ -59,12 +73,15 @@ class Panes(Horizontal):
         """Assign each pane its side: from the current round, or from the next one."""
         now, session = self._session.round, self._session
         if now is not None:
-            dressed = [("hidden" if now.hidden else lane.side, _title(now, n)) for n, lane in enumerate(now.lanes)]
+            dressed = [
+                ("hidden" if now.hidden else _kind(lane.side), _title(now, n)) for n, lane in enumerate(now.lanes)
+            ]
         elif session.mode == "open":
-            dressed = [(side, side) for side in session.sides()]
+            dressed = [(_kind(side), side_words(side)) for side in session.sides()]
         else:
-            count = session.duel_lanes if session.mode == "duel" else 2
-            dressed = [("hidden" if session.mode == "blind" else "sft", LETTERS[n]) for n in range(count)]
+            kind = "sft" if session.mode == "duel" and len(session.adapted()) == 1 else "hidden"
+            dressed = [(kind, LETTERS[n]) for n in range(len(session.judged()))]
+        self.set_class(len(dressed) > 3, "many")
         focused = self.screen.focused
         for n, pane in enumerate(self._panes):
             if n >= len(dressed) and focused is not None and pane in focused.ancestors:
@@ -79,6 +96,10 @@ class Panes(Horizontal):
 def _title(now: Round, number: int) -> str:
     lane = now.lanes[number]
     if now.mode == "open":
-        return lane.name
+        return side_words(lane.side)
     won = " ★" if now.vote == lane.name else ""
-    return f"{LETTERS[number]}{'' if now.hidden or now.mode == 'duel' else f' · {lane.side}'}{won}"
+    return f"{LETTERS[number]}{f' · {side_words(lane.side)}' if now.hides and not now.hidden else ''}{won}"
+
+
+def _kind(side: str) -> str:
+    return side.partition(":")[0]
