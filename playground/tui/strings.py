@@ -36,6 +36,7 @@ HELP = (
     ("Esc", "stops generating, or switches between the prompt and the panes"),
     ("panes", "arrows scroll; Ctrl+Y copies, Ctrl+O shows the exact text each side was fed"),
     ("Ctrl+T", "Markdown, then the words that differ between adapters, then the raw text again"),
+    ("Alt+↑ Alt+↓", "earlier and later exchanges of this session"),
     ("F2 F3", "the next example; the control pane"),
     ("F4", "judge: blind hides which side is which until you vote; a duel shows several sft answers"),
     ("F4 again", "once the answers are complete: A to D, T and X vote, U undoes the last vote"),

@@ -435,3 +435,38 @@ async def test_strength_waits_for_the_next_prompt_while_answers_are_judged(scree
     await screen.pilot.pause(0.4)
     assert len(screen.engine.asked) == 1 and "from the next prompt on" in screen.text("#hint")
     assert not any("λ" in str(pane.query_one(".title").content) for pane in screen.panes)
+
+
+@screen_test()
+async def test_earlier_exchanges_can_be_looked_at_again(screen):
+    await screen.say(READY)
+    for prompt in ("one", "two"):
+        await screen.ask(prompt)
+        await screen.answer(sft=f"Answer {prompt}.")
+    await screen.press("alt+up")
+    assert screen.text("#question") == "› one" and "Answer one." in screen.of("sft", ".text")
+    assert "Exchange 1 of 2" in screen.text("#hint") and "by itself after 4 tokens" in screen.of("sft", ".state")
+    await screen.press("alt+up")
+    assert "first exchange" in screen.text("#hint")
+    await screen.press("alt+down")
+    assert screen.text("#question") == "› two" and "Answer two." in screen.of("sft", ".text")
+    await screen.press("alt+up", "f5")
+    assert screen.text("#question") == "› two", "F5 is about the last prompt"
+
+
+@screen_test()
+async def test_answers_go_on_while_an_earlier_exchange_is_looked_at(screen):
+    await screen.say(READY)
+    await screen.ask("one")
+    await screen.answer(sft="First.")
+    await screen.ask("two")
+    await screen.say(Spoken(2, "sft", "Sec", 1, 0.1))
+    await screen.press("alt+up")
+    await screen.say(Spoken(2, "sft", "Second", 2, 0.1))
+    assert "First." in screen.of("sft", ".text") and "Sec" not in screen.of("sft", ".text")
+    await screen.press("alt+down")
+    await screen.answer(sft="Second.")
+    assert "Second." in screen.of("sft", ".text") and len(screen.session.exchanges) == 2
+    await screen.press("alt+up")
+    await screen.ask("three")
+    assert screen.text("#question") == "› three" and screen.of("base", ".text") == "three▏"

@@ -60,6 +60,8 @@ class CompareScreen(Screen[None]):
         Binding("ctrl+s", "save", "save", priority=True),
         Binding("ctrl+y", "copy", "copy", priority=True, show=False),
         Binding("ctrl+n", "forget", "new conversation", priority=True, show=False),
+        Binding("alt+up", "look(-1)", "earlier exchange", priority=True, show=False),
+        Binding("alt+down", "look(1)", "later exchange", priority=True, show=False),
         Binding("ctrl+o", "fed", "what each side was fed", priority=True, show=False),
         Binding("ctrl+t", "view", "Markdown, differences", priority=True, show=False),
         Binding("ctrl+g", "model", "model", priority=True, show=False),
@@ -118,7 +120,7 @@ class CompareScreen(Screen[None]):
 
     def _dress(self) -> None:
         """Show the panes as the session has them, and the question above them."""
-        now = self.session.round
+        now = self.session.shown
         self.query_one(Panes).dress()
         self.query_one("#question", Line).say(f"› {now.prompt}" if now is not None else "")
 
@@ -147,7 +149,7 @@ class CompareScreen(Screen[None]):
             case Fed() as event if now is not None and event.request == now.request:
                 now.fed, self._verified = event, bool(event.fingerprint)
                 self._show_loaded()
-                for name in event.texts:
+                for name in event.texts if self.session.past is None else ():
                     if pane := self.query_one(Panes).of(name):
                         pane.fed(event, name)
             case Spoken() as event if self.trial.heard(event):
@@ -180,14 +182,17 @@ class CompareScreen(Screen[None]):
             self.top(ready_words(self.session.ready, verified=self._verified))
 
     def _spoken(self, event: Spoken) -> None:
-        pane, now = self.query_one(Panes).of(event.lane), self.session.round
-        if pane is None or now is None or event.lane in now.answers:
+        now = self.session.round
+        if now is None or event.lane in now.answers or event.lane not in {lane.name for lane in now.lanes}:
             return
+        pane = self.query_one(Panes).of(event.lane) if self.session.past is None else None
         if event.answer is None:
-            pane.say(event.text, event.num_tokens, event.seconds)
+            if pane is not None:
+                pane.say(event.text, event.num_tokens, event.seconds)
             return
-        pane.end(event.answer, event.seconds)
-        if not self.session.heard(event):
+        if pane is not None:
+            pane.end(event.answer, event.seconds)
+        if not self.session.heard(event) or pane is None:
             return
         if self._view == "differences":
             self.query_one(Panes).show_as(self._view)
@@ -205,7 +210,7 @@ class CompareScreen(Screen[None]):
     def _interrupted(self, why: str) -> None:
         """End the streaming answers; their text so far stays on screen."""
         if self.streaming:
-            for pane in self.query_one(Panes).shown:
+            for pane in self.query_one(Panes).shown if self.session.past is None else ():
                 pane.fail(why)
             self.session.round = None
 
@@ -324,6 +329,7 @@ class CompareScreen(Screen[None]):
 
     def action_again(self) -> None:
         """Start a stopped engine, or ask the last prompt again."""
+        self._present()
         session, now = self.session, self.session.round
         if not self.engine.alive:
             # Send the waiting prompt, else the one that was interrupted; a finished prompt is not asked again.
@@ -361,6 +367,40 @@ class CompareScreen(Screen[None]):
 
     # ---------------------------------------------------------------- what is shown
 
+    def action_look(self, steps: int) -> None:
+        """Look at an earlier exchange, or at a later one."""
+        if self.session.look(steps):
+            self._look()
+        elif self.session.rounds:
+            self.hint("This is the first exchange." if steps < 0 else "This is the last exchange.")
+
+    def _look(self) -> None:
+        now, session = self.session.shown, self.session
+        assert now is not None
+        self.trial.end()
+        self._dress()
+        panes = self.query_one(Panes)
+        panes.begin(now)
+        panes.finish(now, [lane for lane in now.lanes if lane.name in now.answers])
+        panes.show_as(self._view)
+        if session.past is not None:
+            self.query_one(JudgeBar).display = False
+            at = session.rounds.index(session.past) + 1
+            self.hint(f"Exchange {at} of {len(session.rounds)} · Alt+↑ Alt+↓ earlier and later ones")
+            return
+        self.hint("")
+        if waiting := judging.waiting(session):
+            self.query_one(JudgeBar).offer(waiting)
+
+    def _present(self) -> None:
+        """Leave an earlier exchange: what follows is about the current one."""
+        if self.session.past is not None:
+            self.session.past = None
+            if self.session.round is not None:
+                self._look()
+            else:
+                self._dress()
+
     def action_help(self) -> None:
         """Open the help."""
         from playground.tui.dialogs.help import HelpDialog
@@ -369,6 +409,7 @@ class CompareScreen(Screen[None]):
 
     def action_control(self) -> None:
         """Show or hide the control pane: the base, fed the template."""
+        self._present()
         session = self.session
         session.control = not session.control
         if session.last_prompt and self.engine.loaded and not self.streaming and session.mode == "open":
@@ -394,6 +435,7 @@ class CompareScreen(Screen[None]):
 
     def action_judge(self) -> None:
         """Vote on the finished answers or undo the last vote; if neither applies, switch to the next judging mode."""
+        self._present()
         waiting, last = judging.waiting(self.session), self.session.last_vote
         if not waiting and last is None:
             self.next_mode()
@@ -433,6 +475,7 @@ class CompareScreen(Screen[None]):
     def _judged(self, words: str) -> None:
         if not words:
             return
+        self._present()
         if self.session.round is not None:
             self._dress()
         if waiting := judging.waiting(self.session):

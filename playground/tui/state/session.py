@@ -23,7 +23,7 @@ def side_words(side: str) -> str:
     return side.partition(":")[2] or side
 
 
-@dataclass
+@dataclass(eq=False)
 class Round:
     """One prompt while it is answered; lanes are in the order of the panes."""
 
@@ -91,15 +91,32 @@ class Session:
         self.duel_lanes = 2
         self.ready: EngineReady | None = None
         self.round: Round | None = None
+        self.past: Round | None = None  # an earlier round that is looked at again
         self.last_prompt = ""
         self.waiting = ""  # a prompt that was sent before the model was ready
         self._asked_with: tuple[object, ...] = ()
         self.exchanges: list[Exchange] = []
+        self.rounds: list[Round] = []  # those of the exchanges
         self.last_vote: Exchange | None = None  # the vote that can be undone
         self._judged: Round | None = None  # its round, and each side's conversation before it
         self._said_before: dict[str, tuple[str, ...]] = {}
         self._said: dict[str, tuple[str, ...]] = {}  # by side: user, answer, user, answer, …
         self._shuffle = random.Random(seed)  # noqa: S311 - only shuffles panes, not for security
+
+    @property
+    def shown(self) -> Round | None:
+        """The round on screen: an earlier one that is looked at, or the current one."""
+        return self.past or self.round
+
+    def look(self, steps: int) -> bool:
+        """Look at an earlier round, or at a later one; return whether there is one. The last one is the current one."""
+        rounds = [*self.rounds, *([self.round] if self.round is not None and self.round not in self.rounds else [])]
+        at = len(rounds) if self.shown is None else rounds.index(self.shown)
+        to = at + steps
+        if not 0 <= to < len(rounds):
+            return False
+        self.past = rounds[to] if rounds[to] is not self.round else None
+        return True
 
     @property
     def has_sft(self) -> bool:
@@ -146,6 +163,7 @@ class Session:
         if mode != "open":
             self._shuffle.shuffle(lanes)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.past = None
         self.round = Round(prompt, mode, tuple(lanes), self.strength, sampling, now)
         self.last_prompt, self._asked_with = prompt, self._settings()
         return _request(lanes, self.strength, sampling)
@@ -156,7 +174,7 @@ class Session:
         All lanes are asked for, so that each has the same neighbours as before; only an adapter's can change.
         """
         now = self.round
-        if now is None or now.mode != "open" or not now.ended or self.strength == now.strength:
+        if now is None or self.past or now.mode != "open" or not now.ended or self.strength == now.strength:
             return None
         if self._asked_with[1:] != self._settings()[1:]:  # more than the strength would be different
             return None
@@ -188,6 +206,7 @@ class Session:
             return False
         self._remember(self.round)
         self.exchanges.append(self._exchange(self.round))
+        self.rounds.append(self.round)
         return True
 
     def _remember(self, done: Round) -> None:
@@ -230,7 +249,7 @@ class Session:
     def forget(self) -> None:
         """Start new conversations; past exchanges stay in `exchanges`."""
         self._said = {}
-        self.round = None
+        self.round = self.past = None
 
     def _exchange(self, done: Round) -> Exchange:
         ready, fed = self.ready, done.fed

@@ -39,7 +39,7 @@ class Panes(Horizontal):
 
     def of(self, lane: str) -> Pane | None:
         """Return the pane of the round's lane with this name, or None."""
-        lanes = self._session.round.lanes if self._session.round else ()
+        lanes = self._session.shown.lanes if self._session.shown else ()
         return next((pane for pane, asked in zip(self._panes, lanes, strict=False) if asked.name == lane), None)
 
     def begin(self, now: Round) -> None:
@@ -70,8 +70,8 @@ class Panes(Horizontal):
                 pane.end(now.answers[lane.name], now.seconds[lane.name])
 
     def dress(self) -> None:
-        """Assign each pane its side: from the current round, or from the next one."""
-        now, session = self._session.round, self._session
+        """Assign each pane its side: from the round that is shown, or from the next one."""
+        now, session = self._session.shown, self._session
         if now is not None:
             dressed = [
                 ("hidden" if now.hidden else _kind(lane.side), _title(now, n)) for n, lane in enumerate(now.lanes)
