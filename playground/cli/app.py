@@ -26,6 +26,7 @@ COMMANDS = {
     "train": ("train", "train"),
     "compare": ("compare", "compare"),
     "chat": ("chat", "chat"),
+    "explain": ("explain", "explain"),
     "data": ("data", "data"),
     "models": ("models", "models"),
     "runs": ("runs", "runs"),

@@ -85,12 +85,11 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
     from playground.report import data as report
 
     dataset = read_dataset(file, columns, skip_bad=True)
-    if row is not None and row > len(dataset.examples):
-        raise InputError(f"{dataset.name} has {len(dataset.examples):,} trainable rows.", "Lower --row.")
+    shown = islice(dataset.examples, 3) if row is None else (dataset.row(row),)
     encoding["model"] = encoding["model"] or "demo"
     encoder = _encoder(**encoding)
     console = output()
-    for example in islice(dataset.examples, 3) if row is None else (dataset.examples[row - 1],):
+    for example in shown:
         encoded = encoder.example(example)
         pieces = encoder.pieces(encoded)
         console.print(

@@ -174,6 +174,21 @@ class Encoder:
             shown = text if whole else shown
         return pieces
 
+    def pieces_after(self, before: Sequence[int], tokens: Sequence[int]) -> list[str]:
+        """Return how each of `tokens` would read after `before`, for display.
+
+        A part of a character reads as the tokenizer writes it.
+        """
+        window = list(before[-4:])  # enough for a character; a token alone may lose the space before it
+        shown = str(self.tokenizer.decode(window, clean_up_tokenization_spaces=False))
+        texts = [str(self.tokenizer.decode([*window, i], clean_up_tokenization_spaces=False)) for i in tokens]
+        return [
+            text[len(shown) :]
+            if text.startswith(shown) and not text.endswith(BROKEN)
+            else str(self.tokenizer.convert_ids_to_tokens(token))
+            for token, text in zip(tokens, texts, strict=True)
+        ]
+
     def _segment(self, segment: Segment) -> tuple[int, ...]:
         if segment.control:
             return tuple(self.tokenizer(segment.text, add_special_tokens=False)["input_ids"])

@@ -70,6 +70,17 @@ class Dataset:
         seen = islice(self.examples, None if self.is_whole else LOOKED_AT)
         return all(sum(turn.role == "user" for turn in example.turns) == 1 for example in seen)
 
+    def row(self, number: int) -> Example:
+        """Return a row that can be trained on, counted from 1.
+
+        Raises:
+            InputError: If there are not so many.
+        """
+        if number > len(self.examples):
+            raise InputError(f"{self.name} has {len(self.examples):,} trainable rows.", "Lower --row.")
+        found: Example = self.examples[number - 1]
+        return found
+
 
 @dataclass(frozen=True)
 class _Lazy(Sequence[Example]):

@@ -93,18 +93,10 @@ class Engine:
             PlaygroundError: If the base lane is not the base.
             InputError: If a prompt does not fit the model's context.
         """
-        rows = [lane.blend for lane in wanted]
-        if self.fingerprint is not None:
-            self.fingerprint.require(self.model, sorted({r for r in rows if r.adapter}, key=str))
-        longest = max(len(lane.prompt_ids) for lane in wanted)
-        context = self.context
-        if longest >= context:
-            raise InputError(
-                f"A prompt of {longest:,} tokens does not fit the model's context of {context:,}.", "Shorten it."
-            )
-        budget = min(sampling.max_new_tokens, context - longest)
+        longest = self._proven(wanted, self.context - 1)
+        budget = min(sampling.max_new_tokens, self.context - longest)
         live = [_Live(n, lane, self._generator(lane, sampling)) for n, lane in enumerate(wanted)]
-        with lanes(self.model, rows) as current:
+        with lanes(self.model, [lane.blend for lane in wanted]) as current:
             cache = LaneCache(self.base.model.config, longest + budget)
             ids, mask = self._left_padded(wanted, longest + budget)
             lengths = mask[:, :longest].sum(1, keepdim=True)
@@ -147,6 +139,40 @@ class Engine:
             if chunk.answer is not None:
                 found[chunk.lane] = chunk.answer
         return [found[number] for number in range(len(wanted))]
+
+    def ends(self, lane: Lane) -> frozenset[int]:
+        """Return the tokens that end an answer of `lane`."""
+        return frozenset({self.base.end_token_id, lane.end_token_id} - {None})  # type: ignore[arg-type]
+
+    @torch.inference_mode()
+    def read(self, wanted: Sequence[Lane], last: int) -> torch.Tensor:
+        """Return the hidden states ``(lanes, last, hidden)`` of texts that exist already, from one forward pass.
+
+        Args:
+            wanted: The lanes, whose prompts are the texts.
+            last: How many positions of each, from its end. Where a text is shorter, the first states mean nothing.
+
+        Raises:
+            PlaygroundError: If the base lane is not the base.
+            InputError: If a text does not fit the model's context.
+        """
+        longest = self._proven(wanted, self.context)
+        with lanes(self.model, [lane.blend for lane in wanted]):
+            ids, mask = self._left_padded(wanted, longest)
+            positions = (mask.cumsum(1) - 1).clamp_min(0)
+            output = self._backbone(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
+        return output.last_hidden_state[:, -last:]  # type: ignore[no-any-return]
+
+    def _proven(self, wanted: Sequence[Lane], room: int) -> int:
+        """Return the length of the longest lane; refuse lanes that do not fit, or whose base would not be the base."""
+        if self.fingerprint is not None:
+            self.fingerprint.require(self.model, sorted({lane.blend for lane in wanted if lane.blend.adapter}, key=str))
+        longest = max(len(lane.prompt_ids) for lane in wanted)
+        if longest > room:
+            raise InputError(
+                f"A prompt of {longest:,} tokens does not fit the model's context of {self.context:,}.", "Shorten it."
+            )
+        return longest
 
     def _left_padded(self, wanted: Sequence[Lane], width: int) -> tuple[torch.Tensor, torch.Tensor]:
         longest = max(len(lane.prompt_ids) for lane in wanted)
@@ -192,7 +218,7 @@ class Engine:
         return torch.Generator(device=self.base.device).manual_seed(mixed)
 
     def _chunk(self, lane: _Live, token: int, last: FinishReason | None) -> Chunk:
-        ended = token in (self.base.end_token_id, lane.lane.end_token_id)
+        ended = token in self.ends(lane.lane)
         # All ids are decoded each time: a later token can change how an earlier byte is read.
         ids = lane.ids[:-1] if ended else lane.ids
         text = str(self.base.tokenizer.decode(ids, clean_up_tokenization_spaces=False))

@@ -83,7 +83,7 @@ def load_lineup(
         model or str(config.get("model", "")), quantize or str(config.get("quantize", "nf4")), progress, device
     )
     for adapter in found:
-        _require_base(base, adapter, asked=quantize is not None)
+        require_base(base, adapter.name, adapter.record, asked=quantize is not None)
     fingerprint = Fingerprint(base)
     keys = _free_keys(len(found), ())
     adapted = _attach(base, None, found, keys)
@@ -108,7 +108,7 @@ def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str |
         return _lineup(engine, list(zip(lineup.adapters, lineup.records, strict=True)), used, style, 1.0)
     found = _read(folders)
     for adapter in found:
-        _require_base(base, adapter, asked=False)
+        require_base(base, adapter.name, adapter.record, asked=False)
     keys = _free_keys(len(found), used)
     for adapter in found:  # an unknown style is refused before anything is attached
         _encoder(base, style or adapter.style)
@@ -188,11 +188,21 @@ def _encoder(base: Base, style: str) -> Encoder:
     return Encoder(base.tokenizer, get_style(style, base.tokenizer), base.end_token_id, max_length=1 << 30)
 
 
-def _require_base(base: Base, adapter: _Found, *, asked: bool) -> None:
-    """Refuse an adapter that was trained on other weights; a folder may have moved, so the weights decide."""
-    if adapter.record is None:
+def require_base(base: Base, name: str, record: RunRecord | None, *, asked: bool) -> None:
+    """Refuse an adapter that was trained on other weights; a folder may have moved, so the weights decide.
+
+    Args:
+        base: The base in memory.
+        name: The name of the adapter.
+        record: Its record; without one nothing is known.
+        asked: Whether the user asked for the quantisation of `base`.
+
+    Raises:
+        InputError: If it was.
+    """
+    if record is None:
         return
-    name, mine, theirs = adapter.name, base.identity, adapter.record.base
+    mine, theirs = base.identity, record.base
     known = "unknown" not in (mine.revision, theirs.revision)
     if (mine.revision != theirs.revision) if known else (mine.name != theirs.name):
         other = "other weights of " if mine.name == theirs.name else ""

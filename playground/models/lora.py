@@ -208,6 +208,20 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
     return model.eval()
 
 
+def attach_copy(base: Base, file: AdapterFile, name: str) -> PeftModel:
+    """Attach a copy of an adapter whose matrices can be trained; its file is not touched.
+
+    Raises:
+        InputError: If it does not fit this base exactly, which is then unchanged.
+    """
+    model = attach(base, None, file, name)
+    for layer in model.modules():
+        if isinstance(layer, LoraLayer):
+            layer.lora_A.requires_grad_(True)
+            layer.lora_B.requires_grad_(True)
+    return model
+
+
 def _require_inner_linear(base: Base, file: AdapterFile) -> None:
     """Refuse an adapter on anything but linear layers below the head, before PEFT replaces the first of them."""
     layers, head = dict(base.model.named_modules()), base.model.get_output_embeddings()

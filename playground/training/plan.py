@@ -72,13 +72,21 @@ class Planned:
     order: Order
 
 
-def plan_training(config: TrainConfig, progress: Progress, ranks: Ranks | None = None) -> Planned:
+def plan_training(
+    config: TrainConfig, progress: Progress, ranks: Ranks | None = None, dataset: Dataset | None = None
+) -> Planned:
     """Read and check the data and plan the training; the weights are not loaded. All ranks make the same plan.
+
+    Args:
+        config: What to train.
+        progress: Called with the current stage.
+        ranks: The processes that share the training.
+        dataset: Examples that are at hand already, instead of those that `config` names.
 
     Raises:
         PlaygroundError: For any problem with data or model.
     """
-    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+    dataset = dataset or read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
     where = source.resolve(config.model, progress)
     tokenizer, end = open_tokenizer(where)
     progress("encoding the data", 0.0)

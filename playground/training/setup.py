@@ -73,7 +73,7 @@ class Training:
     state: TrainState
     sound: TrainState
     engine: Engine
-    seconds_load: float
+    seconds_load: float = 0.0
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -188,8 +188,31 @@ def prepare(planned: Planned, progress: Progress, ranks: Ranks) -> Training:
         torch.use_deterministic_algorithms(True)
     device = pick_device()
     base = load_base(config.model, config.quantize, progress, device)
-    fingerprint = Fingerprint(base)
-    model = lora.attach_new(base, config.lora_r, config.lora_alpha, config.seed)
+    training = assemble(planned, base, Fingerprint(base), ranks)
+    training.seconds_load = time.monotonic() - begun
+    return training
+
+
+def assemble(
+    planned: Planned, base: Base, fingerprint: Fingerprint, ranks: Ranks, start: lora.AdapterFile | None = None
+) -> Training:
+    """Put an adapter on a bare base, with an optimiser that has taken no step.
+
+    Args:
+        planned: The plan.
+        base: The base; it belongs to the training afterwards.
+        fingerprint: Of the base.
+        ranks: The processes that share the training.
+        start: An adapter to continue from a copy of; by default a fresh one, as the plan says.
+
+    Raises:
+        InputError: If `start` does not fit the base, which is then unchanged.
+    """
+    config = planned.config
+    if start is None:
+        model = lora.attach_new(base, config.lora_r, config.lora_alpha, config.seed)
+    else:
+        model = lora.attach_copy(base, start, ADAPTER)
     model.train()
     _without_dropout(model)
     fuse_lora(model)
@@ -213,7 +236,6 @@ def prepare(planned: Planned, progress: Progress, ranks: Ranks) -> Training:
         state=TrainState(micro_batch_size=config.per_device_train_batch_size),
         sound=TrainState(micro_batch_size=config.per_device_train_batch_size),
         engine=Engine(base, model, fingerprint),
-        seconds_load=time.monotonic() - begun,
     )
 
 

@@ -310,3 +310,39 @@ def test_full_disk_leaves_no_half_written_adapter(
     folder = home / "adapters" / "full"
     assert not (folder / "adapter_model.safetensors").exists()
     assert not list(folder.rglob(".writing*")) and not list(folder.rglob("*.new"))
+
+
+def test_explain_takes_real_steps_and_prints_or_writes_them(trained, playground, home, tiny_folder):
+    row = ("--prompt", "Say \x1b[31mred.", "--answer", "red", "--steps", "1")
+    saved = (home / "adapters" / "mine" / "adapter_model.safetensors").read_bytes()
+    done = playground("explain", "--adapter", "mine", "--json", *row)
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["event"] for e in events] == ["RowOpened", "Forward", "Backward", "Updated", "Forward"]
+    assert (events[0]["adapter"], events[0]["lora_r"], events[3]["finite"]) == ("mine", 4, True)
+    assert events[4]["loss"] < events[1]["loss"] == pytest.approx(events[3]["loss"], rel=1e-5)
+    assert (home / "adapters" / "mine" / "adapter_model.safetensors").read_bytes() == saved
+    done = playground("explain", "--model", tiny_folder("llama"), "--no-mask", "--learning-rate", "0.02", *row)
+    assert done.returncode == 0, done.stderr
+    for words in ("1 forward", "2 compare", "3 loss", "4 backward", "5 update", "starts from nothing", "0.02", "after 1",
+                  "A matrices: exactly 0", "the largest loss", "no mask, as in pre-training", "write the prompt"):  # fmt: skip
+        assert words in done.stdout, words
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--prompt", "Hi."), 2, "belong together"),
+        (("--prompt", "Hi.", "--answer", "Ho.", "--row", "1"), 2, "typed or taken"),
+        (("--prompt", "Hi.", "--answer", " "), 1, "--answer is empty"),
+        (("--prompt", "", "--answer", "Ho."), 1, "--prompt is empty"),
+        (("--data", "mini.jsonl", "--row", "9999"), 1, "has 115 trainable rows"),
+        (("--data", "missing.jsonl"), 1, "missing.jsonl"),
+        (("--learning-rate", "nan"), 2, "learning"),
+    ],
+)
+def test_explain_refuses_rows_that_are_none_in_a_line(playground, arguments, code, message):
+    done = playground("explain", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr and "hint: " in done.stderr and "Traceback" not in done.stderr

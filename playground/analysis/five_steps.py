@@ -1,0 +1,317 @@
+"""The five steps on one row: a scratch adapter is taught it, step by step, by training's own `five_steps`.
+
+Nothing is saved. The adapter starts from nothing or from a copy of a saved one, always with fresh moments.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from playground.analysis.contrast import Pair, contrast
+from playground.config import TrainConfig
+from playground.data.encode import HINT, IGNORE_INDEX, Encoded, Encoder, encode_row
+from playground.data.examples import Dataset, Example, Turn
+from playground.data.jsonl import Problem
+from playground.data.shapes import SHAPES
+from playground.data.styles import get_style
+from playground.errors import EnvironmentFault, InputError, UsageError
+from playground.events.five_steps import Backward, Forward, Probe, RowOpened, Updated
+from playground.events.inspector import MaskedRow
+from playground.events.runs import RunRecord
+from playground.events.values import Progress
+from playground.inference.engine import Lane, styled_lane
+from playground.inference.lineup import require_base
+from playground.models import lora
+from playground.models.fingerprint import Fingerprint
+from playground.models.lanes import Blend
+from playground.models.load import Base, load_base, pick_device
+from playground.runs.folder import label, read_record
+from playground.training.plan import Planned, plan_training
+from playground.training.ranks import Ranks
+from playground.training.setup import ADAPTER, Training, assemble
+from playground.training.step import OutOfMemory, five_steps
+
+# What a step does elsewhere is seen after a finished answer and at the beginning of one; the second of each is taken
+# where the first is the row itself.
+ANSWERED = (
+    ("What's the capital of Spain?", "The capital of Spain is Madrid."),
+    ("How many days are in a week?", "There are seven days in a week."),
+)
+ASKED = ("Explain gravity.", "Write a poem about the sea.")
+UNDO_BYTES = 512 << 20  # of earlier states that are kept; a step of the demo model's adapter takes 46 MB
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Where a scratch adapter starts: from a copy, or from nothing."""
+
+    name: str = ""
+    file: lora.AdapterFile | None = None
+    record: RunRecord | None = None
+
+    @classmethod
+    def of(cls, folder: Path | None) -> _Start:
+        return cls(label(folder), lora.read_adapter(folder), read_record(folder)) if folder else cls()
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """The scratch adapter as it was before a step."""
+
+    weights: list[torch.Tensor]
+    optimizer: dict[str, Any]
+
+    @property
+    def num_bytes(self) -> int:
+        moments = [t for state in self.optimizer["state"].values() for t in state.values() if torch.is_tensor(t)]
+        return sum(tensor.nbytes for tensor in [*self.weights, *moments])
+
+
+class FiveSteps:
+    """One row and a scratch adapter on a base that stays in memory. Use `load`.
+
+    Attributes:
+        learning_rate: The rate of the next step; it may be changed at any time.
+        step_number: Steps taken and not undone.
+        training: What a training run would be before its first step: model, optimiser, loss.
+    """
+
+    training: Training
+    learning_rate: float
+    step_number: int
+
+    def __init__(self, planned: Planned, base: Base, start: _Start, example: Example) -> None:
+        self._planned = planned
+        self._base = base
+        self._fingerprint = Fingerprint(base)
+        self.learning_rate = planned.config.learning_rate
+        self._begin(start)
+        self.set_row(example)
+
+    @classmethod
+    def load(
+        cls,
+        config: TrainConfig,
+        example: Example,
+        progress: Progress,
+        *,
+        adapter: Path | None = None,
+        model: str | None = None,
+    ) -> FiveSteps:
+        """Load a base and put a scratch adapter on it, as `train` would with this config.
+
+        Args:
+            config: The options of training: base, style, rank, learning rate and so on.
+            example: The row.
+            progress: Called while the model loads.
+            adapter: Start from a copy of this one, on its base and in its style; by default from nothing.
+            model: The base of an adapter whose record does not name it.
+
+        Raises:
+            PlaygroundError: If the row trains nothing, the adapter is invalid, or the model cannot be loaded.
+        """
+        start = _Start.of(adapter)
+        if start.file is not None:
+            if start.record is None and model is None:
+                raise InputError(
+                    f"{start.name} does not say which model it was trained on (it has no run.json).",
+                    f"Name its base with --model{f' ({start.file.base_name}?)' if start.file.base_name else ''}.",
+                )
+            config = replace(config, model=model or config.model)
+        if start.record is not None:
+            name = model or str(start.record.config.get("model", ""))
+            config = replace(config, model=name, quantize=start.record.base.quantize, style=start.record.style)
+        alone = Dataset("the row", "The row", "", "typed", SHAPES[0], (example,))
+        planned = plan_training(replace(config, eval_rows=0, skip_bad=False), progress, dataset=alone)
+        base = load_base(planned.config.model, planned.config.quantize, progress)
+        return cls(planned, base, start, example)
+
+    def _begin(self, start: _Start) -> None:
+        require_base(self._base, start.name, start.record, asked=False)
+        ranks = Ranks(pick_device())
+        self.training = assemble(self._planned, self._base, self._fingerprint, ranks, start.file)
+        self._start = start
+        self._encoder = self._in_style(start.record.style if start.record else self._planned.config.style)
+        self._undo: list[_Snapshot] = []
+        self.step_number = 0
+
+    def _in_style(self, name: str) -> Encoder:
+        used = self._planned.encoder
+        if name == used.style.name:
+            return used
+        style = get_style(name, self._base.tokenizer)
+        return Encoder(self._base.tokenizer, style, self._base.end_token_id, used.max_length, used.train_on)
+
+    def restart(self, adapter: Path | None = None) -> RowOpened:
+        """Begin again, from a copy of an adapter or from nothing, on the same base with the same row.
+
+        A copy brings its style; from nothing, the style is the one that was loaded.
+
+        Raises:
+            InputError: If the adapter is invalid or does not fit the base; nothing has changed then, but the scratch
+                adapter is as it was at its start.
+        """
+        start = _Start.of(adapter)
+        require_base(self._base, start.name, start.record, asked=False)
+        self.training.model.unload()
+        try:
+            self._begin(start)
+        except InputError:
+            self._begin(self._start)
+            raise
+        return self.set_row(self._example, masked=self._masked)
+
+    def set_row(self, example: Example, *, masked: bool = True) -> RowOpened:
+        """Teach another row from here on, or the same one with another mask; the scratch adapter stays as it is.
+
+        Args:
+            example: The row.
+            masked: Whether only answers carry loss; otherwise every token does, as in pre-training.
+
+        Raises:
+            InputError: If nothing of it would be trained; the row is then still the previous one.
+        """
+        row = encode_row(self._encoder, example)
+        if isinstance(row, Problem):
+            raise InputError(f"The row cannot be trained on: {row.message}.", HINT)
+        self._example, self._masked = example, masked
+        self._answers_only, self._row = row, row if masked else unmasked(row)
+        return self.opened
+
+    @property
+    def opened(self) -> RowOpened:
+        """The row and what it is taught with."""
+        config, start = self.training.config, self._start
+        texts, trained = zip(*self._encoder.pieces(self._answers_only), strict=True)
+        return RowOpened(
+            prompt=next(turn.content for turn in reversed(self._example.turns) if turn.role == "user"),
+            row=MaskedRow(self._example.line, texts, trained, self._row.cut),
+            masked=self._masked,
+            model=self._base.identity.description,
+            adapter=start.name,
+            style=self._encoder.style.name,
+            lora_r=start.file.r if start.file else config.lora_r,
+            learning_rate=self.learning_rate,
+            max_grad_norm=config.max_grad_norm,
+        )
+
+    def forward(self) -> Forward:
+        """Return what base and scratch adapter expect in the place of each trained token, and elsewhere.
+
+        Raises:
+            PlaygroundError: If the base lane is not the base.
+        """
+        row = self._row
+        places = tuple(at for at in range(1, len(row.labels)) if row.labels[at] != IGNORE_INDEX)
+        targets = tuple(None if label == IGNORE_INDEX else label for label in row.labels[places[0] :])
+        (positions,) = contrast(self.training.engine, self._encoder, [self._pair(row.input_ids[:-1], targets)])
+        loss = -sum(position.sft.log_p for position in positions) / len(positions)
+        return Forward(self.step_number, places, tuple(positions), loss, self._elsewhere())
+
+    def step(self) -> Iterator[Backward | Updated | Forward]:
+        """Take one optimiser step on the row; yield its gradient, its update, and what is expected after it.
+
+        Raises:
+            EnvironmentFault: If memory runs out; nothing has changed then.
+        """
+        training, norms = self.training, dict[str, float]()
+
+        def note(name: str) -> Any:
+            # `five_steps` clips gradients in place: each is measured as soon as it is complete, which for one row it
+            # is when it has been accumulated once.
+            def measure(parameter: torch.Tensor) -> None:
+                assert parameter.grad is not None
+                norms[name] = float(torch.linalg.vector_norm(parameter.grad))
+
+            return measure
+
+        before = self._snapshot()
+        hooks = [
+            parameter.register_post_accumulate_grad_hook(note(name))
+            for name, parameter in zip(training.parameter_names, training.parameters, strict=True)
+        ]
+        try:
+            num_trained = sum(label != IGNORE_INDEX for label in self._row.labels[1:])
+            update = five_steps(training, [self._row], num_trained, self.learning_rate)
+        except OutOfMemory:
+            raise EnvironmentFault("Out of memory with this row.", "Shorten it, or choose a smaller model.") from None
+        finally:
+            for hook in hooks:
+                hook.remove()
+        number = self.step_number + 1
+        if update.finite:
+            self.step_number = number
+            self._keep(before)
+        a, b = ([name for name in training.parameter_names if f".lora_{which}." in name] for which in "AB")
+        limit = training.config.max_grad_norm
+        yield Backward(number, _by_kind(a, norms), _by_kind(b, norms), len(a), update.grad_norm, limit)
+        yield Updated(number, update.rate, update.loss, update.finite)
+        yield self.forward()
+
+    def undo(self) -> Forward:
+        """Take the last step back, bit for bit; return what is expected now.
+
+        Raises:
+            UsageError: If no step is left that can be taken back.
+        """
+        if not self._undo:
+            raise UsageError("There is no step to undo.", "Take a step first." if not self.step_number else "Restart.")
+        before = self._undo.pop()
+        with torch.no_grad():
+            for parameter, weights in zip(self.training.parameters, before.weights, strict=True):
+                parameter.copy_(weights)
+        self.training.optimizer.load_state_dict(before.optimizer)
+        self.step_number -= 1
+        return self.forward()
+
+    def _snapshot(self) -> _Snapshot:
+        weights = [parameter.detach().clone() for parameter in self.training.parameters]
+        return _Snapshot(weights, copy.deepcopy(self.training.optimizer.state_dict()))
+
+    def _keep(self, snapshot: _Snapshot) -> None:
+        """Keep an earlier state, and as many of those before it as there is room for."""
+        self._undo.append(snapshot)
+        while len(self._undo) > 1 and sum(kept.num_bytes for kept in self._undo) > UNDO_BYTES:
+            del self._undo[0]
+
+    def _pair(self, ids: tuple[int, ...], targets: tuple[int | None, ...]) -> Pair:
+        end = self._encoder.end_token_id
+        return Pair(Lane(ids, end_token_id=end), Lane(ids, Blend(ADAPTER), end_token_id=end), targets)
+
+    def _elsewhere(self) -> tuple[Probe, ...]:
+        taught = {turn.content.strip() for turn in self._example.turns}
+        prompt, answer = next(pair for pair in ANSWERED if not taught & set(pair))
+        asked = next(text for text in ASKED if text not in taught)
+        end = (self._encoder.end_token_id,)
+        pairs = [self._pair(self._prompt(prompt, answer), end), self._pair(self._prompt(asked, ""), end)]
+        answered, begun = contrast(self.training.engine, self._encoder, pairs)
+        return tuple(
+            Probe(prompt, answer, position.base.p_end, position.sft.p_end, position.sft.top)
+            for prompt, answer, (position,) in ((prompt, answer, answered), (asked, "", begun))
+        )
+
+    def _prompt(self, prompt: str, answer: str) -> tuple[int, ...]:
+        """Return the ids of a conversation up to where its answer begins, or if there is one, where it could end."""
+        ids = styled_lane(self._encoder, [Turn("user", prompt)], Blend()).prompt_ids
+        return ids + self._encoder.text(self._encoder.style.lead_in + answer) if answer else ids
+
+
+def unmasked(row: Encoded) -> Encoded:
+    """Return `row` as pre-training would have it: every token carries loss. Only `labels` differ."""
+    return replace(row, labels=row.input_ids)
+
+
+def _by_kind(names: Sequence[str], norms: dict[str, float]) -> dict[str, float]:
+    """Return the norm over all layers for each kind of layer, from the norms of matrices by their names."""
+    squares: dict[str, float] = {}
+    for name in names:
+        kind = name.partition(".lora_")[0].rpartition(".")[2].removesuffix("_proj")
+        squares[kind] = squares.get(kind, 0.0) + norms[name] ** 2
+    return {kind: math.sqrt(square) for kind, square in squares.items()}
