@@ -27,6 +27,7 @@ COMMANDS = {
     "compare": ("compare", "compare"),
     "chat": ("chat", "chat"),
     "explain": ("explain", "explain"),
+    "lens": ("lens", "lens"),
     "data": ("data", "data"),
     "models": ("models", "models"),
     "runs": ("runs", "runs"),

@@ -41,6 +41,18 @@ def as_prompt(text: str) -> Prompt:
     return next((prompt for prompt in STORY if prompt.prompt == text), Prompt("", text))
 
 
+def typed_prompt(text: str) -> Prompt:
+    """Return a prompt that was typed.
+
+    Raises:
+        InputError: If it has no text in it, or a character that is none.
+    """
+    found = _prompt({"prompt": text}, 1)
+    if isinstance(found, Problem):
+        raise InputError("The prompt must have text in it.", "Check for NUL and broken characters.")
+    return found
+
+
 def read_prompts(path: Path) -> list[Prompt]:
     """Read prompts from a ``.jsonl`` file, any other text file, or standard input (``-``).
 

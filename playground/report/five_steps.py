@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import set_cell_size
 
-from playground.events.contrast import Candidate
 from playground.events.five_steps import Backward, Forward, RowOpened, Updated
 from playground.report.pieces import Piece, Role
-from playground.report.words import END, bar, chance, percent, token
+from playground.report.tokens import END, bar, candidates, chance, token
+from playground.report.words import percent
 from playground.text import clean, count, one_line
 
 T = TypeVar("T")
 WORD, BAR, LOSS, SHARE, CHANCE = 12, 10, 6, 6, 9  # columns
 WIDE = 100  # columns, from which several steps have a column of their own
 MOST_STEPS = 4  # columns of steps, or lines about gradients
-CANDIDATES = 3
 
 
 def opened(row: RowOpened) -> list[Piece]:
@@ -58,7 +57,7 @@ def table(history: Sequence[Forward], width: int) -> list[Piece]:
         word = set_cell_size(token(position.text, position.is_end, WORD), WORD)
         chances = [forward.positions[at].sft.p for forward in (first, *later)]
         pieces += [
-            (f"{set_cell_size(_candidates(position.base.top, room), room)}  ", "faint"),
+            (f"{set_cell_size(candidates(position.base.top, room), room)}  ", "faint"),
             (f"{word}  ", role),
             (f"{bar(loss / (max(losses) or 1), BAR):<{BAR}}", "bar"),
             (f"{loss:>{LOSS}.2f}{percent(share):>{SHARE}}", role),
@@ -126,19 +125,8 @@ def updates(steps: Sequence[Updated], history: Sequence[Forward]) -> list[Piece]
         pieces.append((f"{name}, then\n", ""))
         for forward, seen in _some(list(zip(history, probes, strict=True)), MOST_STEPS + 1):
             after = f"after {forward.step}:" if forward.step else "before:"
-            pieces.append((f"  {after:<10} {_candidates(seen.top, 60)}\n", ""))
+            pieces.append((f"  {after:<10} {candidates(seen.top, 60)}\n", ""))
     return pieces
-
-
-def _candidates(top: Sequence[Candidate], room: int) -> str:
-    """Return the most probable tokens with their probabilities: as many as fit in `room` columns, at least one."""
-    said = ""
-    for candidate in top[:CANDIDATES]:
-        longer = f"{said} · {token(candidate.text, candidate.is_end, 16)} {chance(candidate.p)}".removeprefix(" · ")
-        if said and cell_len(longer) > room:
-            break
-        said = longer
-    return said
 
 
 def _some(items: Sequence[T], most: int) -> Sequence[T]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from playground.events.answers import Answer
-from playground.text import count, one_line
+from playground.text import count
 
-END = "■ end"
 FED = {
     "base": "fed your text as typed",
     "control": "the base, fed the template",
@@ -75,26 +74,3 @@ def setting(value: object) -> str:
 def percent(share: float) -> str:
     """Return ``"92 %"``."""
     return f"{100 * share:.0f} %"
-
-
-def chance(p: float) -> str:
-    """Return a probability as ``"34.6 %"``; what is small or nearly certain never reads as 0 or 100."""
-    hundredths = 100 * p
-    if 0 < hundredths < 0.01:
-        return "<0.01 %"
-    if hundredths >= 99.95 and p < 1:
-        return ">99.9 %"
-    return f"{hundredths:.2f} %" if 0 < hundredths < 0.995 else f"{hundredths:.1f} %"
-
-
-def token(text: str, is_end: bool, width: int = 20) -> str:
-    """Return a token as a word of at most `width` characters, without the blank before it; blanks alone are shown."""
-    if is_end:
-        return END
-    return one_line(text.removeprefix(" ") if text.strip(" ") else text.replace(" ", "␣") or "…", width)
-
-
-def bar(share: float, width: int) -> str:
-    """Return a bar of ``share * width`` cells, to an eighth of a cell."""
-    eighths = round(8 * width * min(max(share, 0.0), 1.0))
-    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()

@@ -62,10 +62,10 @@ def digests(folder):
 
 
 class Reference:
-    """Plain PEFT in float64 on a row: all logits, autograd."""
+    """Plain PEFT in float64 on one row at a time: all logits, autograd."""
 
-    def __init__(self, session):
-        self.model = copy.deepcopy(session.training.model).double()
+    def __init__(self, model):
+        self.model = copy.deepcopy(model).double()
         for layer in self.model.modules():
             vars(layer).pop("forward", None)  # plain PEFT: nothing is fused
             if type(layer).__name__ == "FrozenLinear":
@@ -128,9 +128,9 @@ def test_all_numbers_equal_float64_forward_and_autograd(open_steps, monkeypatch,
     encoded = session.training.encoder.example(row())
     encoded = encoded if masked else unmasked(encoded)
     rel = 1e-5 if masked else 2e-5
-    require_forward(session.forward(), Reference(session), encoded, rel)
+    require_forward(session.forward(), Reference(session.training.model), encoded, rel)
     for number in (1, 2):
-        loss, a, b = Reference(session).loss_and_norms(encoded)
+        loss, a, b = Reference(session.training.model).loss_and_norms(encoded)
         backward, updated, forward = session.step()
         assert isinstance(backward, Backward) and isinstance(updated, Updated)
         assert updated.loss == pytest.approx(loss, rel=1e-5)
@@ -139,7 +139,7 @@ def test_all_numbers_equal_float64_forward_and_autograd(open_steps, monkeypatch,
         assert backward.grad_norm == pytest.approx(whole, rel=1e-4)
         assert backward.clipped == (whole > 1.0) and backward.num_matrices == 21
         assert (backward.step, updated.step, forward.step) == (number, number, number)
-        require_forward(forward, Reference(session), encoded, rel)
+        require_forward(forward, Reference(session.training.model), encoded, rel)
 
 
 def test_a_gets_exactly_zero_in_the_first_step_only(open_steps):
@@ -222,7 +222,7 @@ def test_saved_adapters_are_untouched_by_steps_undo_and_restart(open_steps, save
     assert all(torch.equal(file.tensors[n], t) for n, t in lora.state(session.training.model).items())
     encoded = session.training.encoder.example(row())
     first = session.forward()
-    require_forward(first, Reference(session), encoded)
+    require_forward(first, Reference(session.training.model), encoded)
     assert any(position.kl > 1e-3 for position in first.positions)
     backward, *_ = session.step()
     assert all(norm > 0 for norm in backward.a.values()), "B of a trained adapter is not 0"
@@ -250,7 +250,7 @@ def test_base_is_proven_before_anything_is_shown(open_steps):
 def test_elsewhere_equals_float64_and_is_never_the_row(open_steps):
     session = open_steps("gemma3")
     *_, forward = session.step()
-    reference, encoder = Reference(session), session.training.encoder
+    reference, encoder = Reference(session.training.model), session.training.encoder
     answered, asked = forward.elsewhere
     turns = (Turn("user", answered.prompt), Turn("assistant", answered.answer))
     ids = encoder.example(Example(turns, 1)).input_ids[:-1]

@@ -346,3 +346,22 @@ def test_explain_refuses_rows_that_are_none_in_a_line(playground, arguments, cod
     done = playground("explain", *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert message in done.stderr and "hint: " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_lens_shows_an_answer_and_the_words_that_moved(trained, playground):
+    done = playground("lens", "Say \x1b[31mhi.", "--reading", "whole")
+    assert done.returncode == 0, done.stderr
+    for words in ("sft says", "whole effect", "adapter mine", "base proven", "unshifted", "arXiv 2312.01552",
+                  "where sft would have stopped", "the base itself: never above"):  # fmt: skip
+        assert words in done.stdout, words
+    assert "\x1b" not in done.stdout
+    done = playground("lens", "--words", "--json")
+    (moved,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (moved["event"], moved["num_prompts"], moved["adapter"]) == ("WordsMoved", 40, "mine")
+
+
+@pytest.mark.parametrize("arguments", [(), ("Hi.", "--words"), ("",)])
+def test_lens_asks_for_a_prompt_or_words(playground, arguments):
+    done = playground("lens", *arguments)
+    assert done.returncode in (1, 2) and done.stdout == ""
+    assert "prompt" in done.stderr and "hint: " in done.stderr and "Traceback" not in done.stderr
