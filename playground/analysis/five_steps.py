@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from playground.analysis.contrast import Pair, contrast
 from playground.config import TrainConfig
 from playground.data.encode import HINT, IGNORE_INDEX, Encoded, Encoder, encode_row
 from playground.data.examples import Dataset, Example, Turn
@@ -26,6 +25,7 @@ from playground.events.five_steps import Backward, Forward, Probe, RowOpened, Up
 from playground.events.inspector import MaskedRow
 from playground.events.runs import RunRecord
 from playground.events.values import Progress
+from playground.inference.contrast import Pair, contrast
 from playground.inference.engine import Lane, styled_lane
 from playground.inference.lineup import require_base
 from playground.models import lora

@@ -55,7 +55,7 @@ def lens(
     events: list[AnalysisEvent] = []
     with Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
-        from playground.analysis import lens as analysis
+        from playground.inference import lens as analysis
         from playground.inference.lineup import load_lineup
 
         folder = find_adapter(adapter, paths.adapters_dir(adapters_dir))
@@ -65,9 +65,11 @@ def lens(
             events.append(analysis.words_moved(lineup, prompts, narrator.progress))
         else:
             narrator.progress("answering", 0.0)
-            base, sft = analysis.answers(lineup, wanted, MAX_NEW_TOKENS)
+            lanes = analysis.sides(lineup, wanted)
+            base, sft = analysis.answers(lineup, lanes, MAX_NEW_TOKENS)
+            looker = analysis.Looker(lineup, wanted.prompt, lineup.adapters[0], lanes)
             narrator.progress("looking", 0.0)
-            events += [analysis.look(lineup, wanted, sft, reading), analysis.walk(lineup, wanted, base)]
+            events += [looker.look(sft, reading), looker.walk(base)]
     for event in events:
         if as_json:
             click.echo(event.to_json())

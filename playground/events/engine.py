@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from playground.events.answers import Answer, Sampling
+from playground.events.lens import Lens, Reading, Walk
 from playground.events.values import Json, Named
 
 Side = Literal["base", "control", "sft"]
@@ -141,6 +142,31 @@ class Spoken(EngineEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Why(Json):
+    """A request to look at finished answers: where sft would have ended the base's text, and what each side expected.
+
+    Attributes:
+        of: The request that was answered.
+        lane: The name of the lane with the adapter.
+        reading: What the base is fed where sft's answer is read.
+    """
+
+    of: int
+    lane: str
+    reading: Reading = "training"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked(EngineEvent):
+    """What was found; `walk` is None if the base was not asked, or if only another reading was wanted."""
+
+    request: int
+    why: Why
+    lens: Lens
+    walk: Walk | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineError(EngineEvent):
     """Something failed. With `request` -1 the engine failed and exits; 0 is a change that was rejected."""
 
@@ -150,5 +176,5 @@ class EngineError(EngineEvent):
 
 
 ENGINE_EVENTS: dict[str, type[EngineEvent]] = {
-    cls.__name__: cls for cls in (EngineStage, Choices, EngineReady, Fed, Spoken, EngineError)
+    cls.__name__: cls for cls in (EngineStage, Choices, EngineReady, Fed, Spoken, Looked, EngineError)
 }

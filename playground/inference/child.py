@@ -19,7 +19,7 @@ from playground.events.engine import EngineError, EngineEvent, EngineStage
 from playground.jobs import border
 
 NICE = 5  # the screen has priority: it needs little, and a key must not wait for a token
-REQUESTS = ("answer", "use", "list")
+REQUESTS = ("answer", "why", "use", "list")
 
 
 def main() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from playground import paths
 from playground.data.answered import repeats_itself
 from playground.data.prompts import Prompt
-from playground.errors import PlaygroundError
+from playground.errors import InputError, PlaygroundError
 from playground.events.answers import Sampling
 from playground.events.engine import (
     AdapterInfo,
@@ -21,8 +23,14 @@ from playground.events.engine import (
     EngineReady,
     EngineStage,
     Fed,
+    LaneRequest,
+    Looked,
     Spoken,
+    Why,
 )
+from playground.inference.contrast import Cancelled
+from playground.inference.engine import Lane
+from playground.inference.lens import Looker, Sides
 from playground.inference.lineup import Lineup, change_adapters, conversation_lane, lanes_for, load_lineup
 from playground.models import demo
 from playground.models.adapters import find_adapter
@@ -30,6 +38,7 @@ from playground.models.source import on_this_machine
 from playground.runs import library
 from playground.runs.folder import read_record
 
+KEPT = 50  # answered requests whose ids are remembered
 LINE_SECONDS = 0.1  # a text is sent at most this often, as the app repaints rarely; the end of an answer is always sent
 
 
@@ -53,8 +62,8 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
     """Load what `options` name, then answer `requests` until they end.
 
     Args:
-        requests: ``{"do": "answer", "id": …, "ask": …}``, ``{"do": "use", "adapters": …, "style": …}`` and
-            ``{"do": "list"}``.
+        requests: ``{"do": "answer", "id": …, "ask": …}``, ``{"do": "why", "id": …, "why": …}``,
+            ``{"do": "use", "adapters": …, "style": …}`` and ``{"do": "list"}``.
         options: ``adapters`` (none is the newest), ``adapters_dir``, ``model``, ``bare`` (the model alone) and
             ``style``.
         send: Receives the engine's events.
@@ -80,19 +89,28 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
     progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
     lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
     send(_ready(lineup, source, begun))
+    said: dict[int, _Said] = {}
     while (request := requests.next()) is not None:
         number = int(request.get("id", 0))
         try:
             match request["do"]:
                 case "answer":
                     ask = Ask.from_dict(request["ask"])
-                    for event in answer(lineup, number, ask, requests):
+                    said[number] = _Said(ask)
+                    for old in list(said)[:-KEPT]:
+                        del said[old]
+                    for event in answer(lineup, number, ask, requests, said[number].ids):
                         send(event)
+                case "why":
+                    why = Why.from_dict(request["why"])
+                    with suppress(Cancelled):
+                        send(look(lineup, number, why, said, requests))
                 case "use":
                     begun = time.monotonic()
                     chosen = request.get("adapters")
                     others = [find_adapter(name, home) for name in chosen] if chosen else None
                     lineup = change_adapters(lineup, others, request.get("style"))
+                    said.clear()  # another adapter said it
                     send(_ready(lineup, source, begun))
                 case "list":
                     send(_choices(home))
@@ -136,7 +154,55 @@ def _info(folder: Path, whose: str) -> AdapterInfo:
     )
 
 
-def answer(lineup: Lineup, number: int, ask: Ask, requests: Cancellable) -> Iterator[Fed | Spoken]:
+def _room(lineup: Lineup, ask: Ask) -> int:
+    """Return how many tokens a prompt may have, so that there is room for an answer."""
+    context = lineup.engine.context
+    return max(context - ask.sampling.max_new_tokens, context // 2)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What was answered: the ids of each lane, by name."""
+
+    ask: Ask
+    ids: dict[str, list[int]] = field(default_factory=dict)
+
+
+def look(lineup: Lineup, number: int, why: Why, said: Mapping[int, _Said], requests: Cancellable) -> Looked:
+    """Return what each side expected at the tokens of finished answers.
+
+    Args:
+        lineup: The model and its sides, as they answered.
+        number: The request's number.
+        why: Which answers.
+        said: The answers that are remembered.
+        requests: Says when the result is no longer wanted.
+
+    Raises:
+        Cancelled: If it is not.
+        PlaygroundError: If the answers are not remembered, or the base lane is not the base.
+    """
+    found = said.get(why.of)
+    lanes = {lane.name: lane for lane in found.ask.lanes} if found else {}
+    if found is None or why.lane not in lanes or not found.ids.get(why.lane):
+        raise InputError("These answers were made by another adapter or too long ago.", "Ask again with F5.")
+    asked, room = lanes[why.lane], _room(lineup, found.ask)
+    texts = next((lane.texts for lane in lanes.values() if lane.side == "base"), asked.texts)
+
+    def lane(side: str, texts: tuple[str, ...]) -> Lane:
+        return conversation_lane(lineup, LaneRequest(side, side, texts), found.ask.strength, room)[0]
+
+    sides = Sides(lane("base", texts), lane("control", asked.texts), lane(asked.side, asked.texts))
+    name = asked.side.partition(":")[2] or lineup.adapters[0]
+    looker = Looker(lineup, asked.texts[-1], name, sides, lambda: requests.cancelled(number))
+    base = next((found.ids.get(lane.name) for lane in lanes.values() if lane.side == "base"), None)
+    walk = looker.walk(base) if base and why.reading == "training" else None
+    return Looked(number, why, looker.look(found.ids[why.lane], why.reading), walk)
+
+
+def answer(
+    lineup: Lineup, number: int, ask: Ask, requests: Cancellable, ids: dict[str, list[int]] | None = None
+) -> Iterator[Fed | Spoken]:
     """Answer a request, yielding the input and the output of each lane.
 
     Args:
@@ -144,12 +210,12 @@ def answer(lineup: Lineup, number: int, ask: Ask, requests: Cancellable) -> Iter
         number: The request's number, carried by its events.
         ask: The lanes.
         requests: Says when the answer is no longer wanted.
+        ids: Receives the ids of each lane's answer, by name, as they are chosen.
 
     Raises:
         PlaygroundError: If the base lane is not the base, or a prompt does not fit.
     """
-    context = lineup.engine.context
-    room = max(context - ask.sampling.max_new_tokens, context // 2)
+    room = _room(lineup, ask)
     lanes, dropped = [], {}
     for asked in ask.lanes:
         lane, gone = conversation_lane(lineup, asked, ask.strength, room)
@@ -173,6 +239,8 @@ def answer(lineup: Lineup, number: int, ask: Ask, requests: Cancellable) -> Iter
         if at == 0:
             yield fed  # the first token comes after the proof, so the digest may be shown
         name, now = names[chunk.lane], time.monotonic()
+        if ids is not None:
+            ids.setdefault(name, []).append(chunk.token_id)
         if chunk.answer is None and now - sent[name] < LINE_SECONDS:
             continue
         sent[name] = now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent
+from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent, Why
 from playground.jobs.process import LineChild
 
 
@@ -40,6 +40,12 @@ class EngineProcess(LineChild):
     def use(self, adapters: Sequence[str] = (), style: str | None = None) -> None:
         """Switch to other adapters of the same base, or without any to another style; None is each adapter's own."""
         self.write({"do": "use", "adapters": list(adapters), "style": style})
+
+    def why(self, why: Why) -> int:
+        """Ask what each side expected at the tokens of finished answers; return the request's number."""
+        self._number += 1
+        self.write({"do": "why", "id": self._number, "why": why.to_dict()})
+        return self._number
 
     def list(self) -> None:
         """Ask for `Choices` again."""

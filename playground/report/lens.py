@@ -8,10 +8,11 @@ from rich.cells import set_cell_size
 
 from playground.events.lens import Counts, Lens, Moved, Walk, WordsMoved
 from playground.report.pieces import Piece, Role
-from playground.report.tokens import END, bar, candidates, chance, token
+from playground.report.tokens import END, bar, candidates, chance, curve, token
 from playground.report.words import percent
-from playground.text import clean, count
+from playground.text import clean, count, one_line
 
+LAST = 24  # characters that are quoted of a text before its ✂
 WORD, CHANCE, CHOICE, NATS, BAR = 14, 9, 8, 7, 8  # columns
 READINGS = {
     "training": "training effect: base and sft are both fed the template",
@@ -100,6 +101,48 @@ def walk(found: Walk) -> list[Piece]:
         pieces.append((f"; ending is its first choice {count(times, 'time')}\n" if times > 1 else "\n", ""))
     pieces.append((f"the base itself: never above {chance(max(found.base_p_end))}\n", ""))
     return pieces
+
+
+def summary_line(found: Lens) -> list[Piece]:
+    """Return in a sentence which of the answer's tokens the base would have said itself, and where the change is."""
+    counts = found.counts
+    total = sum(position.kl for position in found.positions)
+    if total <= 0:
+        return [("base and sft expect exactly the same: the adapter changes nothing here", "strong")]
+    most = max(found.positions, key=lambda position: position.kl)
+    return [
+        (f"{count(counts.total, 'token')}: ", ""),
+        (f"{counts.unshifted:,} the base's own first choice", "strong"),
+        (f" · {counts.marginal:,} its second or third · {counts.shifted:,} it would hardly say. ", ""),
+        (f"{token(most.text, most.is_end)} holds {percent(most.kl / total)} of the change.", "strong"),
+    ]
+
+
+def ends_of_base(found: Walk, width: int) -> tuple[str, str]:
+    """Return in two lines how probable an end was in the base's own text, and where sft would have ended it.
+
+    Args:
+        found: The walk.
+        width: Columns of the chart.
+    """
+    at = found.ends_after
+    if at is None:
+        cut = f"sft would not have ended here either: {END} never above {chance(max(found.sft_p_end))}"
+    elif at == 0:
+        cut = "✂ sft would have ended before the first word"
+    else:
+        said = one_line("".join(found.texts[:at]).strip(), 400)
+        cut = f"✂ sft would have ended here, after “{'…' * (len(said) > LAST)}{said[-LAST:]}”"
+    most = chance(max(found.base_p_end))
+    return f"p(end) {curve(found.base_p_end, width)}  never above {most}", cut
+
+
+def ends_of_sft(found: Lens, width: int) -> str:
+    """Return in a line how probable an end was at each token of sft's answer."""
+    p_end = [position.sft.p_end for position in found.positions]
+    ended = found.positions[-1].is_end
+    words = f"{chance(p_end[-1])} at the end" if ended else f"never above {chance(max(p_end))}"
+    return f"p(end) {curve(p_end, width)}  {words}"
 
 
 def words(found: WordsMoved) -> list[Piece]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.cells import cell_len
 
@@ -33,6 +34,14 @@ def bar(share: float, width: int) -> str:
     """Return a bar of ``share * width`` cells, to an eighth of a cell."""
     eighths = round(8 * width * min(max(share, 0.0), 1.0))
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def curve(shares: Sequence[float], width: int) -> str:
+    """Return shares from 0 to 1 as at most `width` columns of a bar chart; each shows the highest of its share."""
+    columns = min(width, len(shares))
+    edges = [at * len(shares) // columns for at in range(columns + 1)] if columns else []
+    highest = [max(shares[begin:end]) for begin, end in pairwise(edges)]
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(8 * share))] for share in highest)
 
 
 def candidates(top: Sequence[Candidate], room: int) -> str:

@@ -16,6 +16,7 @@ WELCOME_SINGLE = (
 )
 WELCOME_BARE = "Type a prompt and press Enter, or F2 for an example. The base continues your text."
 STRENGTH = "← → change the adapter's strength, and the last prompt is tried with it. Esc goes back to the prompt."
+WHY = "Ctrl+L shows why: what each side expected at every word of the answer."
 MODEL_WORDS = {"demo": "demo (Gemma 3 270M)"}
 NO_ADAPTER = (
     "There is no adapter for this model yet, so there is nothing to compare the base with.\n\n"
@@ -37,6 +38,7 @@ HELP = (
     ("panes", "arrows scroll; Ctrl+Y copies, Ctrl+O shows the exact text each side was fed"),
     ("Ctrl+T", "Markdown, then the words that differ between adapters, then the raw text again"),
     ("Alt+↑ Alt+↓", "earlier and later exchanges of this session"),
+    ("Ctrl+L", "why: what base and sft expected at every word of the answer"),
     ("F2 F3", "the next example; the control pane"),
     ("F4", "judge: blind hides which side is which until you vote; a duel shows several sft answers"),
     ("F4 again", "once the answers are complete: A to D, T and X vote, U undoes the last vote"),
@@ -55,6 +57,7 @@ HELP = (
     ("λ", "adapter strength: 0 is the base fed the template, 1 is as trained"),
     ("✓ verified", "before each answer a probe runs through both sides; the base row must be bit-identical"),
     ("■ end", "the model emitted its own end token here; a text that was cut off never gets this mark"),
+    ("p(end)", "how probable it is that the text ends here; ✂ is where sft would have ended the base's text"),
     ("▏", "your text ends here, and the base goes on"),
 )
 MODES = {
@@ -81,6 +84,7 @@ COMMANDS = (
     ("Single-turn or multi-turn", "whether prompts build on each other", "turns"),
     ("New conversation", "clear the conversation", "forget"),
     ("Show or hide the control", "the base, fed the template", "control"),
+    ("Why did it say that?", "what base and sft expected at every word", "why"),
     ("What each side was fed", "the exact text", "fed"),
     ("Raw, Markdown or differences", "how finished answers are shown", "view"),
     ("Save this session", "as Markdown or JSON Lines", "save"),

@@ -10,7 +10,18 @@ import pytest
 
 from playground.config import TrainConfig
 from playground.events.answers import Sampling
-from playground.events.engine import Ask, Choices, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Spoken
+from playground.events.engine import (
+    Ask,
+    Choices,
+    EngineError,
+    EngineReady,
+    EngineStage,
+    Fed,
+    LaneRequest,
+    Looked,
+    Spoken,
+    Why,
+)
 from playground.jobs.engine import EngineProcess
 from playground.training.loop import train
 
@@ -147,6 +158,24 @@ def test_a_run_and_one_of_its_steps_answer_in_one_batch(engine, home):
     number = engine.ask(ask("Say hi.", "base"))
     assert together["base"] == [*until_answer(alone, number)][-1].answer
     assert set(together) == set(sides)
+
+
+def test_finished_answers_are_looked_at_until_another_adapter_is_used(engine):
+    events = engine.events()
+    until(events, EngineReady)
+    number = engine.ask(ask("Say hi.", "base", "sft"))
+    said = {e.lane: e.answer for e in until_answer(events, number, 2) if isinstance(e, Spoken) and e.answer}
+    asked = engine.why(Why(number, "sft"))
+    *_, looked = until(events, Looked)
+    assert (looked.request, looked.lens.prompt, looked.lens.adapter) == (asked, "Say hi.", "mine")
+    assert len(looked.lens.positions) == said["sft"].num_tokens and len(looked.walk.texts) <= said["base"].num_tokens
+    assert said["base"].text.startswith("".join(looked.walk.texts)[:20])
+    greedy = [position.sft.rank for position in looked.lens.positions]
+    assert greedy == [1] * len(greedy), "what was said is what sft expected most"
+    engine.use(["mine"])
+    until(events, EngineReady)
+    engine.why(Why(number, "sft"))
+    assert "too long ago" in until(events, EngineError)[-1].message
 
 
 def until_answer(events, number, lanes=1):

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from test_training import config
 
-from playground.analysis import contrast as contrast_module
 from playground.analysis import five_steps as module
 from playground.analysis.five_steps import FiveSteps, unmasked
 from playground.data.batches import collate
@@ -19,6 +18,7 @@ from playground.data.encode import IGNORE_INDEX
 from playground.data.examples import Example, Turn, read_dataset
 from playground.errors import EnvironmentFault, InputError, PlaygroundError, UsageError
 from playground.events.five_steps import FIVE_STEPS_EVENTS, Backward, Forward, RowOpened, Updated
+from playground.inference import contrast as contrast_module
 from playground.models import lora
 from playground.report import five_steps as report
 from playground.training.loop import train

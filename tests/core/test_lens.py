@@ -9,10 +9,7 @@ from test_five_steps import Reference, require_side, row
 from test_lanes_proof import adapted
 from test_training import config
 
-from playground.analysis import contrast as contrast_module
-from playground.analysis.contrast import CHUNK_BYTES, Pair, contrast, places_at_once
 from playground.analysis.five_steps import FiveSteps
-from playground.analysis.lens import answers, look, sides, walk, words_moved
 from playground.data.encode import IGNORE_INDEX, Encoder
 from playground.data.examples import Turn
 from playground.data.prompts import Prompt, typed_prompt
@@ -20,7 +17,10 @@ from playground.data.styles import get_style
 from playground.errors import InputError, PlaygroundError, UsageError
 from playground.events.answers import Sampling
 from playground.events.lens import LENS_EVENTS, Counts
+from playground.inference import contrast as contrast_module
+from playground.inference.contrast import CHUNK_BYTES, Pair, contrast, places_at_once
 from playground.inference.engine import Engine
+from playground.inference.lens import Looker, answers, sides, words_moved
 from playground.inference.lineup import Lineup, Side
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint
@@ -53,6 +53,14 @@ def lineup(tiny_folder, byte_tokenizer):
         return lineup_of(Engine(base, model, fingerprint), encoder)
 
     return make
+
+
+def look(lineup, prompt, answer, reading):
+    return Looker(lineup, prompt.prompt, "mine", sides(lineup, prompt)).look(answer, reading)
+
+
+def walk(lineup, prompt, said):
+    return Looker(lineup, prompt.prompt, "mine", sides(lineup, prompt)).walk(said)
 
 
 def unchanging(base):
@@ -100,7 +108,7 @@ def test_lens_equals_float64_in_both_readings(lineup, monkeypatch, name, quantiz
 
 def test_adapter_that_adds_nothing_gives_exactly_zero(lineup):
     sides_ = lineup(attach=unchanging)
-    base, said = answers(sides_, ASKED, 24)
+    base, said = answers(sides_, sides(sides_, ASKED), 24)
     texts = [answer.text for answer in sides_.engine.answers(sides(sides_, ASKED)[::2], Sampling(24))]
     assert [sides_.raw.tokenizer.decode(ids).removeprefix(" ") for ids in (base, said)] == [
         text.removeprefix(" ") for text in texts

@@ -48,7 +48,7 @@ class FakeEngine(FakeChild):
     def __init__(self, adapters=(), model=None, *, bare=False):
         super().__init__()
         self.options = (adapters, model, bare)
-        self.asked, self.cancelled, self.used = [], [], []
+        self.asked, self.cancelled, self.used, self.whys = [], [], [], []
 
     def ask(self, ask):
         self.asked.append(ask)
@@ -56,6 +56,10 @@ class FakeEngine(FakeChild):
 
     def use(self, adapters=(), style=None):
         self.used.append((adapters, style))
+
+    def why(self, why):
+        self.whys.append(why)
+        return -1000 - len(self.whys)
 
     def list(self):
         pass

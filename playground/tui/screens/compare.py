@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import cycle
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -16,20 +17,24 @@ from textual.widgets import Footer, Static
 
 from playground.errors import PlaygroundError
 from playground.events.answers import Sampling
-from playground.events.engine import EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.events.engine import EngineError, EngineReady, EngineStage, Fed, Looked, Spoken
 from playground.report.exchanges import sampling_words
 from playground.tui import saving
 from playground.tui.state import judging
 from playground.tui.state.engine import EngineController, EngineSaid, Start, ready_words, stage_words
 from playground.tui.state.session import Session
 from playground.tui.state.trial import Trial
-from playground.tui.strings import EXAMPLES, STRENGTH, VIEWS, WELCOME, WELCOME_BARE, WELCOME_SINGLE
+from playground.tui.strings import EXAMPLES, STRENGTH, VIEWS, WELCOME, WELCOME_BARE, WELCOME_SINGLE, WHY
 from playground.tui.widgets.judge import JudgeBar
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes, View
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
+
+if TYPE_CHECKING:  # imported when it is opened: the first paint does not wait for it
+    from playground.events.lens import Reading
+    from playground.tui.screens.lens import LensScreen
 
 
 class CompareScreen(Screen[None]):
@@ -62,6 +67,7 @@ class CompareScreen(Screen[None]):
         Binding("ctrl+n", "forget", "new conversation", priority=True, show=False),
         Binding("alt+up", "look(-1)", "earlier exchange", priority=True, show=False),
         Binding("alt+down", "look(1)", "later exchange", priority=True, show=False),
+        Binding("ctrl+l", "why", "why", priority=True, show=False),
         Binding("ctrl+o", "fed", "what each side was fed", priority=True, show=False),
         Binding("ctrl+t", "view", "Markdown, differences", priority=True, show=False),
         Binding("ctrl+g", "model", "model", priority=True, show=False),
@@ -154,6 +160,8 @@ class CompareScreen(Screen[None]):
                         pane.fed(event, name)
             case Spoken() as event if self.trial.heard(event):
                 pass
+            case Looked() as event:
+                self._looked(event)
             case Spoken() as event if now is not None and event.request == now.request and now.going:
                 self._spoken(event)
             case EngineError() as event:
@@ -163,6 +171,8 @@ class CompareScreen(Screen[None]):
         """Show what the adapter can do, and send a waiting prompt."""
         self.trial.end()
         self.session.ready = event
+        for before in self.session.rounds:
+            before.request = 0  # the engine does not remember what another adapter said
         self._verified = False
         self._show_loaded()
         if not event.adapter:
@@ -198,8 +208,65 @@ class CompareScreen(Screen[None]):
             self.query_one(Panes).show_as(self._view)
         if now.mode != "open" and not now.why_no_vote():
             self.query_one(JudgeBar).offer(len(now.lanes))
+        self._look_why()
+
+    def _look_why(self) -> None:
+        """Ask what each side expected at the tokens of the shown answers, unless that is known."""
+        why, now = self.session.why(), self.session.shown
+        if why is not None and now is not None and now.looked is None and self.engine.loaded:
+            now.looking = self.engine.why(why)
+
+    def action_why(self) -> None:
+        """Look at what each side expected at every token of the shown answer."""
+        from playground.tui.screens.lens import LensScreen
+
+        now, why = self.session.shown, self.session.why()
+        if now is None or why is None or not self.engine.loaded:
+            self.hint(self._no_why())
+            return
+        if now.looked is None and not now.looking:
+            self._look_why()
+
+        def ask(reading: Reading) -> None:
+            if reading == "training" and now.looked is not None:
+                screen.show(now.looked)
+            else:
+                self.engine.why(replace(why, reading=reading))
+
+        screen = LensScreen(now.looked, ask, now.strength)
+        self.app.push_screen(screen)
+
+    def _no_why(self) -> str:
+        now = self.session.shown
+        if now is None or now.going:
+            return "The lens looks at finished answers: ask something first."
+        if now.hidden:
+            return "The lens would tell which side is which: vote first, with F4."
+        if not self.session.adapted():
+            return "The lens compares base and sft: F6 chooses an adapter."
+        return "Nothing is remembered of these answers. F5 asks again."
+
+    def _looked(self, event: Looked) -> None:
+        now = next((now for now in reversed(self.session.rounds) if now.request == event.why.of), None)
+        if now is None:
+            return
+        if event.why.reading == "training":
+            now.looked = event
+        if (lens := self._lens_screen()) is not None:
+            lens.show(event)
+        if now is self.session.shown and not self.trial.shown:
+            self.query_one(Panes).explain(now)
+            if not self.query_one("#hint", Line).content:
+                self.hint(WHY)
+
+    def _lens_screen(self) -> LensScreen | None:
+        from playground.tui.screens.lens import LensScreen
+
+        return self.app.screen if isinstance(self.app.screen, LensScreen) else None
 
     def _failed(self, event: EngineError) -> None:
+        if (lens := self._lens_screen()) is not None:
+            lens.fail(f"{event.message} {event.hint}")
         now = self.session.round
         if now is not None and event.request in (-1, now.request):
             self._interrupted("answer interrupted" if event.request == -1 else event.message)
@@ -313,8 +380,17 @@ class CompareScreen(Screen[None]):
 
     def _cancel(self) -> None:
         self.trial.end()
-        if self.session.round is not None and self.session.round.going:
-            self.engine.cancel(self.session.round.request)
+        now = self.session.round
+        if now is not None and now.going:
+            self.engine.cancel(now.request)
+        self._stop_looking()
+
+    def _stop_looking(self) -> None:
+        """An answer is wanted, which would have to wait."""
+        now = self.session.round
+        if now is not None and now.looking and now.looked is None:
+            self.engine.cancel(now.looking)
+            now.looking = 0
 
     def action_stop(self) -> None:
         """Stop generating or loading, or switch between the prompt and the panes."""
@@ -513,6 +589,7 @@ class CompareScreen(Screen[None]):
         """Use this adapter strength from now on; in open mode the last prompt is tried with it."""
         session = self.session
         session.strength = event.value
+        self._stop_looking()
         self.trial.moved()
         if session.trial() is not None:
             self.hint(f"Trying λ {event.value:.2f} on the same prompt. Enter or F5 asks in full; Esc goes back.")

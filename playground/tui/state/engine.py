@@ -17,6 +17,7 @@ from playground.events.engine import (
     EngineEvent,
     EngineReady,
     EngineStage,
+    Why,
 )
 
 VERIFIED = "✓ base verified: the original model"
@@ -32,6 +33,10 @@ class Engine(Protocol):
 
     def use(self, adapters: Sequence[str] = (), style: str | None = None) -> None:
         """Change the adapters, or without any the style; None is each adapter's own."""
+        ...
+
+    def why(self, why: Why) -> int:
+        """Ask what each side expected at the tokens of finished answers; return the request's number."""
         ...
 
     def list(self) -> None:
@@ -117,6 +122,10 @@ class EngineController:
     def ask(self, ask: Ask) -> int:
         """Ask for answers; return the request's number."""
         return self._engine.ask(ask)
+
+    def why(self, why: Why) -> int:
+        """Ask what each side expected at the tokens of finished answers; return the request's number."""
+        return self._engine.why(why)
 
     def cancel(self, number: int) -> None:
         """Stop a request."""

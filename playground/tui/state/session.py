@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import cycle, islice
 
 from playground.events.answers import Answer, Sampling
-from playground.events.engine import Ask, EngineReady, Fed, LaneRequest, Spoken
+from playground.events.engine import Ask, EngineReady, Fed, LaneRequest, Looked, Spoken, Why
 from playground.events.exchanges import BOTH_BAD, TIE, Exchange, Mode
 
 TRIAL_TOKENS = 64  # the most tokens of an answer that is only tried at another strength
@@ -38,6 +38,8 @@ class Round:
     answers: dict[str, Answer] = field(default_factory=dict)
     repeats: dict[str, bool] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)  # how long each answer took
+    looked: Looked | None = None  # what each side expected at the tokens of the answers
+    looking: int = 0  # the request for that
     vote: str = ""
     seen: bool = False  # whether the sides were revealed, because a vote was undone
 
@@ -167,6 +169,17 @@ class Session:
         self.round = Round(prompt, mode, tuple(lanes), self.strength, sampling, now)
         self.last_prompt, self._asked_with = prompt, self._settings()
         return _request(lanes, self.strength, sampling)
+
+    def why(self) -> Why | None:
+        """Return a request to look at the shown answers, or None where nothing can be looked at.
+
+        Hidden sides would be told by it; of several adapters, the first is looked at.
+        """
+        now = self.shown
+        if now is None or not now.request or not now.ended or now.hidden:
+            return None
+        lane = next((lane for lane in now.lanes if lane.side.startswith("sft")), None)
+        return Why(now.request, lane.name) if lane is not None and now.answers[lane.name].num_tokens else None
 
     def trial(self) -> Ask | None:
         """Return a request for the last prompt at the current strength, or None if there is nothing new to try.

@@ -34,6 +34,11 @@ class Trial:
         self._writing: set[str] = set()  # the lanes that have not ended
         self._shown = False  # whether a trial has replaced an answer on screen
 
+    @property
+    def shown(self) -> bool:
+        """Whether a trial has replaced an answer on screen."""
+        return self._shown
+
     def moved(self) -> None:
         """The strength has changed: try it once it stays as it is; at the round's own, show the answers again."""
         self._cancel()

@@ -27,6 +27,7 @@ KINDS = {
 }
 EDGE = "▏"  # where a user's text ends and the base's continuation begins, for eyes that see no colour
 MUTED = "$foreground 70%"  # `$text-muted` has no colour to fade inside a text
+CUT = "✂"  # where sft would have ended the base's text
 DIFFERS = "bold reverse"  # a word that another answer does not have
 END = " ■ end"  # where the model emitted its own end token
 SHOWN = 20_000  # characters of an answer shown on screen; laying out more would drop frames
@@ -100,6 +101,7 @@ class Pane(Vertical):
         self._given = Content()  # these, drawn once
         self._ending: tuple[Answer, int, str] | None = None  # a finished answer, where it repeats itself, its pace
         self._strength = 1.0  # of the adapter
+        self._cut: int | None = None  # the characters of the answer after which sft would have ended it
         self._against: str | None = None  # the answer that this one is compared with, word by word
         self._mark: Mark = first_difference
         self._fed = self._proof = ""
@@ -116,6 +118,7 @@ class Pane(Vertical):
         with _Said(classes="said"):
             yield _Text()
         yield Static(classes="state", markup=False)
+        yield Static(classes="ends", markup=False)
 
     def on_mount(self) -> None:
         """Start raw, with the input collapsed."""
@@ -143,6 +146,7 @@ class Pane(Vertical):
         """
         self.text, self._fed, self._dropped, self._state, self._painted = "", "", 0, "", False
         self._turns, self._ending, self._against, self._strength = before, None, None, strength
+        self.explain("")
         self._given = _drawn(before, self.kind, open=True)
         self._show_title()
         self._show_fed()
@@ -173,7 +177,21 @@ class Pane(Vertical):
         """Let the next text replace an answer to the same turns; where it first differs, a word is marked."""
         self._ending, self._painted, self._state = None, False, ""
         self._against, self._mark, self._strength = answered.text, first_difference, strength
+        self.explain("")
         self._show_title()
+
+    def explain(self, words: str, cut: int | None = None) -> None:
+        """Show how probable an end was, below the caption.
+
+        Args:
+            words: The lines.
+            cut: The characters of the answer after which another side would have ended it.
+        """
+        self._put(".ends", words)
+        if cut != self._cut:
+            self._cut = cut
+            if self._ending is not None:
+                self._show_text(self.text, done=True)
 
     def compare(self, other: str | None) -> None:
         """Mark every word of the finished answer that another answer does not have, or none."""
@@ -293,6 +311,9 @@ class Pane(Vertical):
     def _marked(self, shown: str, *, done: bool) -> Content:
         """Return an answer, with those words marked that the one it is compared with does not have."""
         text = Content(shown)
+        if self._cut is not None and done and len(self.text) <= SHOWN:
+            at = len(clean(self.text[: self._cut]))
+            return text[:at] + Content.styled(CUT, "bold $text-error") + text[at:]
         if self._against is None:
             return text
         for span in self._mark(shown, clean(self._against[-SHOWN:]), grows=not done):

@@ -9,11 +9,13 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from playground.events.engine import LaneRequest
+from playground.report.lens import ends_of_base, ends_of_sft
 from playground.tui.state.session import LETTERS, MAX_ADAPTERS, Round, Session, side_words
 from playground.tui.strings import EMPTY, NO_ADAPTER
 from playground.tui.widgets.pane import Pane
 
 View = Literal["raw", "Markdown", "differences"]
+CURVE = 24  # columns of the curve of an end's probability
 NARROW = 100  # columns; in narrower windows, panes are stacked
 
 
@@ -60,6 +62,19 @@ class Panes(Horizontal):
         for pane, other in zip(adapted, others, strict=False):
             pane.compare(other if view == "differences" else None)
 
+    def explain(self, now: Round) -> None:
+        """Show what was found out about a round's answers: where each could have ended."""
+        if (found := now.looked) is None:
+            return
+        base = next((lane.name for lane in now.lanes if lane.side == "base"), "")
+        if (pane := self.of(base)) and found.walk is not None:
+            walk = found.walk
+            said = "".join(walk.texts[: walk.ends_after or 0])
+            fits = walk.ends_after is not None and now.answers[base].text.startswith(said)
+            pane.explain("\n".join(ends_of_base(walk, CURVE)), len(said) if fits else None)
+        if pane := self.of(found.why.lane):
+            pane.explain(ends_of_sft(found.lens, CURVE))
+
     def finish(self, now: Round, lanes: Iterable[LaneRequest]) -> None:
         """Show answers of a round that has ended, from their beginnings."""
         for lane in lanes:
@@ -68,6 +83,7 @@ class Panes(Horizontal):
                 if now.fed is not None:
                     pane.fed(now.fed, lane.name)
                 pane.end(now.answers[lane.name], now.seconds[lane.name])
+        self.explain(now)
 
     def dress(self) -> None:
         """Assign each pane its side: from the round that is shown, or from the next one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,20 +33,30 @@ class Pair:
     targets: tuple[int | None, ...]
 
 
+class Cancelled(Exception):
+    """Nothing waits for the result any longer."""
+
+
 @torch.inference_mode()
-def contrast(engine: Engine, encoder: Encoder, pairs: Sequence[Pair]) -> list[list[Position]]:
+def contrast(
+    engine: Engine, encoder: Encoder, pairs: Sequence[Pair], cancelled: Callable[[], bool] = lambda: False
+) -> list[list[Position]]:
     """Return what both lanes of each pair expected in the place of each of its targets, from one forward pass.
 
     Args:
         engine: The model, whose base is proven first.
         encoder: Says how tokens read.
         pairs: The lanes.
+        cancelled: Asked before the forward pass and before each few places.
 
     Raises:
+        Cancelled: If it was.
         PlaygroundError: If the base lane is not the base, or a probability is not finite.
         InputError: If a text does not fit the model's context.
     """
     last = max(len(pair.targets) for pair in pairs)
+    if cancelled():
+        raise Cancelled
     hidden = engine.read([lane for pair in pairs for lane in (pair.base, pair.sft)], last)  # (2 pairs, last, hidden)
     asked = [
         (number, last - len(pair.targets) + at, target)
@@ -57,6 +67,8 @@ def contrast(engine: Engine, encoder: Encoder, pairs: Sequence[Pair]) -> list[li
     found: list[list[Position]] = [[] for _ in pairs]
     width = places_at_once(engine.base.head)
     for start in range(0, len(asked), width):
+        if cancelled():
+            raise Cancelled
         numbers, places, targets = zip(*asked[start : start + width], strict=True)
         states = torch.cat([hidden[[2 * n + side for n in numbers], places] for side in (0, 1)])  # base, then sft
         lanes = [pairs[n].base for n in numbers] + [pairs[n].sft for n in numbers]
