@@ -11,6 +11,7 @@ import click
 
 from playground import paths
 from playground.cli.options import adapters_dir_option, interruptible, model_option, sampling_options, side_options
+from playground.environ import uncollected
 from playground.errors import GateNotMet, UsageError
 from playground.events.answers import Compared, Summary
 from playground.text import count
@@ -113,8 +114,9 @@ def compare(
 
             with Narrator() as narrator:
                 narrator.progress("starting PyTorch", 0.0)
-                from playground.events.answers import Sampling
-                from playground.inference.lineup import load_lineup
+                with uncollected():
+                    from playground.events.answers import Sampling
+                    from playground.inference.lineup import load_lineup
 
                 lineup = load_lineup(
                     folders, narrator.progress, model=model, quantize=quantize, style=style, strength=strength

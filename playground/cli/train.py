@@ -16,6 +16,7 @@ from playground import paths, settings
 from playground.cli.options import adapters_dir_option, config_options, interruptible, typed
 from playground.cli.streams import silence
 from playground.config import TrainConfig
+from playground.environ import uncollected
 from playground.errors import EnvironmentFault, UsageError
 from playground.events.runs import Event, RunEnded, RunStarted
 from playground.runs.folder import RECORD
@@ -96,8 +97,9 @@ def run_training(
     unwritten: OSError | None = None
     with interruptible("finishing the step and saving") as interrupt, Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
-        from playground.training.loop import train as events
-        from playground.training.plan import resolved
+        with uncollected():
+            from playground.training.loop import train as events
+            from playground.training.plan import resolved
 
         if config.model == "demo":
             _show_licence(narrator)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+from playground.environ import uncollected
 from playground.events.engine import EngineError, EngineEvent, EngineStage
 from playground.jobs import border
 
@@ -30,7 +31,8 @@ def main() -> None:
     def work(send: Callable[[EngineEvent], None]) -> None:
         requests = _Requests(sys.stdin)
         send(EngineStage("starting PyTorch", 0.0))
-        from playground.inference.service import serve
+        with uncollected():
+            from playground.inference.service import serve
 
         serve(requests, json.loads(sys.argv[1]), send, begun)
 

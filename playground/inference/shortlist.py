@@ -13,6 +13,7 @@ import torch
 from playground.models.head import Head
 from playground.models.linear import frozen_matmul
 
+_ROWS_AT_ONCE = 1024  # a few megabytes, which stay in the cache from one pass over them to the next
 MAX_ROWS = 8  # beyond this the int8 kernel is slower than the float32 head (docs/decisions)
 _MAX_CANDIDATES = 8192
 _BF16_EPS = 2.0**-8  # of rounding a result to bfloat16, with a factor two to spare
@@ -29,15 +30,16 @@ class Shortlist:
         self._scale = torch.empty(vocab, dtype=torch.bfloat16)
         self._residual = torch.empty(vocab)  # norm of what the int8 row leaves out
         self._norm = torch.empty(vocab)  # norm of the int8 row
-        for at in range(0, vocab, 16384):
-            rows = head.weight[at : at + 16384]
+        for at in range(0, vocab, _ROWS_AT_ONCE):
+            block = slice(at, at + _ROWS_AT_ONCE)
+            rows = head.weight[block]
             scale = (rows.abs().amax(1) / 127).clamp_min(1e-12).bfloat16()
             whole = (rows / scale.float()[:, None]).round_().clamp_(-127, 127)
-            self._int8[at : at + 16384] = whole
-            self._scale[at : at + 16384] = scale
+            self._int8[block] = whole
+            self._scale[block] = scale
             whole.mul_(scale.float()[:, None])
-            self._norm[at : at + 16384] = whole.norm(dim=1)
-            self._residual[at : at + 16384] = whole.sub_(rows).norm(dim=1)
+            self._norm[block] = whole.norm(dim=1)
+            self._residual[block] = whole.sub_(rows).norm(dim=1)
         # Float32 sums of `hidden` products are off by at most about hidden * eps of the norms' product.
         self._sum_eps = hidden * _FLOAT_EPS
 

@@ -12,6 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from playground.environ import uncollected
 from playground.errors import EnvironmentFault, InputError
 from playground.events.runs import BaseIdentity
 from playground.events.values import Progress
@@ -51,6 +52,7 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
+@uncollected()
 def load_base(
     name: str, quantize: str, progress: Progress = lambda stage, share: None, device: torch.device | None = None
 ) -> Base:

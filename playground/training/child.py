@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from playground import paths
-from playground.environ import before_torch
+from playground.environ import before_torch, uncollected
 from playground.errors import PlaygroundError
 from playground.events.engine import Ask, EngineEvent
 from playground.events.requests import ENDINGS, VERBS, Request
@@ -62,8 +62,9 @@ def main() -> None:
 
 
 def _train(options: dict[str, Any], folder: Path, lock: RunLock, inbox: Inbox, log: _Log) -> None:
-    from playground.config import TrainConfig
-    from playground.training.loop import train
+    with uncollected():
+        from playground.config import TrainConfig
+        from playground.training.loop import train
 
     config = TrainConfig.from_dict(options["config"])
     events = train(

@@ -21,6 +21,7 @@ from playground.data.examples import Dataset, read_dataset, unread_words
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
 from playground.data.styles import get_style
+from playground.environ import uncollected
 from playground.errors import EnvironmentFault, InputError
 from playground.events.plans import Choice, Plan
 from playground.events.values import Progress
@@ -72,6 +73,7 @@ class Planned:
     order: Order
 
 
+@uncollected()
 def plan_training(
     config: TrainConfig, progress: Progress, ranks: Ranks | None = None, dataset: Dataset | None = None
 ) -> Planned:

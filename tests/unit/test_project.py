@@ -52,6 +52,17 @@ def test_help_imports_nothing_heavy(arguments):
     assert "HEAVY []" in done.stderr
 
 
+def test_no_answer_and_no_step_imports_the_compiler():
+    """bitsandbytes would import it, for functions that are never called here; data sets of the hub have a library."""
+    code = (
+        "import sys\nfrom playground.environ import before_torch\nbefore_torch()\n"
+        "import bitsandbytes, peft.tuners.lora, playground.inference.service, playground.training.loop\n"
+        "print(sorted({'torch._inductor.compile_fx', 'datasets', 'trl', 'pandas', 'textual'} & set(sys.modules)))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "TORCHDYNAMO_DISABLE"}
+    assert run(sys.executable, "-c", code, env=environment).stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("module", ["events", "errors", "config", "paths", "text"])
 def test_the_bottom_layers_need_the_standard_library_only(module):
     code = f"import sys, playground.{module}\nprint(sorted(set({HEAVY!r}) & set(sys.modules)))"
