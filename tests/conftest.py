@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from playground.environ import before_torch
+
 settings.register_profile("shared-machine", deadline=None)  # a busy neighbour is no failure
 settings.load_profile("shared-machine")
+
+# Read when libraries are imported. Nothing here needs the hub; without a network it is tried six times.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+before_torch()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,31 +22,23 @@ Path(f"{folder}-{os.environ.get('RANK', '0')}.count").write_text(str(count))
 """
 
 
-def run(size, folder, model, data, world):
+def run(python, size, folder, model, data, world):
     environment = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE")}
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     environment["OMP_NUM_THREADS"] = "1"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "29765"]
-    script = Path(folder).parent / "train_ranks.py"
-    script.write_text(SCRIPT)
-    command = [
-        *(launcher if world > 1 else [sys.executable]),
-        str(script),
-        str(size),
-        str(folder),
-        str(model),
-        str(data),
-    ]
+    launcher = [python, "-m", "torch.distributed.run", "--nproc-per-node", str(world), "--master-port", "29765"]
+    ranks = [*([*launcher, "--no-python"] if world > 1 else []), python, "-c", SCRIPT]
+    command = [*ranks, *map(str, (size, folder, model, data))]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return [int(Path(f"{folder}-{rank}.count").read_text()) for rank in range(world)]
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-def test_two_processes_equal_one(tiny_folder, rows_file, tmp_path):
+def test_two_processes_equal_one(tiny_folder, rows_file, tmp_path, warm_python):
     model, data = tiny_folder("llama"), rows_file(14)  # the last batch is uneven
-    one = run(4, tmp_path / "one", model, data, world=1)
-    two = run(2, tmp_path / "two", model, data, world=2)
+    one = run(warm_python, 4, tmp_path / "one", model, data, world=1)
+    two = run(warm_python, 2, tmp_path / "two", model, data, world=2)
     assert two == [*one, 0]  # the second rank yields no events
     a, b = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
     assert a.keys() == b.keys()

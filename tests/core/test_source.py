@@ -1,5 +1,6 @@
 """What a model name means; hub models through the ordinary cache, offline."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -70,45 +71,51 @@ def test_folder_revision_depends_on_its_weights(tiny_folder, tmp_path):
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.fixture
-def hub_cache(tmp_path, tiny_folder):
-    """A hub cache as `hf download nobody/tiny` leaves it."""
-    repo = tmp_path / "hf" / "hub" / "models--nobody--tiny"
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory, tiny_folder):
+    """What a new process says about hub models, by name; its cache is as `hf download nobody/tiny` leaves it."""
+    hub_cache = tmp_path_factory.mktemp("hf")
+    repo = hub_cache / "hub" / "models--nobody--tiny"
     snapshot = repo / "snapshots" / COMMIT
     shutil.copytree(tiny_folder("llama"), snapshot)
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text(COMMIT)
-    return tmp_path / "hf"
-
-
-def load(name, hub_cache):
-    code = (
-        "import sys\nfrom playground.models.load import load_base\n"
-        "said = []\nbase = load_base(sys.argv[1], 'none', lambda stage, share: said.append(stage))\n"
-        "print(base.identity.name, base.identity.revision)\nprint(said[0])"
-    )
     environment = {**os.environ, "HF_HOME": str(hub_cache), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-c", code, name], env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, "hf:nobody/tiny", "nobody/tiny", "hf:nobody/other"], env=environment,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+LOAD = """
+import json, sys
+from playground.errors import EnvironmentFault
+from playground.models.load import load_base
+
+results = {}
+for name in sys.argv[1:]:
+    said = []
+    try:
+        base = load_base(name, "none", lambda stage, share: said.append(stage))
+        results[name] = [base.identity.name, base.identity.revision, said[0]]
+    except EnvironmentFault as error:
+        results[name] = [error.message]
+print(json.dumps(results))
+"""
 
 
 @pytest.mark.parametrize("name", ["hf:nobody/tiny", "nobody/tiny"])
-def test_cached_hub_model_loads_offline_with_its_commit(hub_cache, name):
-    done = load(name, hub_cache)
-    assert done.stdout.splitlines() == [f"nobody/tiny {COMMIT}", "loading nobody/tiny from the hub or its cache"], (
-        done.stderr
-    )
+def test_cached_hub_model_loads_offline_with_its_commit(loaded, name):
+    assert loaded[name] == ["nobody/tiny", COMMIT, "loading nobody/tiny from the hub or its cache"]
 
 
-def test_uncached_hub_model_offline_is_an_environment_fault(hub_cache):
-    done = load("hf:nobody/other", hub_cache)
-    assert "EnvironmentFault: nobody/other is not in the local cache and the hub cannot be reached" in done.stderr
+def test_uncached_hub_model_offline_is_an_environment_fault(loaded):
+    assert loaded["hf:nobody/other"] == ["nobody/other is not in the local cache and the hub cannot be reached."]
 
 
 def test_remote_code_is_never_run(tiny_folder, tmp_path):
-    import json
-
     shutil.copytree(tiny_folder("llama"), tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     config["auto_map"] = {"AutoModelForCausalLM": "evil.Evil", "AutoConfig": "evil.EvilConfig"}
