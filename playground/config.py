@@ -14,6 +14,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from playground.errors import UsageError
+from playground.events.prompts import Prompt
 from playground.events.values import revive
 
 STYLES = ("chat", "raw", "alpaca", "chatml", "tokenizer")
@@ -62,7 +63,11 @@ class TrainConfig:
     save_dtype: str = _option(
         "float32", "Data type of the saved adapter; training is in float32.", choices=("float32", "bfloat16")
     )
-    sample_prompts: tuple[str, ...] = STORY
+    sample_prompts_file: str | None = _auto(
+        str, "Prompts to answer before and during training, one per line of a file.", flag="--sample-prompts"
+    )
+    # What is in that file or was chosen, as a record keeps it. Older records and settings files have texts.
+    sample_prompts: tuple[Prompt | str, ...] | None = field(default=None, metadata={"kind": tuple})
     sample_max_new_tokens: int = 64
 
     def __post_init__(self) -> None:
@@ -118,6 +123,7 @@ class ResolvedConfig(TrainConfig):
         learning_rate: float
         max_length: int
         eval_rows: int
+        sample_prompts: tuple[Prompt, ...]
         per_device_train_batch_size: int
         gradient_accumulation_steps: int
 
@@ -170,7 +176,7 @@ def _typed(f: Field[Any], value: Any) -> Any:
         return word in _TRUE
     if kind is str:
         # YAML reads on, off and numbers where a word is meant.
-        if value is None:
+        if value in (None, ""):
             raise ValueError
         return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
     if isinstance(value, bool):

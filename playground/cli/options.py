@@ -79,14 +79,15 @@ sampling_options = _group(
 
 
 class Auto(click.ParamType[Any]):
-    """A number, or ``auto`` to let the plan decide."""
+    """A number or a file, or ``auto`` to let the plan decide."""
 
     def __init__(self, kind: type) -> None:
-        self.name = f"{'number' if kind is float else 'integer'}|auto"
-        self._kind = click.FLOAT if kind is float else click.INT
+        names = {float: "number", int: "integer", str: "file"}
+        self.name = f"{names[kind]}|auto"
+        self._kind: click.ParamType[Any] = click.types.convert_type(kind)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number, or None for ``auto``."""
+        """Return the value, or None for ``auto``."""
         return None if value == "auto" else self._kind.convert(value, param, ctx)
 
 

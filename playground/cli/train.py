@@ -63,7 +63,7 @@ def train(
     else:
         given = {key: value for key, value in typed(ctx).items() if key in options}
         config = TrainConfig(**settings.options(given, config_file))
-        _look_at_data(config)
+        _look_at_files(config)
         if dry_run:
             return _dry_run(config, as_json=as_json)
         run = paths.check_new_name(name) if name else paths.new_run_name(Path(config.data), home, datetime.now())
@@ -129,11 +129,14 @@ def run_training(
     return interrupt.exit_code
 
 
-def _look_at_data(config: TrainConfig) -> None:
-    """Refuse unreadable data before PyTorch is imported, which takes seconds; training reads it again."""
+def _look_at_files(config: TrainConfig) -> None:
+    """Refuse unreadable data or prompts before PyTorch is imported, which takes seconds; training reads it again."""
     from playground.data.containers import KEPT_BYTES
     from playground.data.examples import read_dataset
+    from playground.data.prompts import read_prompts
 
+    if config.sample_prompts_file is not None:
+        read_prompts(paths.find_file(config.sample_prompts_file))
     if config.data.startswith("hf:") or config.data == "-":
         return
     path = paths.find_file(config.data)

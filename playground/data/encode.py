@@ -225,7 +225,7 @@ def encode_all(encoder: Encoder, dataset: Dataset, *, skip_bad: bool = False) ->
     """
     if not dataset.is_whole:
         if not skip_bad:
-            return _Lazy(encoder, dataset, None), dataset
+            return _Lazy(encoder, dataset), dataset
         good = array("Q")
         problems = list(dataset.skipped)
         for index, example in enumerate(dataset.examples):
@@ -235,7 +235,8 @@ def encode_all(encoder: Encoder, dataset: Dataset, *, skip_bad: bool = False) ->
                 good.append(index)
         if not good:
             raise refuse(dataset.path, problems, HINT)
-        return _Lazy(encoder, dataset, good), replace(dataset, skipped=tuple(problems))
+        dataset = dataset.only(good, problems)
+        return _Lazy(encoder, dataset), dataset
     pairs = [(example, encode_row(encoder, example)) for example in dataset.examples]
     bad = [row for _, row in pairs if isinstance(row, Problem)]
     if bad and (len(bad) == len(pairs) or not skip_bad):
@@ -264,20 +265,18 @@ class _Lazy(Sequence[Encoded]):
 
     KEPT = 4096
 
-    def __init__(self, encoder: Encoder, dataset: Dataset, good: array[int] | None) -> None:
+    def __init__(self, encoder: Encoder, dataset: Dataset) -> None:
         self._encoder = encoder
         self._dataset = dataset
-        self._good = good  # indices of the valid rows, if they were checked
         self._kept: dict[int, Encoded] = {}
 
     def __len__(self) -> int:
-        return len(self._dataset.examples) if self._good is None else len(self._good)
+        return len(self._dataset.examples)
 
     def __getitem__(self, index: Any) -> Any:
         row = self._kept.get(index)
         if row is None:
-            place = index if self._good is None else self._good[index]
-            found = encode_row(self._encoder, self._dataset.examples[place])
+            found = encode_row(self._encoder, self._dataset.examples[index])
             if isinstance(found, Problem):
                 raise refuse(self._dataset.path, [found], HINT)
             row = found

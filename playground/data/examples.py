@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,13 @@ class Dataset:
     def is_whole(self) -> bool:
         """Whether every row has been read and checked."""
         return not isinstance(self.examples, _Lazy)
+
+    def only(self, places: array[int], skipped: Sequence[Problem]) -> Dataset:
+        """Return a large set with the examples at these indices, the others `skipped`."""
+        assert isinstance(self.examples, _Lazy)
+        good = self.examples.good
+        rows = places if good is None else array("Q", (good[at] for at in places))
+        return replace(self, examples=replace(self.examples, good=rows), skipped=tuple(skipped))
 
     @property
     def single_turn(self) -> bool:

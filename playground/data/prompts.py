@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from playground import config
 from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown, text_lines
 from playground.errors import InputError
+from playground.events.prompts import Prompt
+
+__all__ = ["KINDS", "STORY", "Prompt", "as_prompt", "read_prompts"]
 
 KINDS = ("fact", "explain", "advice", "poem", "list")
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """A prompt and, for some files, what an answer to it must contain.
-
-    `kind` is one of `KINDS` or empty; `expect` are words of which an answer must contain one; `items` is
-    how many items a list must have.
-    """
-
-    id: str
-    prompt: str
-    kind: str = ""
-    expect: tuple[str, ...] = ()
-    items: int = 0
 
 
 # The prompts that a training run answers before its first step and later, with what an answer must be.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from playground.events.prompts import Prompt
 from playground.events.values import Json
 
 
@@ -24,7 +25,7 @@ class Plan(Json):
     `memory` maps each part to bytes; `free` is the total available. `seconds` is None while
     this machine's speed with this model is unknown. `nearest` names the smallest change that would
     fit, if this plan does not. `num_eval` rows are held out and excluded from all other counts. `unread` names columns
-    of the data that are not read.
+    of the data that are not read. The `sample_prompts` are answered before the first step and during training.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Plan(Json):
     nearest: str
     num_eval: int = 0
     unread: tuple[str, ...] = ()
+    sample_prompts: tuple[Prompt, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the derived values."""

@@ -17,9 +17,10 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from playground.config import ResolvedConfig, TrainConfig
 from playground.data.encode import Encoded, Encoder, encode_all
-from playground.data.examples import Dataset, read_dataset, unread_words
+from playground.data.examples import Dataset, Turn, read_dataset, unread_words
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
+from playground.data.samples import sample_prompts
 from playground.data.styles import get_style
 from playground.environ import uncollected
 from playground.errors import EnvironmentFault, InputError
@@ -113,8 +114,9 @@ def resolved(config: TrainConfig, plan: Plan) -> ResolvedConfig:
         "per_device_train_batch_size": plan.per_device_train_batch_size,
         "gradient_accumulation_steps": plan.gradient_accumulation_steps,
         "gradient_checkpointing": "on" if plan.gradient_checkpointing else "off",
+        "sample_prompts": plan.sample_prompts,
     }
-    return ResolvedConfig(**{**config.to_dict(), **decided})
+    return ResolvedConfig(**{**vars(config), **decided})
 
 
 def make_plan(
@@ -170,6 +172,13 @@ def make_plan(
     if config.max_length is None:
         known = f"the longest row has {longest:,} tokens" if counted else "rows are read as they are needed"
         decide("max_length", max_length, known)
+
+    def fits_context(prompt: str) -> bool:
+        return len(encoder.prompt([Turn("user", prompt)])) + config.sample_max_new_tokens <= context
+
+    samples, why = sample_prompts(config, dataset, held_out, fits_context)
+    if why:
+        decide("sample_prompts", len(samples), why)
     size = footprint(model, compute_dtype(device), config.lora_r)
     rate = config.learning_rate
     if rate is None:
@@ -220,6 +229,7 @@ def make_plan(
         nearest="",
         num_eval=len(held_out),
         unread=unread_words(dataset),
+        sample_prompts=samples,
     )
     if not plan.fits:
         plan = replace(plan, nearest=_nearest(size, plan, device))

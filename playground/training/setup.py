@@ -17,7 +17,6 @@ from playground.data.batches import collate, micro_batches
 from playground.data.encode import Encoded, Encoder
 from playground.data.examples import Dataset, Turn
 from playground.data.order import Order
-from playground.data.prompts import as_prompt
 from playground.errors import UsageError
 from playground.events.answers import Sampling
 from playground.events.plans import Plan
@@ -124,12 +123,12 @@ class Training:
         restore_optimizer(self.optimizer, self.parameter_names, files["optimizer.safetensors"])
 
     def sample(self, started: float) -> Sampled:
-        """Answer the fixed prompts with the current adapter, without affecting training.
+        """Answer the sample prompts with the current adapter, without affecting training.
 
         Before the first step the base answers the raw prompts too; its answers will not change.
         """
         self.require_finite()  # in lanes a NaN of the adapter would reach the base's rows
-        prompts = [as_prompt(text) for text in self.config.sample_prompts]
+        prompts = self.config.sample_prompts
         lanes = [styled_lane(self.encoder, [Turn("user", prompt.prompt)], Blend(ADAPTER)) for prompt in prompts]
         if self.state.step == 0:
             lanes += [Lane(self.encoder.raw(prompt.prompt)) for prompt in prompts]

@@ -7,6 +7,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault
+from playground.events.prompts import Prompt
 from playground.events.runs import RunStarted, StepDone
 from playground.models import budget
 from playground.models.footprint import footprint
@@ -54,7 +55,7 @@ def test_auto_settings_are_chosen_with_reasons(tiny_folder, rows_file):
     assert not made.gradient_checkpointing
     assert {choice.name for choice in made.choices} == {
         "quantize", "learning_rate", "max_length", "per_device_train_batch_size", "gradient_accumulation_steps",
-        "gradient_checkpointing", "eval_rows",
+        "gradient_checkpointing", "eval_rows", "sample_prompts",
     }  # fmt: skip
     assert all(choice.reason for choice in made.choices)
     assert made.num_steps == 9 and made.fits
@@ -64,6 +65,7 @@ def test_explicit_settings_are_kept(tiny_folder, rows_file):
     said = {
         "quantize": "none", "learning_rate": 1e-3, "max_length": 64, "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 2, "gradient_checkpointing": "on", "eval_rows": 0,
+        "sample_prompts": (Prompt("1", "Hi"),),
     }  # fmt: skip
     config = TrainConfig(model=str(tiny_folder("llama")), data=str(rows_file(20)), lora_r=4, **said)
     made = plan_training(config, lambda *a: None).plan

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, OlmoConfig
 
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault, InputError, PlaygroundError, UsageError
+from playground.events.prompts import Prompt
 from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
@@ -80,6 +81,24 @@ def test_sampling_does_not_disturb_training(tiny_folder, rows_file, tmp_path, mo
     events = list(train(settings, tmp_path / "many"))
     assert sum(isinstance(e, Sampled) for e in events) == events[-1].step + 1
     assert adapter_sha(tmp_path / "few") == adapter_sha(tmp_path / "many")
+
+
+def test_sample_prompts_are_kept_for_a_resume_and_change_no_weights(tiny_folder, rows_file, tmp_path):
+    (file := tmp_path / "ask.txt").write_text("What is 3 plus one?\nHello\n")
+    folder, data = tiny_folder("llama"), rows_file(12)
+    settings = config(folder, data, sample_prompts_file=str(file))
+    stopped = list(train(settings, tmp_path / "asked", stop=stop_after(3)))
+    file.unlink()
+    recorded = TrainConfig.from_dict(read_record(tmp_path / "asked").config)
+    resumed = list(train(recorded, tmp_path / "asked", resume=True))
+    plans = [events[0].plan for events in (stopped, resumed)]
+    known = Prompt("1", "What is 3 plus one?", reference="3 plus one is 4.", rows="trained")
+    assert plans[0].sample_prompts == plans[1].sample_prompts == (known, Prompt("2", "Hello"))
+    asked = [[s.prompt for s in e.samples] for e in stopped + resumed if isinstance(e, Sampled)]
+    assert len(asked) > 3 and all(prompts == ["What is 3 plus one?", "Hello"] for prompts in asked)
+    silent = list(train(config(folder, data, sample_prompts=()), tmp_path / "silent"))
+    assert not any(e.samples for e in silent if isinstance(e, Sampled))
+    assert adapter_sha(tmp_path / "asked") == adapter_sha(tmp_path / "silent")
 
 
 def test_held_out_loss_equals_plain_peft_in_float64(tiny_folder, rows_file, tmp_path):

@@ -1,9 +1,12 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from playground.data import examples
 from playground.data.encode import IGNORE_INDEX, Encoder, encode_all
-from playground.data.examples import Dataset, Example, Turn
+from playground.data.examples import Dataset, Example, Turn, read_dataset
 from playground.data.shapes import SHAPES
 from playground.data.styles import chat_style
 from playground.errors import InputError
@@ -314,11 +317,19 @@ def test_pieces_pair_the_text_of_each_token_with_its_mask(encoder):
     assert len(pieces) == len(row.input_ids)
 
 
-def test_large_set_without_a_trainable_row_is_refused(encoder, monkeypatch):
-    monkeypatch.setattr(Dataset, "is_whole", False)
-    bad, good = Example(talk("a", "b", system="s" * 100).turns, line=4), talk("a", "b")
-    with pytest.raises(InputError, match="some.jsonl:4"):
-        encode_all(encoder(50), dataset([bad, bad]), skip_bad=True)
-    rows, kept = encode_all(encoder(50), dataset([bad, good]), skip_bad=True)
-    assert len(rows) == 1 and rows[0] == encoder().example(good)
-    assert [problem.line for problem in kept.skipped] == [4]
+def test_large_set_without_a_trainable_row_is_refused(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "WHOLE_ROWS", 0)
+
+    def read(*rows):
+        turns = [[{"role": turn.role, "content": turn.content} for turn in row.turns] for row in rows]
+        path = tmp_path / "some.jsonl"
+        path.write_text("".join(json.dumps({"messages": talked}) + "\n" for talked in turns))
+        return read_dataset(path, skip_bad=True)
+
+    bad, good, more = talk("a", "b", system="s" * 100), talk("a", "b"), talk("c", "d")
+    with pytest.raises(InputError, match=r"some.jsonl:1"):
+        encode_all(encoder(50), read(bad, bad), skip_bad=True)
+    rows, kept = encode_all(encoder(50), read(bad, good, bad, more), skip_bad=True)
+    assert [problem.line for problem in kept.skipped] == [1, 3] and not kept.is_whole
+    assert [rows[at] for at in range(len(rows))] == [encoder().example(row) for row in (good, more)]
+    assert [kept.examples[at].line for at in range(len(rows))] == [2, 4], "a row and its example have one index"
