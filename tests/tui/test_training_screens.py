@@ -250,6 +250,45 @@ async def test_runs_are_listed_opened_and_compared(screen, home):
     assert screen.engine.options == ((str(home / "adapters" / "old"),), None, False)
 
 
+@training_test((80, 24))
+async def test_runs_are_filtered_and_moved_through_with_letters(screen, home):
+    for name, day in (("pirate-1", 20), ("mini-2", 21), ("pirate-3", 22)):
+        run_record(record(home / "adapters" / name), f"2026-11-{day}T10:00:00+00:00")
+    await open_training(screen)
+    await screen.press("f6")
+    rows = screen.app.screen.query_one(OptionList)
+    await screen.press("G")
+    assert rows.highlighted == 2
+    await screen.press("k", "g", "j")
+    assert rows.highlighted == 1
+    await screen.press("slash", *"Pirate")
+    await screen.settle(lambda: rows.option_count == 2)
+    assert screen.shown("#problems") == "2 of 3 runs"
+    await screen.press("enter", "j")
+    assert rows.highlighted == 1, "the letters act again"
+    await screen.press("n")
+    assert screen.app.screen.query_one("#name", Input).value == "pirate-1"
+    await screen.press("escape", "slash", *"xyz")
+    await screen.settle(lambda: rows.option_count == 0)
+    assert not {"r", "n", "d", "c"} & set(screen.app.screen.active_bindings), "nothing to do it to"
+    await screen.press("escape")
+    await screen.settle(lambda: rows.option_count == 3)
+    await screen.press("q")
+    assert isinstance(screen.app.screen, TrainScreen)
+
+
+@training_test((80, 24))
+async def test_runs_dialog_without_runs_says_what_to_do(screen):
+    await open_training(screen)
+    await screen.press("f6")
+    assert screen.shown("#empty").startswith("No runs yet.\n") and screen.app.screen.query_one("#empty").display
+    assert not screen.app.screen.query_one(".columns").display
+    offered = set(screen.app.screen.active_bindings)
+    assert not offered & {"r", "n", "d", "space", "c", "slash"} and {"escape", "q"} <= offered
+    await screen.press("d", "r", "n", "c", "slash", "j", "enter", "q")
+    assert isinstance(screen.app.screen, TrainScreen)
+
+
 @training_test()
 async def test_ended_run_can_be_asked_at_up_to_four_steps(screen, home):
     folder = record(home / "adapters" / "done", last=36)

@@ -22,14 +22,18 @@ from playground.events.runs import RunRecord
 from playground.jobs.training import start_training
 from playground.runs import library
 from playground.runs.folder import is_busy, size, state_of
-from playground.text import one_line
+from playground.text import count, one_line
 from playground.tui.dialogs.base import Dialog
 from playground.tui.widgets.line import Line
 
 COLUMNS = ("run", "state", "steps", "loss", "eval", "data set", "started")
 WIDEST = 24
 NEWEST = 4  # runs whose curves are shown if none is marked
-KEYS = "Enter opens · Space marks, C shows curves · Esc back"
+KEYS = "Enter opens · Space marks, C shows curves · / filters · Esc back"
+EMPTY = """No runs yet.
+
+Esc goes back. Choose a data set there; F5 starts a run on it.
+In a shell:  sft-playground train --data mini.jsonl"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,18 @@ class RunsDialog(Dialog[Chosen | None]):
         Binding("d", "remove", "remove"),
         Binding("space", "mark", "mark"),
         Binding("c", "curves", "curves"),
+        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("q", "leave", "leave", show=False),
+        Binding("j", "move('cursor_down')", "next", show=False),
+        Binding("k", "move('cursor_up')", "previous", show=False),
+        Binding("g", "move('first')", "first", show=False),
+        Binding("G", "move('last')", "last", show=False),
     ]
 
     def __init__(self, home: Path) -> None:
         super().__init__()
         self._home = home
-        self._runs: list[tuple[Path, RunRecord]] = []
+        self._runs: list[tuple[Path, RunRecord]] = []  # that match the filter
         self._sure_of = ""
         self._marked: list[Path] = []  # for the shared chart
 
@@ -67,19 +77,25 @@ class RunsDialog(Dialog[Chosen | None]):
         with Vertical(classes="dialog"):
             yield Static("Runs, newest first", classes="heading", markup=False)
             yield Static(classes="columns", markup=False)
+            yield Static(EMPTY, id="empty", markup=False)
             yield OptionList(compact=True)
+            yield Input(placeholder="name, state or data set", id="filter", compact=True)
             yield Input(placeholder="new name", id="name", compact=True)
             yield Line(id="problems")
             yield Static(KEYS, classes="keys", markup=False)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.query_one("#name").display = False
+        for field in self.query(Input):
+            field.display = False
         self._fill()
         self.query_one(OptionList).focus()
 
     def _fill(self, at: int = 0) -> None:
-        self._runs = library.list_runs(self._home)
+        found = library.list_runs(self._home)
+        self._show_parts(bool(found))
+        wanted = self.query_one("#filter", Input).value.strip().lower()
+        self._runs = [run for run in found if wanted in " ".join(_cells(*run)).lower()]
         rows = [[one_line(cell, WIDEST) for cell in _cells(*run)] for run in self._runs]
         widths = [max(map(cell_len, column)) for column in zip(COLUMNS, *rows, strict=True)]
         self.query_one(".columns", Static).update(Content("  " + _line(COLUMNS, widths)))
@@ -89,8 +105,20 @@ class RunsDialog(Dialog[Chosen | None]):
         options.add_options([Option(Content(mark + _line(row, widths))) for mark, row in zip(marks, rows, strict=True)])
         if rows:
             options.highlighted = min(at, len(rows) - 1)
-        else:
-            self._say("No runs yet. Press Esc and choose a data set; F5 starts a run.")
+        if wanted:
+            self._say(f"{len(rows)} of {count(len(found), 'run')}")
+        self.refresh_bindings()
+
+    def _show_parts(self, some: bool) -> None:
+        """Show the table, or what to do while there are no runs."""
+        self.query_one("#empty").display = not some
+        for part in (".columns", ".keys", "OptionList"):
+            self.query_one(part).display = some
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what is done to a run only if there is one."""
+        on_a_run = action in ("resume", "rename", "remove", "mark", "curves", "filter", "move")
+        return bool(self._runs) or not on_a_run or (action == "filter" and bool(self.query_one("#filter", Input).value))
 
     def _here(self) -> tuple[Path, RunRecord] | None:
         at = self.query_one(OptionList).highlighted
@@ -126,7 +154,27 @@ class RunsDialog(Dialog[Chosen | None]):
             field.display, field.value = True, here[0].name
             field.focus()
 
-    @on(Input.Submitted)
+    def action_filter(self) -> None:
+        """Ask for what a run's name, state or data set contains."""
+        field = self.query_one("#filter", Input)
+        field.display = True
+        field.focus()
+
+    @on(Input.Changed, "#filter")
+    def filter_runs(self) -> None:
+        """Show the runs that contain it."""
+        self._fill()
+
+    @on(Input.Submitted, "#filter")
+    def keep_filter(self) -> None:
+        """Go to the runs that were found."""
+        self.query_one(OptionList).focus()
+
+    def action_move(self, how: str) -> None:
+        """Move in the list."""
+        getattr(self.query_one(OptionList), f"action_{how}")()
+
+    @on(Input.Submitted, "#name")
     def take_name(self, event: Input.Submitted) -> None:
         """Rename the run."""
         if here := self._here():
@@ -171,9 +219,14 @@ class RunsDialog(Dialog[Chosen | None]):
             self.app.push_screen(CurvesDialog(self._marked or [folder for folder, _ in self._runs[:NEWEST]]))
 
     def action_leave(self) -> None:
-        """Close the name field, or leave the dialog."""
+        """Close the name field, or the filter, or leave the dialog."""
+        wanted = self.query_one("#filter", Input)
         if self.query_one("#name").display:
             self._put_name_away()
+        elif wanted.display:
+            wanted.display, wanted.value = False, ""
+            self._say("")
+            self.query_one(OptionList).focus()
         else:
             self.dismiss(None)
 
