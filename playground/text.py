@@ -8,6 +8,7 @@ it is safe however a stream is split: ``clean(a) + clean(b) == clean(a + b)``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # C0 except tab and newline, DEL, C1, lone surrogates, and the format characters that reorder or hide
 # text. ZWJ and ZWNJ (U+200C/D) stay: emoji and several scripts need them.
@@ -40,6 +41,16 @@ def one_line(text: str, width: int) -> str:
     """Return cleaned `text` on one line of at most `width` characters, cut with an ellipsis."""
     flat = clean(text).replace("\n", "↵").replace("\t", " ")
     return flat if len(flat) <= width else flat[: max(width - 1, 0)] + "…"
+
+
+def flow(units: Iterable[str], width: int) -> list[list[str]]:
+    """Return `units` in lines of at most `width` characters, two spaces between them; none is broken."""
+    lines: list[list[str]] = [[]]
+    for unit in units:
+        if lines[-1] and len("  ".join([*lines[-1], unit])) > width:
+            lines.append([])
+        lines[-1].append(unit)
+    return lines
 
 
 def count(number: int, singular: str, plural: str = "") -> str:

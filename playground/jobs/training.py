@@ -58,10 +58,14 @@ class RunLink:
 
     Args:
         folder: The run's folder.
+
+    Attributes:
+        caught_up: Whether what had happened before the run was followed has been read; what comes then is news.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.caught_up = False
         self._number = 0
         self._closed = False
 
@@ -93,6 +97,7 @@ class RunLink:
             for event in fresh:
                 ended = event.terminal or (ended and not isinstance(event, RunStarted))
                 yield event
+            self.caught_up = True
             if alive:
                 patience = 0.0
             elif not fresh and time.monotonic() > patience:

@@ -57,7 +57,7 @@ def start(app):
     app.press("Ctrl+R")
     app.wait("F5 starts training. Bright", "line 1", seconds=SLOW)
     app.press("F5")
-    app.wait("▶ step", "samples at step", seconds=SLOW)
+    app.wait("▶ step", "ended by itself", seconds=SLOW)
 
 
 def test_training_outlives_the_app_and_can_be_reopened_twice(home, app_command):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from harness import HOSTILE, READY, FakeChild, FakeEngine, Screen, screen_test
 from recorded import PLAN, events, record, run_record, sampled, step_done
+from rich.cells import cell_len
 from textual.widgets import Input, OptionList, Static
 
 from playground.events.answers import Answer
@@ -23,7 +24,8 @@ from playground.events.inspector import (
     PlanMade,
     RowsShown,
 )
-from playground.events.runs import BatchHalved, Continued, Paused, RunEnded, RunStage, RunStarted
+from playground.events.prompts import Prompt
+from playground.events.runs import BatchHalved, Continued, Paused, RunEnded, RunStage, RunStarted, Sample, Sampled
 from playground.tui.app import PlaygroundApp
 from playground.tui.dialogs.files import PathSuggester
 from playground.tui.screens.run import RunScreen
@@ -202,11 +204,11 @@ async def test_f5_starts_training_closes_the_engine_and_shows_the_run(screen, mo
 async def watch(screen, folder):
     screen.app.push_screen(RunScreen(folder))
     await screen.settle(lambda: isinstance(screen.app.screen, RunScreen) and screen.app.screen.history.started)
-    await screen.settle(lambda: "step" in screen.shown("#timeline"))
+    await screen.settle(lambda: screen.shown("#marks"))
 
 
 @training_test((80, 24))
-async def test_scrubbing_moves_the_answers_and_the_chart_cursor(screen, home):
+async def test_scrubbing_moves_the_answers_the_figures_and_the_chart_cursor(screen, home):
     await watch(screen, record(home / "adapters" / "done", last=18))
     await screen.settle(lambda: "finished" in screen.shown("#top"))
     assert "Answer at step 18." in screen.shown("#answers") and "base" in screen.shown("#answers")
@@ -218,6 +220,119 @@ async def test_scrubbing_moves_the_answers_and_the_chart_cursor(screen, home):
         assert time.perf_counter() - begun < 5
     assert seen == [12, 6, 0, 0, 6]
     assert screen.app.screen.query_one(Chart)._cursor == 6
+    assert screen.shown("#numbers").startswith("step 6 of 45  loss ⠂ 1.22  mean ━ 1.63  held out ◇ 1.44")
+    rows = screen.shown("#frames").splitlines()
+    assert rows[1].startswith("▸ 6 ") and rows[1].endswith("■ ◀ begins to answer")
+    assert rows[3].endswith("■ ◆ lowest held out") and "lowest ◆ 1.40 at step 18" in screen.shown("#numbers")
+    await screen.press("g")
+    assert screen.shown("#numbers") == "before training  held out ◇ 1.90  lowest ◆ 1.40 at step 18"
+    assert "1 of 2 ↑↓" in screen.shown("#asked") and "quantum" in screen.shown("#asked")
+    await screen.press("j")
+    assert "capital of France" in screen.shown("#asked") and "2 of 2" in screen.shown("#asked")
+    await screen.press("down", "G")
+    assert "quantum" in screen.shown("#asked") and "step 18 of 45" in screen.shown("#numbers")
+    await screen.press("k")
+    assert "capital of France" in screen.shown("#asked")
+    await screen.pilot.click("#frames", offset=(3, 1))
+    await screen.settle(lambda: screen.shown("#numbers").startswith("step 6 of 45"))
+    await screen.press("q")
+    assert screen.app.screen is screen.app._compare
+
+
+@training_test()
+async def test_run_that_ends_while_it_is_watched_plays_its_film_once(screen, home, monkeypatch):
+    monkeypatch.setattr("playground.tui.screens.run.FRAME_SECONDS", 0.02)
+    folder, alive = record(home / "adapters" / "live", last=18, ended=""), [True]
+    monkeypatch.setattr("playground.jobs.training.RunLink.is_alive", lambda link: alive[0])
+    seen, draw = [], RunScreen.draw
+    monkeypatch.setattr(RunScreen, "draw", lambda self: (seen.append(self._film.at), draw(self))[1])
+    await watch(screen, folder)
+    await screen.settle(lambda: "▶ step 18" in screen.shown("#top"))
+    assert {*seen} == {None}
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(events(folder, last=18)[-1].to_json() + "\n")
+    await screen.settle(lambda: 12 in seen and seen[-1] is None)
+    assert list(dict.fromkeys(seen)) == [None, 0, 6, 12], "and then the last step"
+    seen.clear()
+    await screen.settle(lambda: screen.app.screen._player is None)
+    alive[0] = False
+    await asyncio.sleep(0.6)
+    assert {*seen} <= {None}, "it plays once"
+
+
+@training_test()
+async def test_a_key_plays_a_finished_run_and_any_key_stops_it(screen, home, monkeypatch):
+    monkeypatch.setattr("playground.tui.screens.run.FRAME_SECONDS", 60.0)
+    monkeypatch.setattr("playground.tui.screens.run.PLAY_SECONDS", 600.0)
+    await watch(screen, record(home / "adapters" / "done", last=18))
+    await screen.settle(lambda: "finished" in screen.shown("#top"))
+    await asyncio.sleep(0.6)  # a beat
+    run = screen.app.screen
+    assert run._player is None and run._film.at is None, "opening it does not play it"
+    for stop, at in (("p", 0), ("down", 0), ("right", 6)):
+        await screen.press("p")
+        assert run._player is not None and run._film.at == 0
+        await screen.press(stop)
+        assert run._player is None and run._film.at == at, stop
+    await screen.press("p", "escape")
+    assert screen.app.screen is screen.app._compare
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"samples": ()}, "This run answered no sample prompts."),
+        ({"samples": (Sample("日本\n👩‍👩‍👧‍👦" * 40, Answer("は" * 400, "length", None, 64), False),)}, "日本↵"),
+        ({"samples": (Sample(HOSTILE.replace("\ud83d", ""), Answer("\x1b[2J\r\n", "stop", None, 2), True),)}, "␛"),
+    ],
+    ids=["none", "wide", "hostile"],
+)
+@training_test((80, 24))
+async def test_film_of_unusual_samples_stays_legible(screen, home, change, said):
+    folder = home / "adapters" / "odd"
+    odd = [replace(e, **change, base=()) if isinstance(e, Sampled) else e for e in events(folder, last=18)]
+    record(folder)
+    (folder / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in odd))
+    screen.app.push_screen(RunScreen(folder))
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen) and screen.app.screen.history.ended)
+    await screen.press("left", "left", "up", "p", "end")
+    shown = "".join(screen.shown(where) for where in ("#asked", "#frames", "#marks", "#answers"))
+    assert said in shown and not {"\x1b", "\x07", "\u202e", "\r"} & set(shown)
+    assert all(cell_len(row) <= 78 for row in screen.shown("#frames").splitlines())
+
+
+@training_test((80, 24))
+async def test_film_of_many_samplings_scrolls_to_the_step_that_is_shown(screen, home):
+    folder = home / "adapters" / "long"
+    many = [event for event in events(folder, last=36) if not isinstance(event, Sampled | RunEnded)]
+    many += [replace(sampled(step), step=step) for step in range(41)] + events(folder, last=36)[-1:]
+    record(folder)
+    (folder / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in many))
+    await watch(screen, folder)
+    await screen.settle(lambda: "finished" in screen.shown("#top"))
+    strip = screen.app.screen.query_one("#strip")
+    await screen.settle(lambda: strip.size.height > 4 and strip.scroll_offset.y == 41 - strip.size.height)
+    await screen.press("home")
+    await screen.settle(lambda: strip.scroll_offset.y == 0)
+    assert strip.size.height <= 9 and screen.app.screen.query_one("#detail").size.height >= 2
+    await screen.press(*["right"] * 12)
+    await screen.settle(lambda: strip.scroll_offset.y <= 12 < strip.scroll_offset.y + strip.size.height)
+
+
+@training_test()
+async def test_reference_answer_of_the_data_is_shown_below(screen, home):
+    folder = home / "adapters" / "own"
+    asked = Prompt("7", sampled(0).samples[0].prompt, reference="It is \x1b small.", rows="held out")
+    start, *more = events(folder, last=6)
+    record(folder)
+    lines = [replace(start, plan=replace(PLAN, sample_prompts=(asked,))), *more]
+    (folder / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in lines))
+    await watch(screen, folder)
+    await screen.settle(lambda: "reference" in screen.shown("#answers"))
+    text = screen.shown("#answers")
+    assert "reference  the answer in the data, never trained\nIt is ␛ small." in text
+    assert text.index("Answer at step 6.") < text.index("reference") < text.index("base  ")
+    assert screen.shown("#asked").endswith("held out")
 
 
 @training_test()
@@ -587,7 +702,7 @@ def test_replies_are_shown_with_the_sampling_before_them(tmp_path):
     said = {"base": Answer("and on", "length", None, 9), "sft": Answer("Blue.", "stop", None, 3)}
     for event in (*events(tmp_path), Replied(8, "A colour?", said)):
         history.add(event)
-    shown = {step: str(answers_at(history, step)) for step in (0, 6, 12)}
+    shown = {step: str(answers_at(history, None, step)) for step in (0, 6, 12)}
     assert shown[6].startswith("A colour?  asked at step 8\n") and "Blue." in shown[6]
     assert "A colour?" not in shown[0] + shown[12]
 
@@ -601,8 +716,11 @@ def test_run_figures_are_not_broken_across_lines(tmp_path):
     for event in events(tmp_path):
         history.add(event)
     whole = history.numbers(200)
-    assert "held out ◆ 1.41" in whole and "grad 0.90" in whole and "peak 2.40 GB" in whole and "\n" not in whole
-    for width in (20, 38, 58, 78):
+    assert whole.startswith(
+        "step 12 of 45  loss ⠂ 0.87  mean ━ 1.09  held out ◇ 1.41  lowest ◆ 1.41 at step 12  lr 5.0e-04"
+    )
+    assert "grad 0.90" in whole and "peak 2.40 GB" in whole and "\n" not in whole
+    for width in (26, 38, 58, 78):
         lines = history.numbers(width).splitlines()
         assert max(map(len, lines)) <= width and "  ".join(lines) == whole
 

@@ -1,57 +1,67 @@
-"""A run's answers at its sampling steps, as text for the run screen."""
+"""A step's whole answer, with what it is compared with, as text for the run screen."""
 
 from __future__ import annotations
 
 from textual.content import Content
 
-from playground.events.runs import Sample
-from playground.report.words import how_it_ended
+from playground.data.answered import repeats_from
+from playground.events.answers import Answer
+from playground.events.prompts import Prompt
+from playground.report.words import caption
 from playground.text import clean, one_line
 from playground.tui.state.run_history import RunHistory
 
-BASE_SHOWN = 120  # characters of the base's answer, which never changes and repeats itself
+BASE_SHOWN = 240  # characters of the base's answer, which never changes and repeats itself
+REFERENCE_SHOWN = 2000  # characters of a reference, which may be a page long
+BEFORE = "The sample prompts are answered before the first step and during training."
+NO_PROMPTS = "This run answered no sample prompts."
 Pieces = list[tuple[str, str]]
 
 
-def timeline(history: RunHistory, shown: int | None, *, looking_back: bool) -> Content:
-    """Return the sampling steps, with `shown` marked, and the keys to move."""
-    steps = sorted(history.samplings)
-    marks = [(f" {'●' if step == shown else '○'} {step}", "bold" if step == shown else "dim") for step in steps]
-    if looking_back:
-        more = "   looking back; → follows" if history.live else "   ← →"
-    else:
-        more = "   ← looks back" if len(steps) > 1 else ""
-    return Content.assemble(("samples at step", "bold"), *marks, (more, "dim"), "\n")
-
-
-def answers_at(history: RunHistory, shown: int | None) -> Content:
-    """Return a step's answers: to prompts asked there, newest first, then to the fixed prompts."""
-    if shown is None:
-        return Content.styled("The fixed prompts are answered before the first step and during training.", "dim")
-    first = history.samplings.get(0)
+def answers_at(history: RunHistory, prompt: Prompt | None, step: int | None) -> Content:
+    """Return a prompt's whole answer at a step, its reference, the base's answer, and what was asked then."""
+    if step is None:
+        return Content("")
     pieces: Pieces = []
-    for reply in reversed(history.replies):  # between two samplings, shown with the earlier one
-        if shown == max((step for step in history.samplings if step <= reply.step), default=None):
-            pieces += [(clean(reply.prompt), "bold"), (f"  asked at step {reply.step}\n", "dim")]
-            for lane, answer in reply.answers.items():
-                pieces.append((f" {lane:<4} ", "dim"))
-                pieces.append((f"{clean(answer.text).strip()}  ", "dim" if lane == "base" else ""))
-                pieces.append((f"{how_it_ended(answer, repeats=False)}\n", "dim"))
-            pieces.append(("\n", ""))
-    for number, sample in enumerate(history.samplings[shown].samples):
-        pieces.append((f"{clean(sample.prompt)}\n", "bold"))
-        if first and number < len(first.base):
-            pieces += _said("base", first.base[number], "dim", BASE_SHOWN)
-        pieces += _said("sft ", sample, "")
+    if prompt is not None:
+        frame = next((frame for frame in history.frames(prompt) if frame.step == step), None)
+        if frame is not None:
+            when = f"step {step}" if step else "step 0, the base fed the template"
+            text = clean(frame.sample.answer.text.strip()) or "(nothing)"
+            pieces += [(when, "bold"), (f"  {_ended('', frame.sample.answer)}\n", "dim"), (f"{text}\n", "")]
+        if prompt.reference:
+            pieces += [("\nreference", "dim bold"), (f"  the answer in the data{_rows(prompt)}\n", "dim")]
+            pieces.append((f"{_cut(clean(prompt.reference), REFERENCE_SHOWN)}\n", "dim"))
+        first = history.samplings.get(0)
+        base = next((sample for sample in first.base if sample.prompt == prompt.prompt), None) if first else None
+        if base is not None:
+            pieces += [("\nbase", "dim bold"), (f"  {_ended('base', base.answer)}\n", "dim")]
+            pieces.append((f"{one_line(base.answer.text.strip(), BASE_SHOWN)}\n", "dim"))
+    return Content.assemble(*_replies(history, step), *pieces)
+
+
+def _replies(history: RunHistory, step: int) -> Pieces:
+    """Return what was asked while the run was paused, newest first, at the sampling before it."""
+    pieces: Pieces = []
+    for reply in reversed(history.replies):
+        if step != max((sampled for sampled in history.samplings if sampled <= reply.step), default=None):
+            continue
+        pieces += [(clean(reply.prompt), "bold"), (f"  asked at step {reply.step}\n", "dim")]
+        for lane, answer in reply.answers.items():
+            pieces.append((f"{clean(lane):<4} ", "dim"))
+            pieces.append((f"{clean(answer.text).strip()}  ", "dim" if lane == "base" else ""))
+            pieces.append((f"{_ended('', answer)}\n", "dim"))
         pieces.append(("\n", ""))
-    return Content.assemble(*pieces)
+    return pieces
 
 
-def _said(side: str, sample: Sample, style: str, most: int = 0) -> Pieces:
-    mark = " ✓" if sample.answered else ""
-    text = sample.answer.text.strip()
-    return [
-        (f" {side} ", "dim"),
-        (one_line(text, most) if most else clean(text), style),
-        (f"  {how_it_ended(sample.answer, repeats=False)}{mark}\n", "dim"),
-    ]
+def _ended(kind: str, answer: Answer) -> str:
+    return caption(kind, answer, repeats_from(answer.text))
+
+
+def _rows(prompt: Prompt) -> str:
+    return {"held out": ", never trained", "trained": ", which is trained"}.get(prompt.rows, "")
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,68 +1,83 @@
-"""The run screen: the loss curve, and next to it the changing answers."""
+"""The run screen: the loss curve, and next to it the filmstrip of a prompt's changing answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Footer, Static
 
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineEvent, LaneRequest, Spoken
 from playground.events.runs import Event, RunEnded, RunStage, RunStarted
 from playground.jobs.training import RunLink
-from playground.tui.content.samples import answers_at, timeline
+from playground.tui.content.samples import answers_at
 from playground.tui.dialogs.base import Leavable
+from playground.tui.state.film import Film
 from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart
+from playground.tui.widgets.filmstrip import Filmstrip
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
 
 BEAT = 0.5  # seconds between redraws when no key is pressed
+FRAME_SECONDS, PLAY_SECONDS = 0.8, 10.0  # a step is shown while playing, and the most for all steps
+LOW = 24  # rows of a window; a lower one has no chart
 TOLD = {
     "pause": "Pausing after this step; the model stays in memory.",
     "continue": "The run continues, exactly as if it had not paused.",
-    "sample_now": "Sampling the fixed prompts after this step.",
+    "sample_now": "Answering the sample prompts after this step.",
     "stop": "The run finishes its step, saves everything and ends.",
     "cancel": "The run ends and nothing is kept.",
 }
 
 
 class RunScreen(Leavable[None]):
-    """A run, live or finished: losses, samples, and a timeline to step through.
+    """A run, live or finished: its losses, and the filmstrip of each sample prompt, to step through or to play.
 
     Args:
         folder: The run's folder.
         starting: Whether its process was just started.
     """
 
+    AUTO_FOCUS = ""  # keys go to the screen, unless a paused run is asked
     TYPED_INTO = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", priority=True),
+        Binding("left", "scrub(-1)", "step", key_display="←→"),
+        Binding("right", "scrub(1)", "later step", show=False),
+        Binding("up,k", "prompt(-1)", "prompt", key_display="↑↓"),
+        Binding("down,j", "prompt(1)", "next prompt", show=False),
+        Binding("home,g", "first", "first step", show=False),
+        Binding("end,G", "last", "last step", show=False),
+        Binding("pageup", "page(-1)", "scroll the answer", show=False),
+        Binding("pagedown", "page(1)", "scroll the answer", show=False),
+        Binding("p", "play", "play"),
         Binding("space", "pause", "pause"),
         Binding("a", "ask", "ask"),
-        Binding("s", "tell('sample_now')", "sample now"),
-        Binding("left", "scrub(-1)", "earlier"),
-        Binding("right", "scrub(1)", "later"),
-        Binding("ctrl+s", "tell('stop')", "stop and keep", priority=True),
+        Binding("s", "tell('sample_now')", "sample"),
+        Binding("ctrl+s", "tell('stop')", "stop", priority=True),
         Binding("x", "cancel", "cancel"),
         Binding("f6", "compare", "compare", priority=True),
-        Binding("d", "data", "data sets"),
+        Binding("d", "data", "data"),
+        Binding("q", "leave", "leave", show=False),
+        Binding("escape", "leave", "back", priority=True),
     ]
 
     class Happened(Message):
-        """An event from the run."""
+        """An event from the run; news if it happened while the run was watched."""
 
-        def __init__(self, event: Event) -> None:
+        def __init__(self, event: Event, *, news: bool) -> None:
             super().__init__()
             self.event = event
+            self.news = news
 
     class Replied(Message):
         """An answer from the paused run."""
@@ -94,7 +109,9 @@ class RunScreen(Leavable[None]):
         self.history = RunHistory()
         self._link = RunLink(folder)
         self._starting = starting
-        self._at: int | None = None  # the sampling step shown; None follows the run
+        self._film = Film(self.history)
+        self._has_to_play = False  # the run has just ended
+        self._player: Timer | None = None
         self._sure = False
         self._stale = True
 
@@ -104,9 +121,10 @@ class RunScreen(Leavable[None]):
             with Vertical(id="curve"):
                 yield Static(id="numbers", markup=False)
                 yield Chart("loss")
-            with VerticalScroll(id="samples", can_focus=True):
-                yield Static(id="timeline", markup=False)
-                yield Static(id="answers", markup=False)
+            with Vertical(id="samples"):
+                yield Filmstrip()
+                with VerticalScroll(id="detail", can_focus=False):
+                    yield Static(id="answers", markup=False)
         yield Line(id="hint")
         yield PromptBar()
         yield Footer(compact=True, show_command_palette=False)
@@ -114,8 +132,7 @@ class RunScreen(Leavable[None]):
     def on_mount(self) -> None:
         """Follow the run."""
         self.query_one(PromptBar).display = False
-        self.query_one("#samples").focus()
-        self.query_one("#run").set_class(self.size.width < NARROW, "stacked")
+        self._fit_window()
         self.set_interval(BEAT, self._beat)
         self._follow()
 
@@ -124,15 +141,21 @@ class RunScreen(Leavable[None]):
         self._link.close()
 
     def on_resize(self) -> None:
-        """Stack chart and samples when the window is too narrow."""
-        self.query_one("#run").set_class(self.size.width < NARROW, "stacked")
+        """Fit chart and answers into the window."""
+        self._fit_window()
+        self.call_after_refresh(self.draw)  # texts are cut to the new width
+
+    def _fit_window(self) -> None:
+        run = self.query_one("#run")
+        run.set_class(self.size.width < NARROW, "stacked")
+        run.set_class(self.size.height < LOW, "low")
 
     @work(thread=True)
     def _follow(self) -> None:
         for event in self._link.follow(self._starting):
             if not self.app.is_running:
                 return
-            self.post_message(self.Happened(event))
+            self.post_message(self.Happened(event, news=self._link.caught_up))
 
     @on(Happened)
     def _happened(self, message: Happened) -> None:
@@ -141,27 +164,34 @@ class RunScreen(Leavable[None]):
         if isinstance(message.event, RunStage | RunStarted | RunEnded):
             self.refresh_bindings()  # the available actions have changed
         if isinstance(message.event, RunEnded):
-            self._beat()
+            self._has_to_play = message.news and message.event.state in ("finished", "stopped")
+            self.draw()
 
     def _beat(self) -> None:
         if self._stale:
             self._stale = False
             self.draw()
+        if self._has_to_play and self.is_current and not self.query_one(PromptBar).display:
+            self._has_to_play = False
+            if self.app.animation_level != "none":
+                self.action_play()
 
     def draw(self) -> None:
         """Show the run's current state, or its state at the selected step."""
         history = self.history
         started = history.started
         about = f" · {started.plan.data.split(' (')[0]} · {started.model}" if started else ""
-        self.query_one("#top", Line).say(f"{history.state()} · run {self.folder.name}{about}")
+        film = self._film
+        back = " · looking back, End follows it" if history.live and film.at is not None else ""
+        self.query_one("#top", Line).say(f"{history.state()}{back} · run {self.folder.name}{about}")
         numbers = self.query_one("#numbers", Static)
-        numbers.update(Content(history.numbers(numbers.size.width or self.size.width)))
-        steps = sorted(history.samplings)
-        shown = self._at if self._at in history.samplings else (steps[-1] if steps else None)
-        cursor = shown if self._at is not None else None
-        self.query_one(Chart).show(history.losses(), history.smoothed(), history.num_steps, cursor, history.held_out())
-        self.query_one("#timeline", Static).update(timeline(history, shown, looking_back=self._at is not None))
-        self.query_one("#answers", Static).update(answers_at(history, shown))
+        numbers.update(Content(history.numbers(numbers.size.width or self.size.width, film.at)))
+        self.query_one(Chart).show(
+            history.losses(), history.smoothed(), history.num_steps,
+            cursor=film.at, marks=history.held_out(), lowest=history.lowest(),
+        )  # fmt: skip
+        self.query_one(Filmstrip).show(film, history.prompts(), live=history.live)
+        self.query_one("#answers", Static).update(answers_at(history, film.prompt, film.shown))
         if history.note or history.ended:
             ended = (
                 "F6 compares it with its base; A asks its adapters from several steps."
@@ -176,12 +206,64 @@ class RunScreen(Leavable[None]):
 
     def action_scrub(self, by: int) -> None:
         """Show the previous or next sampling; after the last one, follow the run again."""
-        steps = sorted(self.history.samplings)
-        if not steps:
-            return
-        at = (steps.index(self._at) if self._at in steps else len(steps) - (1 if by < 0 else 0)) + by
-        self._at = steps[max(0, at)] if at < len(steps) - (1 if self.history.live else 0) else None
+        self._film.scrub(by)
+        self._turned()
+
+    def action_first(self) -> None:
+        """Show the first sampling."""
+        self._film.rewind()
+        self._turned()
+
+    def action_last(self) -> None:
+        """Show the last sampling, and follow a live run again."""
+        self._film.at = None
+        self._turned()
+
+    def action_prompt(self, by: int) -> None:
+        """Show the previous or next sample prompt."""
+        self._film.turn(by)
+        self._turned()
+
+    def action_page(self, by: int) -> None:
+        """Scroll the whole answer."""
+        detail = self.query_one("#detail", VerticalScroll)
+        detail.scroll_relative(y=by * max(1, detail.size.height - 1), animate=False)
+
+    @on(Filmstrip.StepChosen)
+    def _choose(self, message: Filmstrip.StepChosen) -> None:
+        self._stop_playing()
+        self._film.at = message.step
+        self._turned()
+
+    def _turned(self) -> None:
+        """Show another answer, from its beginning."""
+        self.query_one("#detail").scroll_home(animate=False)
         self.draw()
+
+    def action_play(self) -> None:
+        """Show one step after the other, once."""
+        self._stop_playing()
+        if self._film.rewind():
+            self._player = self.set_interval(min(FRAME_SECONDS, PLAY_SECONDS / len(self._film.steps)), self._play_next)
+        self._turned()
+
+    def _play_next(self) -> None:
+        if not self._film.advance():
+            self._stop_playing()
+        self._turned()
+
+    def _stop_playing(self) -> bool:
+        """Stop at the step that is shown; return whether steps were playing."""
+        player, self._player = self._player, None
+        if player is not None:
+            player.stop()
+        return player is not None
+
+    def on_key(self, event: events.Key) -> None:
+        """Stop playing on any key; keys with an action then act."""
+        self._has_to_play = False
+        if self._stop_playing() and event.key == "p":
+            event.stop()  # it would start again
 
     def action_pause(self) -> None:
         """Pause or continue."""
@@ -247,7 +329,7 @@ class RunScreen(Leavable[None]):
         prompt = self.query_one(PromptBar)
         if prompt.display:
             prompt.display = False
-            self.set_focus(self.query_one("#samples"))
+            self.set_focus(None)
         else:
             self.dismiss()
 

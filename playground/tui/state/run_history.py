@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from playground.events.prompts import Prompt
 from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
@@ -17,7 +18,10 @@ from playground.events.runs import (
     StepDone,
     StepSkipped,
 )
+from playground.report import filmstrip
+from playground.report.filmstrip import Frame
 from playground.report.words import duration, gigabytes
+from playground.text import flow
 
 SMOOTH = 0.8  # weight of the past in the smoothed loss
 
@@ -88,6 +92,21 @@ class RunHistory:
         """Return ``(step, loss on the held-out rows)`` in order."""
         return [(step, self.evaluations[step].eval_loss) for step in sorted(self.evaluations)]
 
+    def lowest(self) -> tuple[int, float] | None:
+        """Return the step with the lowest loss on the held-out rows, and that loss; None if there are not two."""
+        step = filmstrip.lowest(dict(self.held_out()))
+        return None if step is None else (step, self.evaluations[step].eval_loss)
+
+    def prompts(self) -> list[Prompt]:
+        """Return the sample prompts; of an older run they are known once they were answered."""
+        planned = self.started.plan.sample_prompts if self.started else ()
+        known = {prompt.prompt: prompt for prompt in planned}
+        return list(known.values()) or [Prompt("", text) for text in filmstrip.asked(self.samplings)]
+
+    def frames(self, prompt: Prompt) -> list[Frame]:
+        """Return the answers to a prompt, step by step."""
+        return filmstrip.frames(prompt.prompt, self.samplings, dict(self.held_out()))
+
     def smoothed(self) -> list[tuple[int, float]]:
         """Return ``(step, loss)`` as a bias-corrected moving average over the previous steps."""
         mean, weight, points = 0.0, 0.0, []
@@ -114,24 +133,28 @@ class RunHistory:
         left = f" · {duration(last.seconds_left)} left" if last and last.seconds_left is not None else ""
         return f"▶ step {self.step} of {self.num_steps}{left}"
 
-    def numbers(self, width: int) -> str:
-        """Return the last step's figures, wrapped to lines of `width` cells without splitting a figure."""
-        last = self.steps.get(self.step)
-        if last is None:
+    def numbers(self, width: int, at: int | None = None) -> str:
+        """Return the figures of a step, with the marks of the chart, wrapped to lines without splitting a figure.
+
+        Args:
+            width: Cells of a line.
+            at: The step; None for the last one.
+        """
+        step = self.step if at is None else at
+        done = self.steps.get(step)
+        mean = dict(self.smoothed()).get(step)
+        held_out = [loss for when, loss in self.held_out() if when <= step]
+        low = self.lowest()
+        if done is None and not held_out:
             return ""
         figures = [
-            f"loss {last.loss:4.2f}",
-            f"mean {self.smoothed()[-1][1]:4.2f}",
-            *([f"held out ◆ {self.held_out()[-1][1]:4.2f}"] if self.evaluations else []),
-            f"lr {last.learning_rate:.1e}",
-            f"grad {last.grad_norm:4.2f}",
-            f"{last.tokens_per_second:.0f} tokens/s",
-            *([f"peak {gigabytes(last.peak_memory)}"] if last.peak_memory else []),
+            f"step {step} of {self.num_steps}" if step else "before training",
+            *([f"loss ⠂ {done.loss:.2f}"] if done else []),
+            *([f"mean ━ {mean:.2f}"] if mean is not None else []),
+            *([f"held out ◇ {held_out[-1]:.2f}"] if held_out else []),
+            *([f"lowest ◆ {low[1]:.2f} at step {low[0]}"] if low else []),
+            *([f"lr {done.learning_rate:.1e}", f"grad {done.grad_norm:.2f}"] if done else []),
+            *([f"{done.tokens_per_second:.0f} tokens/s"] if done else []),
+            *([f"peak {gigabytes(done.peak_memory)}"] if done and done.peak_memory else []),
         ]
-        lines = [figures[0]]
-        for figure in figures[1:]:
-            if len(lines[-1]) + 2 + len(figure) <= width:
-                lines[-1] += f"  {figure}"
-            else:
-                lines.append(figure)
-        return "\n".join(lines)
+        return "\n".join("  ".join(line) for line in flow(figures, width))

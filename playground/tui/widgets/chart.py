@@ -32,8 +32,10 @@ class Chart(Widget):
         dots: Sequence[Point],
         line: Sequence[Point],
         end: int,
+        *,
         cursor: int | None = None,
         marks: Sequence[Point] = (),
+        lowest: Point | None = None,
     ) -> None:
         """Draw.
 
@@ -43,9 +45,10 @@ class Chart(Widget):
             end: The last step of the run.
             cursor: A marked step.
             marks: A few other values, drawn as diamonds.
+            lowest: The lowest of them, drawn as a filled diamond.
         """
         self._dots, self._lines, self._end, self._cursor = dots, [(line, "bold")], max(1, end), cursor
-        self._marks = [(point, "◆", "$accent") for point in marks]
+        self._marks = [(point, "◆" if point == lowest else "◇", "$accent") for point in marks]
         self.refresh()
 
     def show_together(self, curves: Sequence[Sequence[Point]]) -> None:
