@@ -20,7 +20,7 @@ def demo(adapters_dir: str | None) -> int:
 
     Prepares the demo model (once), lets the base model answer three prompts, fine-tunes it for two epochs
     on mini.jsonl, or until it answers all three, and compares both. Then it shows what more rows would have given:
-    the adapter that comes with the program. A few minutes on two CPU cores.
+    the adapter that comes with the program; and, step by step, how the answers changed. A few minutes on two CPU cores.
     """
     from playground.cli.compare import answer_all, show
     from playground.cli.narrate import Narrator
@@ -55,7 +55,9 @@ def demo(adapters_dir: str | None) -> int:
     show([row.only(*before, mine) for row in compared])
     _what_more_rows_give(folder, shipped)
     show([row.only(mine, more) for row in compared], summary)
-    click.secho(f"4. That took {duration(time.monotonic() - begun)}. Next:", bold=True, err=True)
+    click.secho("4. How your adapter came to answer, step by step.", bold=True, err=True)
+    _show_filmstrip(folder)
+    click.secho(f"5. That took {duration(time.monotonic() - begun)}. Next:", bold=True, err=True)
     click.echo(f"   sft-playground --compare YOUR_PROMPTS.txt --adapter {folder.name}", err=True)
     click.echo("   sft-playground train --data YOUR_DATA.jsonl", err=True)
     if (record := read_record(folder)) and record.state == "stopped":
@@ -75,3 +77,18 @@ def _what_more_rows_give(mine: Path, shipped: Path) -> None:
         "letters, stories, lists with a condition. More good rows gave it forms, and no new knowledge."
     )
     click.secho(said, bold=True, err=True)
+
+
+def _show_filmstrip(folder: Path) -> None:
+    """Print the answers at all sampling steps, as the app shows them."""
+    from playground.cli.streams import output
+    from playground.events.runs import Evaluated, Sampled
+    from playground.report import filmstrip
+    from playground.report.pieces import coloured
+    from playground.runs.folder import read_events
+
+    events, _ = read_events(folder)
+    samplings = {event.step: event for event in events if isinstance(event, Sampled)}
+    held_out = {event.step: event.eval_loss for event in events if isinstance(event, Evaluated)}
+    console = output(120)
+    console.print(coloured(filmstrip.report(samplings, held_out, min(console.width, 100))), end="")

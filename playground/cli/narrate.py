@@ -14,6 +14,7 @@ from rich.text import Text
 
 from playground.cli.streams import Lasting
 from playground.data.answered import repeats_itself
+from playground.events.prompts import Prompt
 from playground.events.runs import (
     BatchHalved,
     CheckpointSaved,
@@ -52,6 +53,7 @@ class Narrator:
         self._last_plain = 0.0
         self._stage = ""
         self._eval_loss: float | None = None
+        self._asked: dict[str, Prompt] = {}
         self._peak_memory = 0
 
     @property
@@ -92,6 +94,7 @@ class Narrator:
         match event:
             case RunStarted():
                 self._num_steps = event.plan.num_steps
+                self._asked = {prompt.prompt: prompt for prompt in event.plan.sample_prompts}
                 self._status = Text("answering the sample prompts, then the first step …")
                 self._started(event)
             case StepDone():
@@ -141,7 +144,7 @@ class Narrator:
 
     def _sampled(self, event: Sampled) -> None:
         if event.base:
-            self._print_samples("the base model, fed the raw prompts:", event.base)
+            self._base_samples(event.base)
         lines = self._sample_lines(f"after {count(event.step, 'step')}:", event.samples)
         if self._live:
             self._samples = list(lines)
@@ -150,9 +153,17 @@ class Narrator:
             for line in lines:
                 self._console.print(line, soft_wrap=True)
 
-    def _print_samples(self, title: str, samples: tuple[Sample, ...]) -> None:
-        for line in self._sample_lines(title, samples):
+    def _base_samples(self, samples: tuple[Sample, ...]) -> None:
+        """Print what the base says, which stays the same, and then what the data answers, where it does."""
+        for line in self._sample_lines("the base model, fed the raw prompts:", samples):
             self._console.print(line, soft_wrap=True)
+        known = [prompt for prompt in self._asked.values() if prompt.reference]
+        if known:
+            self.line("the answers in the data:", "bold")
+        for prompt in known:
+            width = max(40, self._console.width)
+            self.line(f"  {one_line(prompt.prompt, width - 14)} ({prompt.rows})", "dim")
+            self.line(f"    {one_line(prompt.reference, width - 4)}")
 
     def _sample_lines(self, title: str, samples: tuple[Sample, ...]) -> list[Text]:
         width = max(40, self._console.width)

@@ -49,9 +49,9 @@ def train(
 ) -> int:
     """Fine-tune a base model with QLoRA and keep the adapter.
 
-    Only the answers carry loss. Fixed prompts are answered before the first step and during training, so
-    you can watch the model change. Ctrl-C finishes the step, saves everything and keeps the adapter;
-    --resume continues from there.
+    Only the answers carry loss. Sample prompts are answered before the first step and during training, so you can
+    watch the model change: fixed ones for bundled data, else questions of the data. Ctrl-C finishes the step, saves
+    everything and keeps the adapter; --resume continues from there.
     """
     home = paths.adapters_dir(adapters_dir)
     if resume is not None:
