@@ -71,7 +71,8 @@ def _own(asked: Iterable[Prompt], fits: Callable[[str], bool]) -> tuple[list[Pro
     chosen = list(islice((prompt for prompt in best if fits(prompt.prompt)), NUMBER))
     if not chosen:
         return list(STORY), "fixed: no question of the data leaves room for an answer"
-    return chosen, f"{' and '.join(sorted({prompt.rows for prompt in chosen}))} questions of the data"
+    kinds = {prompt.rows.replace(" ", "-") for prompt in chosen}
+    return chosen, f"{' and '.join(sorted(kinds))} questions of the data"
 
 
 def _given(config: TrainConfig, fits: Callable[[str], bool]) -> list[Prompt] | None:

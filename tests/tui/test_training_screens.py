@@ -312,6 +312,11 @@ async def test_film_of_many_samplings_scrolls_to_the_step_that_is_shown(screen, 
     await screen.settle(lambda: "finished" in screen.shown("#top"))
     strip = screen.app.screen.query_one("#strip")
     await screen.settle(lambda: strip.size.height > 4 and strip.scroll_offset.y == 41 - strip.size.height)
+    strip.scroll_to(y=20, animate=False)
+    await screen.settle(lambda: strip.scroll_offset.y == 20)
+    screen.app.screen.draw()
+    await screen.settle()
+    assert strip.scroll_offset.y == 20, "a redraw keeps the place of the reader"
     await screen.press("home")
     await screen.settle(lambda: strip.scroll_offset.y == 0)
     assert strip.size.height <= 9 and screen.app.screen.query_one("#detail").size.height >= 2
@@ -345,6 +350,18 @@ async def test_ended_run_offers_only_available_actions(screen, home):
     assert "F6 compares it" in screen.shown("#hint"), "and pressing them does nothing"
     await screen.press("a")
     assert isinstance(screen.app.screen, RunScreen), "it kept no step that could be asked"
+
+
+@training_test()
+async def test_cancelled_run_offers_nothing_that_needs_its_folder(screen, home, monkeypatch):
+    folder = record(home / "adapters" / "gone", last=6, ended="")
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(events(folder, ended="cancelled")[-1].to_json() + "\n")
+    await watch(screen, folder)
+    await screen.settle(lambda: "cancelled at step 6" in screen.shown("#top"))
+    assert not {"a", "f6"} & set(screen.app.screen.active_bindings) and "F6" not in screen.shown("#hint")
+    await screen.press("a", "f6", "left")
+    assert "Answer at step 0." in screen.shown("#answers"), "what was seen can still be looked at"
 
 
 @training_test()

@@ -36,7 +36,7 @@ def test_own_data_is_asked_its_held_out_questions_first(data):
         ("Question 1?", "Answer 1.", "held out"), ("Question 4?", "Answer 4.", "held out"),
         ("Question 0?", "Answer 0.", "trained"),
     ]  # fmt: skip
-    assert reason == "held out and trained questions of the data"
+    assert reason == "held-out and trained questions of the data"
     assert [p.rows for p in chosen(data(*rows))[0]] == ["trained"] * 3
 
 

@@ -173,7 +173,7 @@ class RunScreen(Leavable[None]):
             self.draw()
         if self._has_to_play and self.is_current and not self.query_one(PromptBar).display:
             self._has_to_play = False
-            if self.app.animation_level != "none":
+            if self._film.at is None and self.app.animation_level != "none":  # else the user is looking back
                 self.action_play()
 
     def draw(self) -> None:
@@ -195,13 +195,15 @@ class RunScreen(Leavable[None]):
         if history.note or history.ended:
             ended = (
                 "F6 compares it with its base; A asks its adapters from several steps."
-                if history.ended and history.step
+                if history.ended and history.step and not history.cancelled
                 else ""
             )
             self.hint(f"{history.note} {ended}".strip())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the actions that an ended run does not support."""
+        """Hide the actions that an ended run does not support; of a cancelled one nothing is left."""
+        if self.history.cancelled and action in ("ask", "compare"):
+            return False
         return self.history.live or action not in ("pause", "tell", "cancel")
 
     def action_scrub(self, by: int) -> None:

@@ -84,6 +84,11 @@ class RunHistory:
         """Whether a process is training or about to start."""
         return self.ended is None and (self.stage is not None or self.started is not None)
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled, so that nothing of it was kept."""
+        return self.ended is not None and self.ended.state == "cancelled"
+
     def losses(self) -> list[tuple[int, float]]:
         """Return ``(step, loss)`` in order."""
         return [(step, self.steps[step].loss) for step in sorted(self.steps)]

@@ -32,6 +32,7 @@ class Filmstrip(Vertical):
     def __init__(self) -> None:
         super().__init__(id="film")
         self._frames: Sequence[Frame] = ()
+        self._kept: tuple[object, ...] = ()  # what the strip was scrolled for
 
     def compose(self) -> ComposeResult:
         yield Static(id="asked", markup=False)
@@ -66,9 +67,11 @@ class Filmstrip(Vertical):
         self._keep_in_sight(next((at for at, frame in enumerate(self._frames) if frame.step == film.shown), 0))
 
     def _keep_in_sight(self, row: int) -> None:
+        """Scroll to a row when another one is selected; else the strip stays where the reader has scrolled it."""
         strip = self.query_one("#strip", VerticalScroll)
         height = strip.size.height
-        if height and not strip.scroll_offset.y <= row < strip.scroll_offset.y + height:
+        before, self._kept = self._kept, (row, height, strip.virtual_size.height)
+        if height and self._kept != before and not strip.scroll_offset.y <= row < strip.scroll_offset.y + height:
             strip.scroll_to(y=row - height + 1 if row >= height else 0, animate=False, force=True)
 
     def on_click(self, event: events.Click) -> None:
