@@ -14,9 +14,9 @@ from playground.report.pieces import Piece
 from playground.text import clean, flow
 
 WHOLE = 24  # cells of an answer that must remain for the marks to be followed by their words
-BEGINS, LOWEST, GOES_ON = "◀ begins to answer", "◆ lowest held out", "↻ goes on"
+BEGINS, LOWEST = "◀ begins to answer", "◆ lowest held out"
+GOES_ON, TURNED = "↻ goes on", "✂ began another turn"
 MARKS = len(f"■ {BEGINS} ◆")  # cells, also of "■ ◆ lowest held out"
-LEGEND = ("■ ended by itself", GOES_ON, BEGINS, "◆ lowest held-out loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,13 @@ def verdict(strip: Sequence[Frame], *, live: bool) -> str:
         strip: Its frames.
         live: Whether more may come.
     """
-    if not strip:
-        return ""
-    if (begins := next((frame.step for frame in strip if frame.begins), None)) is not None:
-        return "It answers before any training." if begins == 0 else f"It begins to answer at step {begins}."
-    last = max((frame.step for frame in strip if frame.sample.answered), default=None)
-    if last is not None:
-        return f"It answered at step {last}, but not at step {strip[-1].step}."
-    return "It has not begun to answer yet." if live else "It did not begin to answer."
+    begins = next((frame.step for frame in strip if frame.begins), None)
+    if begins is not None:
+        return f"answers from step {begins}" if begins else "answers before training"
+    once = [frame.step for frame in strip if frame.sample.answered]
+    if once:
+        return f"answers at step {once[-1]}, but not at step {strip[-1].step}"
+    return "does not answer yet" if live else "does not begin to answer"
 
 
 def rows(strip: Sequence[Frame], width: int, shown: int | None = None) -> list[list[Piece]]:
@@ -89,10 +88,18 @@ def rows(strip: Sequence[Frame], width: int, shown: int | None = None) -> list[l
             they are not followed by their words.
         shown: A step that is marked as the selected one.
     """
-    steps = max((len(str(frame.step)) for frame in strip), default=1)
-    marks = MARKS if width - steps - 4 - MARKS >= WHOLE else len(f"{GOES_ON} ◆")
+    steps, marks = _steps(strip), _marks(strip, width)
     text = max(1, width - steps - 4 - marks)
     return [_row(frame, steps, text, marks, chosen=frame.step == shown) for frame in strip]
+
+
+def _steps(strip: Sequence[Frame]) -> int:
+    return max((len(str(frame.step)) for frame in strip), default=1)
+
+
+def _marks(strip: Sequence[Frame], width: int) -> int:
+    """Return how many cells the marks of each row have: with their words, or without."""
+    return MARKS if width - _steps(strip) - 4 - MARKS >= WHOLE else len(f"{GOES_ON} ◆")
 
 
 def _row(frame: Frame, steps: int, text: int, marks: int, *, chosen: bool) -> list[Piece]:
@@ -101,11 +108,12 @@ def _row(frame: Frame, steps: int, text: int, marks: int, *, chosen: bool) -> li
     first, *more = said.split("\n", 1)
     begins = BEGINS if marks == MARKS else BEGINS[0]
     low = LOWEST if marks == MARKS and answer.stopped_by_itself and not frame.begins else LOWEST[0]
+    ended = end(answer) if marks == MARKS or answer.finish_reason == "length" else end(answer)[0]
     happened = [word for word, is_so in ((begins, frame.begins), (low, frame.lowest)) if is_so]
     return [
         (f"{'▸' if chosen else ' '}{frame.step:>{steps}} ", "strong" if chosen else "faint"),
         (fit(f"{first} …" if more else first or "(nothing)", text), "" if frame.sample.answered else "faint"),
-        (f"  {end(answer)}", "good" if answer.stopped_by_itself else "faint"),
+        (f"  {ended}", "good" if answer.stopped_by_itself else "faint"),
         (f" {' '.join(happened)}" if happened else "", "strong"),
     ]
 
@@ -114,7 +122,7 @@ def end(answer: Answer) -> str:
     """Return the mark of how an answer ended."""
     if answer.stopped_by_itself:
         return "■"
-    return {"length": GOES_ON, "stop": "✂", "cancelled": "□", "error": "✗"}[answer.finish_reason]
+    return {"length": GOES_ON, "stop": TURNED, "cancelled": "□", "error": "✗"}[answer.finish_reason]
 
 
 def fit(text: str, width: int) -> str:
@@ -123,13 +131,18 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(flat, width) if cell_len(flat) <= width else f"{set_cell_size(flat, width - 1)}…"
 
 
-def legend(width: int) -> list[Piece]:
-    """Return what each mark means, in lines of at most `width` cells."""
+def legend(strip: Sequence[Frame], width: int, *, live: bool) -> list[Piece]:
+    """Return what the marks of a strip mean, and whether it begins to be answered, in lines of at most `width` cells.
+
+    A mark that is followed by its words in the rows is left out, except for the most frequent.
+    """
+    turned = [TURNED] if _marks(strip, width) != MARKS and any(end(f.sample.answer) == TURNED for f in strip) else []
+    units = ["■ ended by itself", GOES_ON, *turned, f"{BEGINS[0]} {verdict(strip, live=live)}", LOWEST]
     pieces: list[Piece] = []
-    for line in flow(LEGEND, width):
+    for line in flow(units, width):
         for unit in line:
             mark, _, words = unit.partition(" ")
-            pieces += [(mark, "strong"), (f" {words}  ", "faint")]
+            pieces += [(mark, "strong"), (f" {words}  ", "" if mark == BEGINS[0] else "faint")]
         pieces.append(("\n", ""))
     return pieces[:-1]
 
@@ -145,12 +158,11 @@ def report(samplings: Mapping[int, Sampled], held_out: Mapping[int, float], widt
     pieces: list[Piece] = []
     for number, prompt in enumerate(asked(samplings)):
         strip = frames(prompt, samplings, held_out)
-        words = verdict(strip, live=False)
-        pieces += [
-            (fit(prompt, max(1, width - len(words) - 2)).rstrip(), "" if number else "strong"),
-            (f"  {words}\n", ""),
-        ]
         if number == 0:
+            pieces += [(f"{fit(prompt, width).rstrip()}\n", "strong")]
             pieces += [piece for line in rows(strip, width) for piece in (*line, ("\n", ""))]
-            pieces += [*legend(width), ("\n", "")]
+            pieces += [*legend(strip, width, live=False), ("\n", "")]
+        else:
+            words = f"  {BEGINS[0]} {verdict(strip, live=False)}\n"
+            pieces += [(fit(prompt, max(1, width - len(words))).rstrip(), ""), (words, "")]
     return pieces

@@ -215,6 +215,7 @@ MISTAKES = {
     "remove elsewhere": (["runs", "remove", "../x", "--yes"], 2, "not a valid run name"),
     "export over a folder": (["export", "demo-mini", "empty"], 1, "empty already exists"),
     "no prompts in it": (["--compare", "blank.txt"], 1, "has no prompts"),
+    "no sample prompts": (["train", "--sample-prompts", "blank.txt"], 1, "has no prompts"),
     "binary prompts": (["--compare", "binary.txt"], 1, "not UTF-8"),
     "a bad row": (["train", "--data", "bad.jsonl"], 1, "bad.jsonl:1:"),
 }

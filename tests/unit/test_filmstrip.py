@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from playground.events.answers import Answer
 from playground.events.runs import Sample, Sampled
-from playground.report.filmstrip import MARKS, asked, fit, frames, legend, lowest, report, rows, verdict
+from playground.report.filmstrip import asked, fit, frames, legend, lowest, report, rows, verdict
 
 CUT, ENDED = Answer("and on and on", "length", None, 64), Answer("It is blue.\nVery.", "stop", None, 9)
 HOSTILE = "a\x1b]52;c;x\x07\u202eb 日本語のとても長い文章です 👩‍👩‍👧‍👦 \r\n c\td"
@@ -26,19 +26,24 @@ def lines(strip, width, shown=None):
 @pytest.mark.parametrize(
     ("answered", "begins", "live", "words"),
     [
-        ((0, 0, 1, 1), 8, False, "It begins to answer at step 8."),
-        ((0, 1, 0, 1), 12, False, "It begins to answer at step 12."),
-        ((1, 1), 0, False, "It answers before any training."),
-        ((0, 1, 0, 0), None, False, "It answered at step 4, but not at step 12."),
-        ((0, 0), None, False, "It did not begin to answer."),
-        ((0, 0), None, True, "It has not begun to answer yet."),
-        ((1,), 0, True, "It answers before any training."),
+        ((0, 0, 1, 1), 8, False, "answers from step 8"),
+        ((0, 1, 0, 1), 12, False, "answers from step 12"),
+        ((1, 1), 0, False, "answers before training"),
+        ((0, 1, 0, 0), None, False, "answers at step 4, but not at step 12"),
+        ((0, 0), None, False, "does not begin to answer"),
+        ((0, 0), None, True, "does not answer yet"),
+        ((1,), 0, True, "answers before training"),
     ],
 )
 def test_it_begins_to_answer_where_it_does_not_cease_again(answered, begins, live, words):
     strip = frames("Why?", run(*map(bool, answered)), {})
     assert [frame.step for frame in strip if frame.begins] == ([] if begins is None else [begins])
     assert verdict(strip, live=live) == words
+    for width in (20, 40, 57, 77):
+        told = "".join(text for text, _ in legend(strip, width, live=live)).splitlines()
+        assert {"■", "↻", "◀", "◆"} <= set("".join(told)) and f"◀ {words}" in "".join(told), "and breaks no unit"
+        assert max(len(line.rstrip()) for line in told) <= max(width, len(words) + 2)
+        assert len(told) == 1 or width < 77 or "but" in words
 
 
 @pytest.mark.parametrize(
@@ -65,6 +70,11 @@ def test_rows_say_step_answer_end_and_what_happened():
     assert lines(both, 60)[1].endswith("■ ◀ begins to answer ◆")
     assert lines(both, 40)[1].endswith("■ ◀ ◆"), "no words where the answer would have no room"
     assert lines(frames("Why?", run(0, 0), {0: 3.0, 4: 2.0}), 60)[1].endswith("↻ goes on ◆")
+    turned = Sampled(0, (Sample("Why?", Answer("Oh.", "stop", "\nUser:", 3), False),), (), 1.0)
+    strip = frames("Why?", {0: turned}, {})
+    for width, end, explained in ((60, "✂ began another turn", False), (40, "✂", True)):
+        assert lines(strip, width)[0].endswith(f"  {end}")
+        assert ("✂" in "".join(text for text, _ in legend(strip, width, live=True))) == explained
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "", " \n ", "x" * 5000, "日" * 99, "\x00" * 9])
@@ -85,14 +95,6 @@ def test_text_is_cut_and_padded_by_cells():
     assert fit("a\nb\tc", 8) == "a↵b c   " and fit("abc", 1) == "…"
 
 
-def test_legend_explains_every_mark_and_breaks_no_unit():
-    for width in (20, 40, 57, 80):
-        told = "".join(text for text, _ in legend(width)).splitlines()
-        assert max(len(line.rstrip()) for line in told) <= max(width, 22)
-        assert {"■", "↻", "◀", "◆"} <= set("".join(told))
-    assert MARKS == 22
-
-
 def test_report_shows_one_strip_and_when_the_others_begin():
     samplings = {
         step: Sampled(step, (Sample("Why?", CUT, False), Sample("What?", ENDED, step > 0)), (), 1.0) for step in (0, 4)
@@ -100,12 +102,12 @@ def test_report_shows_one_strip_and_when_the_others_begin():
     text = "".join(piece for piece, _ in report(samplings, {0: 2.0, 4: 1.0}, 80))
     assert asked(samplings) == ["Why?", "What?"]
     first, zero, four, marks, last = text.splitlines()
-    assert first == "Why?  It did not begin to answer." and last == "What?  It begins to answer at step 4."
-    assert "↻ goes on" in zero and four.rstrip().endswith("↻ goes on ◆") and marks.startswith("■ ended by itself")
+    assert first == "Why?" and last == "What?  ◀ answers from step 4"
+    assert "↻ goes on" in zero and four.rstrip().endswith("↻ goes on ◆") and "◀ does not begin to answer" in marks
     assert not report({}, {}, 70)
 
 
 def test_strip_of_a_prompt_that_was_not_asked_at_every_step_has_gaps():
     samplings = run(0, 1) | {2: Sampled(2, (), (), 1.0)}
     assert [frame.step for frame in frames("Why?", samplings, {})] == [0, 4]
-    assert verdict(frames("Other?", samplings, {}), live=False) == "" and lines([], 60) == []
+    assert frames("Other?", samplings, {}) == lines([], 60) == []

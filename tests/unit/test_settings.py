@@ -43,6 +43,15 @@ def test_large_integer_is_kept_exactly():
         assert read_options({"seed": seed}, "x") == {"seed": 2**63 - 1}
 
 
+def test_sample_prompts_are_a_list_or_a_file():
+    assert read_options({"sample-prompts": ["Hi", "Why?"]}, "x") == {"sample_prompts": ("Hi", "Why?")}
+    assert read_options({"sample_prompts_file": "a.txt"}, "x") == {"sample_prompts_file": "a.txt"}
+    assert read_options({"sample_prompts_file": "auto"}, "x") == {"sample_prompts_file": None}
+    with pytest.raises(UsageError, match="sample_prompts_file cannot be ''"):
+        read_options({"sample_prompts_file": ""}, "x")
+    assert "--sample-prompts 'a b.txt'" in TrainConfig(sample_prompts_file="a b.txt").command()
+
+
 def test_yaml_booleans_are_read_as_on_and_off():
     assert read_options({"gradient_checkpointing": True}, "x") == {"gradient_checkpointing": "on"}
 

@@ -9,7 +9,7 @@ from textual.content import Content
 from playground.report.pieces import Piece, Role
 
 _STYLES: dict[Role, str] = {
-    "": "", "strong": "bold", "faint": "dim", "good": "$success", "warning": "$warning", "bad": "$error",
+    "": "", "strong": "bold", "faint": "$foreground 70%", "good": "$success", "warning": "$warning", "bad": "$error",
     "bar": "$primary",
 }  # fmt: skip
 

@@ -65,10 +65,10 @@ class RunScreen(Leavable[None]):
         Binding("s", "tell('sample_now')", "sample"),
         Binding("ctrl+s", "tell('stop')", "stop", priority=True),
         Binding("x", "cancel", "cancel"),
+        Binding("escape", "leave", "back", priority=True),
         Binding("f6", "compare", "compare", priority=True),
         Binding("d", "data", "data"),
         Binding("q", "leave", "leave", show=False),
-        Binding("escape", "leave", "back", priority=True),
     ]
 
     class Happened(Message):

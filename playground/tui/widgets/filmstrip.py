@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from playground.events.prompts import Prompt
-from playground.report.filmstrip import Frame, fit, legend, rows, verdict
+from playground.report.filmstrip import Frame, fit, legend, rows
 from playground.text import clean
 from playground.tui.content.pieces import coloured
 from playground.tui.content.samples import BEFORE, NO_PROMPTS
@@ -52,7 +52,7 @@ class Filmstrip(Vertical):
         asked, frames, marks = (self.query_one(name, Static) for name in ("#asked", "#frames", "#marks"))
         if (prompt := film.prompt) is None:
             asked.update("")
-            frames.update(Content.styled(BEFORE if live else NO_PROMPTS, "dim"))
+            frames.update(coloured([(BEFORE if live else NO_PROMPTS, "faint")]))
             marks.update("")
             return
         width = self.content_region.width
@@ -61,9 +61,8 @@ class Filmstrip(Vertical):
         text = fit(prompt.prompt, max(1, width - len(about) - 2))
         asked.update(coloured([(text, "strong"), (f"  {about}", "faint")]))
         lines = rows(self._frames, max(1, width - 1), film.shown)  # a cell is left for the scrollbar
-        frames.update(Content("\n").join(coloured(line) for line in lines) if lines else Content.styled(BEFORE, "dim"))
-        words = "" if any(frame.begins for frame in self._frames) else verdict(self._frames, live=live)
-        marks.update(coloured([(f"{words}\n" if words else "", ""), *legend(width)]))
+        frames.update(Content("\n").join(coloured(line) for line in lines or [[(BEFORE, "faint")]]))
+        marks.update(coloured(legend(self._frames, width, live=live)))
         self._keep_in_sight(next((at for at, frame in enumerate(self._frames) if frame.step == film.shown), 0))
 
     def _keep_in_sight(self, row: int) -> None:
