@@ -104,13 +104,16 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
 @data.command("list")
 def list_() -> int:
     """List the bundled data sets, those in this folder, and those of your recent runs."""
+    from playground.data.columns import as_flags
     from playground.data.library import data_sets
 
     for where, sets in groupby(data_sets(), lambda info: info.where):
         click.echo(f"{where}:")
         for info in sets:
-            rows = f"{info.num_rows:>9,} rows  {info.shape}" if info.num_rows is not None else "    not counted"
-            click.echo(f"  {clean(info.name):<24} {rows}")
+            rows = f"{info.num_rows:>9,} rows" if info.num_rows is not None else "    not counted"
+            about = f"choose the columns: {as_flags(info.columns)}" if info.columns else info.shape
+            bad = f", {info.num_bad:,} cannot be read" if info.num_bad else ""
+            click.echo(f"  {clean(info.name):<24} {rows}{bad}  {clean(about)}".rstrip())
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from playground import paths
+from playground.data import columns as tables
 from playground.data import shapes
 from playground.data.containers import Rows, open_rows
 from playground.data.jsonl import Problem, refuse
@@ -21,10 +22,25 @@ from playground.data.shapes import Shape, Turn
 from playground.data.unread import Unread, unread
 from playground.errors import InputError, UsageError
 
-__all__ = ["Dataset", "Example", "Turn", "read_dataset"]
+__all__ = ["Dataset", "Example", "Turn", "UnknownColumns", "read_dataset"]
 
 WHOLE_ROWS = 10_000  # a set of at most this many rows is checked and encoded as a whole before anything else
 LOOKED_AT = 1_000  # rows from which the shape is detected; in a larger set also the rows checked at the start
+
+
+class UnknownColumns(InputError):
+    """No row of a table can be read, but some could if its columns were named.
+
+    Args:
+        message: What is wrong.
+        columns: The option `columns` with our guess.
+        num_rows: The number of rows of the table.
+    """
+
+    def __init__(self, message: str, columns: Sequence[str], num_rows: int) -> None:
+        super().__init__(message, f"Say which is which: {tables.as_flags(columns)}")
+        self.columns = tuple(columns)
+        self.num_rows = num_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +134,19 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
         skip_bad: Leave out the rows that cannot be trained instead of refusing the file.
 
     Raises:
+        UnknownColumns: If its columns have to be named first.
         InputError: With every problem in the data, or if it has no rows.
         EnvironmentFault: If it cannot be read.
     """
     path = Path(name) if str(name).startswith("hf:") else paths.find_file(str(name))
     rows = open_rows(str(name), path)
     renamed = renaming(columns)
-    first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
+    first = first_rows(rows)
     if first and (unseen := [c for c in renamed.values() if not any(c in row for row in first)]):
         raise UsageError(f"{path} has no column {unseen[0]!r}.", f"It has {', '.join(sorted(first[0]))[:300]}.")
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
+    if shape is None and (roles := roles_to_name(first, renamed)):
+        raise UnknownColumns(f"{path}: {shapes.unknown_columns(first[0])}.", tables.renamings(roles), len(rows))
     whole = len(rows) <= WHOLE_ROWS
     left = Unread()
     examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed, left)
@@ -135,11 +154,30 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     if shape is not None and not whole and skip_bad:
         good, problems = _good_rows(rows, shape, renamed)
     if problems and not (skip_bad and examples):
-        raise refuse(str(path), problems, _hint(shape, problems))
+        error = refuse(str(path), problems, _hint(shape, problems))
+        roles = {} if examples else roles_to_name(first, renamed)
+        raise UnknownColumns(error.message, tables.renamings(roles), len(rows)) if roles else error
     if not examples or shape is None:
-        raise InputError(f"{path} has no rows.", f"A row must be {shapes.ACCEPTED}.")
+        raise InputError(f"{path} has no rows.", f"A row needs the columns {shapes.ACCEPTED}.")
     kept = tuple(examples) if whole else _Lazy(rows, str(path), shape, renamed, good)
     return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems), left)
+
+
+def first_rows(rows: Rows) -> list[dict[str, Any]]:
+    """Return the first rows that can be parsed: those from which shape and columns are detected."""
+    return [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
+
+
+def roles_to_name(first: Sequence[dict[str, Any]], renamed: dict[str, str]) -> dict[str, str]:
+    """Return our guess of ``{role: column}`` where no row can be read, but some could with it; else nothing."""
+
+    def readable(renamed: dict[str, str]) -> bool:
+        shape = shapes.detect((rename(row, renamed) for row in first), renamed)
+        return any(isinstance(as_example(0, row, shape, renamed), Example) for row in first)
+
+    if readable(renamed) or not (roles := tables.guess(first)):
+        return {}
+    return roles if readable(renaming(tables.renamings(roles))) else {}
 
 
 def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array[int], list[Problem]]:
@@ -225,5 +263,5 @@ def _hint(shape: Shape | None, problems: Sequence[Problem]) -> str:
         rows = f"{tools:,} row{'s' if tools > 1 else ''} with tools"
         return f"{rows}: only text turns are trained; --skip-bad trains on the other rows."
     if shape is None:
-        return f"A row must be {shapes.ACCEPTED}; name other columns with --map prompt=COLUMN."
-    return f"Each row must be {shape}; --skip-bad trains on the valid rows."
+        return f"A row needs the columns {shapes.ACCEPTED}; name other columns with --map prompt=COLUMN."
+    return f"Each row must have {shape}; --skip-bad trains on the valid rows."

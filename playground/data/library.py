@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playground import paths
 from playground.data.containers import SUFFIXES
-from playground.data.examples import read_dataset
+from playground.data.examples import UnknownColumns, read_dataset
 from playground.errors import PlaygroundError
 from playground.events.inspector import DataSetInfo
 from playground.runs.library import list_runs
@@ -33,10 +33,14 @@ def data_sets() -> list[DataSetInfo]:
 
 
 def _info(path: Path, where: str) -> DataSetInfo | None:
+    name, full = path.name, str(path.absolute())
     if path.stat().st_size > COUNTED_BYTES:
-        return DataSetInfo(path.name, str(path.absolute()), where, None, "")
+        return DataSetInfo(name, full, where, None, "")
     try:
         data = read_dataset(path, skip_bad=True)
+    except UnknownColumns as error:
+        return DataSetInfo(name, full, where, error.num_rows, "", columns=error.columns)
     except PlaygroundError:
         return None  # prompts, or anything else that is not training data
-    return DataSetInfo(path.name, str(path.absolute()), where, len(data.examples), str(data.shape))
+    num_bad = len(data.skipped)
+    return DataSetInfo(name, full, where, len(data.examples) + num_bad, str(data.shape), num_bad)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from itertools import islice
 
+from playground.data import columns as tables
 from playground.data import shapes
 from playground.data.containers import Rows
 from playground.data.encode import CONTROL, Encoder, encode_row
-from playground.data.examples import LOOKED_AT, Example, as_example, rename, unread_in
+from playground.data.examples import Example, as_example, first_rows, rename, roles_to_name, unread_in
 from playground.data.jsonl import Problem, shown
 from playground.data.unread import Unread
 from playground.events.data import BINS, DataCheck, Finding
@@ -39,18 +39,23 @@ def check(
         encoder: Counts tokens and finds what `max_length` would cut; without it words are counted.
         progress: Called from time to time with the fraction done.
     """
-    first = [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
+    first = first_rows(rows)
     shape = shapes.detect((rename(row, renamed) for row in first), renamed)
+    roles = roles_to_name(first, renamed) if shape is None else {}
     findings: list[Finding] = []
     left = Unread()
     seen: dict[bytes, int] = {}
     counts = [0] * (len(BINS) + 1)
+    nameless: list[int] = []  # rows that need nothing but names for their columns
     sound = turns = units = trained = longest = 0
     for number, (line, row) in enumerate(rows):
         if number % TOLD == TOLD - 1:
             progress(number / len(rows))
         example = as_example(line, row, shape, renamed)
         if isinstance(example, Problem):
+            if roles and not isinstance(row, Problem):
+                nameless.append(line)
+                continue
             kind = "tool turn" if "tools are not trained" in example.message else "bad row"
             findings.append(Finding(line, "error", kind, example.message))
             continue
@@ -65,6 +70,9 @@ def check(
         turns += len(example.turns)
         units, trained, longest = units + length, trained + learned, max(longest, length)
         counts[next((at for at, most in enumerate(BINS) if length <= most), len(BINS))] += 1
+    if nameless:
+        way = f"say which is which: {tables.as_flags(tables.renamings(roles))}"
+        findings.append(Finding(nameless[0], "error", "unknown columns", way, len(nameless)))
     return DataCheck(
         name=rows.name,
         container=rows.container,

@@ -23,7 +23,8 @@ ROLES: dict[str, Role] = {
 }  # fmt: skip
 TOOL_ROLES = {"tool", "tools", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"}
 PAIRS = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))
-ACCEPTED = "{'prompt', 'completion'}, {'instruction', 'output'}, {'messages': [{'role', 'content'}, …]} or ShareGPT"
+ACCEPTED = "prompt and completion, instruction and output, messages (role, content) or ShareGPT conversations"
+MOST_NAMED = 8  # columns in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class Shape:
         return all(column in row for column in self.columns)
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(self.columns)})"
+        pair = self.columns in PAIRS
+        return " and ".join(self.columns) if pair else f"{self.name} ({', '.join(self.columns)})"
 
 
 def detect(rows: Iterable[dict[str, Any]], named: Iterable[str] = ()) -> Shape | None:
@@ -87,12 +89,17 @@ def read_row(row: dict[str, Any], shape: Shape) -> Turns | str:
         return why + _as_alpaca(row, shape) if why else turns
     if other := _shape_of(row):
         return f"this row is {other}, but the file is {shape}"
-    return f"the columns {shown(sorted(row))} do not match {shape}{_advice(row)}"
+    return f"{_columns(row)} do not match {shape}{_advice(row)}"
 
 
 def unknown_columns(row: dict[str, Any]) -> str:
     """Return why a file whose rows look like `row` cannot be read."""
-    return f"the columns {shown(sorted(row))} match none of {ACCEPTED}{_advice(row)}"
+    return f"{_columns(row)} are none of {ACCEPTED}{_advice(row)}"
+
+
+def _columns(row: dict[str, Any]) -> str:
+    names = ", ".join(shown(name) for name in sorted(row)[:MOST_NAMED])
+    return f"the columns {names}{', …' if len(row) > MOST_NAMED else ''}" if row else "no columns: they"
 
 
 def _shape_of(row: dict[str, Any]) -> Shape | None:

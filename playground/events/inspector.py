@@ -18,13 +18,24 @@ class InspectorEvent(Named):
 
 @dataclass(frozen=True, slots=True)
 class DataSetInfo(Json):
-    """A data set that could be trained on; `path` is the value for a config. `num_rows` is None if it is too large."""
+    """A data set that could be trained on.
+
+    Attributes:
+        path: The value for a config.
+        where: Where it was found.
+        num_rows: None if it is too large to be counted.
+        shape: The meaning of its columns.
+        num_bad: Rows that cannot be read.
+        columns: The option `columns` with our guess, if its columns have to be named before it can be read.
+    """
 
     name: str
     path: str
     where: str
     num_rows: int | None
     shape: str
+    num_bad: int = 0
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,35 @@ class MaskedRow(Json):
     trained: tuple[bool, ...]
     cut: str
     held_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Json):
+    """A data set as columns.
+
+    Attributes:
+        name: The name shown to the user.
+        container: How it is stored, in words.
+        num_rows: The number of its rows.
+        columns: Their names.
+        samples: The texts of the first few rows, in the order of `columns`; empty where a row has none.
+        roles: Our guess: ``{"prompt": column, "completion": column}``, possibly with "system" and "context".
+    """
+
+    name: str
+    container: str
+    num_rows: int
+    columns: tuple[str, ...]
+    samples: tuple[tuple[str, ...], ...]
+    roles: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TableFound(InspectorEvent):
+    """A data set that has more than one column of texts; with `needed`, no row can be read before they are named."""
+
+    table: Table
+    needed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +129,5 @@ class InspectorError(InspectorEvent):
 
 
 INSPECTOR_EVENTS: dict[str, type[InspectorEvent]] = {
-    cls.__name__: cls for cls in (DataSets, InspectorStage, Looked, RowsShown, PlanMade, InspectorError)
+    cls.__name__: cls for cls in (DataSets, InspectorStage, TableFound, Looked, RowsShown, PlanMade, InspectorError)
 }

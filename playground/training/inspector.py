@@ -11,8 +11,8 @@ import json
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from playground import paths
 from playground.config import TrainConfig
@@ -26,10 +26,16 @@ from playground.events.inspector import (
     MaskedRow,
     PlanMade,
     RowsShown,
+    Table,
+    TableFound,
 )
 from playground.jobs import border
 
+if TYPE_CHECKING:
+    from playground.data.containers import Rows
+
 MOST_ROWS = 200  # sent at once
+SAMPLES, SAMPLE = 3, 300  # rows that show what is in the columns, and the longest text of a cell
 
 
 def main() -> None:
@@ -115,9 +121,10 @@ class Inspector:
             self._send(InspectorError(number, error.message, error.hint))
 
     def _look(self, number: int, config: TrainConfig) -> None:
-        self._send(InspectorStage(number, "reading the data", 0.0))
+        hub = config.data.startswith("hf:")
+        self._send(InspectorStage(number, f"reading {config.data} from the hub" if hub else "reading the data", 0.0))
         from playground.data.containers import open_rows
-        from playground.data.examples import renaming
+        from playground.data.examples import first_rows, renaming, roles_to_name
         from playground.data.lint import check
 
         def stage(what: str, share: float) -> None:
@@ -127,7 +134,14 @@ class Inspector:
         found = open_rows(config.data, paths.find_file(config.data))
         if not len(found):
             raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object per line.")
-        looked = check(found, renaming(config.columns), None, lambda share: stage("checking the rows", share))
+        first, renamed = first_rows(found), renaming(config.columns)
+        known = bool(renamed) and all(any(column in row for row in first) for column in renamed.values())
+        needed = not known and bool(roles_to_name(first, renamed))
+        if table := as_table(found, first):
+            self._send(TableFound(number, table, needed))
+            if needed:
+                return
+        looked = check(found, renamed, None, lambda share: stage("checking the rows", share))
         self._send(Looked(number, looked))
         from playground.training.plan import plan_training  # imports PyTorch: takes seconds, and the rows need not wait
 
@@ -148,6 +162,22 @@ class Inspector:
             line, held_out = self._lines[at].line, at in self._held_out
             shown.append(MaskedRow(line, texts, trained, self._rows[at].cut, held_out))
         self._send(RowsShown(number, start, total, tuple(shown)))
+
+
+def as_table(rows: Rows, first: Sequence[dict[str, Any]]) -> Table | None:
+    """Return `rows` as columns, or None if they have no two columns of texts, of which `first` are an example."""
+    from playground.data import columns
+
+    if not (roles := columns.guess(first)):
+        return None
+    names = columns.columns(first)
+
+    def cell(value: Any) -> str:
+        text = value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+        return text[:SAMPLE]
+
+    samples = tuple(tuple(cell(row.get(name)) for name in names) for row in first[:SAMPLES])
+    return Table(rows.name, rows.container, len(rows), names, samples, roles)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def test_command_and_screen_list_the_same_data_sets(folder):
     (folder / "mine.jsonl").write_text(ROW * 3)
     lines = CliRunner().invoke(data, ["list"], standalone_mode=False).stdout.splitlines()
     assert [line.split()[0] for line in lines if line.startswith("  ")] == [info.name for info in library.data_sets()]
-    assert "  mine.jsonl                       3 rows  prompt and completion (prompt, completion)" in lines
+    assert "  mine.jsonl                       3 rows  prompt and completion" in lines
 
 
 def requests(*asked, end=True):

@@ -71,6 +71,6 @@ def test_each_shape_gives_these_ids_and_labels(byte_tokenizer, name, row, expect
 
 def test_a_file_has_the_shape_of_most_of_its_rows():
     pair, talk = {"prompt": "a", "completion": "b"}, {"messages": [U, A]}
-    assert str(detect([talk, pair, pair])) == "prompt and completion (prompt, completion)"
+    assert str(detect([talk, pair, pair])) == "prompt and completion"
     assert detect([{}, {"text": "a"}]) is None
     assert "this row is messages" in read_row(talk, detect([pair]))
