@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from playground import paths
+from playground.data import hub
 from playground.data.jsonl import (
     MAX_LINE_BYTES,
     Problem,
@@ -237,9 +238,10 @@ def _hub(name: str) -> Rows:
     if match is None:
         raise InputError(f"{name!r} is not a hub data set.", "Write it like hf:org/name or hf:org/name:train[:500].")
     print(f"from the hub: {match[1]}", file=sys.stderr)
-    return _arrow(
-        name, "a hub data set", None, lambda library: library.load_dataset(match[1], split=match[2] or "train")
-    )
+    with hub.only_if_there():
+        return _arrow(
+            name, "a hub data set", None, lambda library: library.load_dataset(match[1], split=match[2] or "train")
+        )
 
 
 def _arrow(name: str, container: str, sha256: str | None, load: Callable[[Any], Any]) -> Rows:

@@ -194,3 +194,47 @@ def test_table_with_invalid_utf_8_names_the_row(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"prompt": bad, "completion": bad}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="a.parquet:2: the row cannot be read"):
         read_dataset(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("says", "there"), [(b"HTTP/1.0 503 No\r\n\r\n", True), (b"HTTP/1.0 200 OK\r\n\r\n", True), (b"", False)]
+)
+def test_hub_that_answers_anything_is_there(monkeypatch, says, there):
+    import socket
+    import threading
+
+    from huggingface_hub import constants
+
+    from playground.data import hub
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            connection.recv(1000)
+            connection.sendall(says)
+            connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert hub.answers() == there
+        thread.join()
+    assert not hub.answers(), "where nothing listens, nothing is there"
+
+
+def test_hub_that_says_nothing_is_not_waited_for(monkeypatch):
+    import socket
+    import time
+
+    from huggingface_hub import constants
+
+    from playground.data import hub
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        begun = time.monotonic()
+        assert not hub.answers() and time.monotonic() - begun < 5
