@@ -39,6 +39,8 @@ def _info(path: Path, where: str) -> DataSetInfo | None:
     try:
         data = read_dataset(path, skip_bad=True)
     except UnknownColumns as error:
+        if where == "bundled":
+            return None  # the prompts that are held out: not to be trained on
         return DataSetInfo(name, full, where, error.num_rows, "", columns=error.columns)
     except PlaygroundError:
         return None  # prompts, or anything else that is not training data

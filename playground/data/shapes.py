@@ -89,17 +89,17 @@ def read_row(row: dict[str, Any], shape: Shape) -> Turns | str:
         return why + _as_alpaca(row, shape) if why else turns
     if other := _shape_of(row):
         return f"this row is {other}, but the file is {shape}"
-    return f"{_columns(row)} do not match {shape}{_advice(row)}"
+    return f"it has {_columns(row)}, but the file is {shape}{_advice(row)}"
 
 
 def unknown_columns(row: dict[str, Any]) -> str:
     """Return why a file whose rows look like `row` cannot be read."""
-    return f"{_columns(row)} are none of {ACCEPTED}{_advice(row)}"
+    return f"it has {_columns(row)}, but not {ACCEPTED}{_advice(row)}"
 
 
 def _columns(row: dict[str, Any]) -> str:
     names = ", ".join(shown(name) for name in sorted(row)[:MOST_NAMED])
-    return f"the columns {names}{', …' if len(row) > MOST_NAMED else ''}" if row else "no columns: they"
+    return f"the column{'s' * (len(row) > 1)} {names}{', …' if len(row) > MOST_NAMED else ''}" if row else "no columns"
 
 
 def _shape_of(row: dict[str, Any]) -> Shape | None:
