@@ -50,7 +50,7 @@ def start(home: Path) -> tuple[Path, Terminal]:
     app = Terminal(APP)
     app.wait("style chat")
     app.send("\x12")  # Ctrl+R
-    app.wait("F5 starts training. Bright")
+    app.wait("F5 starts training")
     app.send("\x1b[15~")
     until = time.monotonic() + 60
     while not (new := set((home / "adapters").glob("*")) - before):

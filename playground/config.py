@@ -1,4 +1,4 @@
-"""The options of a training run, each declared once: its field, default, help and limits.
+"""The options of a training run, each declared once: its field, default, name in words, help and limits.
 
 The command line and the app's form are generated from these declarations, so a flag, its tooltip and its
 check cannot disagree. Names and meanings are those of ``transformers.TrainingArguments`` and PEFT.
@@ -23,49 +23,82 @@ STORY = ("Explain quantum physics.", "What's the capital of France?", "Write a p
 _TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
 
 
-def _option(default: Any, help: str, **limits: Any) -> Any:
-    return field(default=default, metadata={"help": help, **limits})
+def _option(default: Any, label: str, help: str, *, basic: bool = False, **limits: Any) -> Any:
+    """Declare an option: its default, its name in words, its help, and whether most users will want to see it."""
+    return field(default=default, metadata={"label": label, "help": help, "basic": basic, **limits})
 
 
-def _auto(kind: type, help: str, **limits: Any) -> Any:
+def _auto(kind: type, label: str, help: str, **more: Any) -> Any:
     """Declare an option that the plan decides unless it is given; None means that it was not."""
-    return field(default=None, metadata={"help": help, "kind": kind, **limits})
+    return _option(None, label, help, kind=kind, **more)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """A complete training configuration: the same config on the same machine gives the same adapter."""
 
-    data: str = _option("mini.jsonl", "Data set: a file, the name of a bundled one, or hf:org/name[:split].")
-    columns: tuple[str, ...] = _option((), "Read a column under another name, as in prompt=question.", flag="--map")
-    skip_bad: bool = _option(False, "Leave out rows that cannot be used for training instead of refusing the data.")
-    model: str = _option("demo", "Base model: 'demo', a local folder, or a hub id such as hf:org/name.")
-    quantize: str = _option("auto", "How the frozen base is stored.", choices=("auto", "nf4", "none"))
-    style: str = _option("chat", "Prompt style, saved with the adapter.", choices=STYLES)
-    train_on: str = _option("all", "Which answers of a conversation carry loss.", choices=("all", "last"))
-    learning_rate: float | None = _auto(float, "Peak learning rate.", above=0.0, most=1.0)
-    num_train_epochs: int = _option(3, "Number of passes over the data.", least=1, most=1000)
-    per_device_train_batch_size: int | None = _auto(int, "Rows per forward pass on each device.", least=1, most=4096)
-    gradient_accumulation_steps: int | None = _auto(int, "Forward passes per update.", least=1, most=4096)
+    data: str = _option(
+        "mini.jsonl", "data set", "Data set: a file, the name of a bundled one, or hf:org/name[:split]."
+    )
+    columns: tuple[str, ...] = _option(
+        (), "columns", "Read a column under another name, as in prompt=question.", flag="--map"
+    )
+    skip_bad: bool = _option(
+        False, "leave out bad rows", "Leave out rows that cannot be used for training instead of refusing the data.",
+        basic=True,
+    )  # fmt: skip
+    model: str = _option(
+        "demo", "base model", "Base model: 'demo', a local folder, or a hub id such as hf:org/name.", basic=True
+    )
+    quantize: str = _option(
+        "auto", "storage of the base", "How the frozen base is stored: nf4 takes 4 bits per weight (QLoRA).",
+        choices=("auto", "nf4", "none"), basic=True,
+    )  # fmt: skip
+    style: str = _option(
+        "chat", "prompt style", "Prompt style: the template around prompts and answers, saved with the adapter.",
+        choices=STYLES, basic=True,
+    )  # fmt: skip
+    train_on: str = _option(
+        "all", "answers trained on", "Which answers of a conversation are trained on.", choices=("all", "last")
+    )
+    learning_rate: float | None = _auto(float, "learning rate", "Peak learning rate.", above=0.0, most=1.0, basic=True)
+    num_train_epochs: int = _option(3, "epochs", "Number of passes over the data.", least=1, most=1000, basic=True)
+    per_device_train_batch_size: int | None = _auto(
+        int, "batch size", "Rows per forward pass on each device.", least=1, most=4096
+    )
+    gradient_accumulation_steps: int | None = _auto(
+        int, "batches per update", "Forward passes per update.", least=1, most=4096
+    )
     gradient_checkpointing: str = _option(
-        "auto", "Recompute activations instead of keeping them.", choices=("auto", "on", "off")
+        "auto", "checkpointing", "Recompute activations instead of keeping them: slower, and needs less memory.",
+        choices=("auto", "on", "off"),
+    )  # fmt: skip
+    max_length: int | None = _auto(
+        int, "longest row", "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20
     )
-    max_length: int | None = _auto(int, "Longest row in tokens; longer ones are truncated.", least=8, most=1 << 20)
-    eval_rows: int | None = _auto(int, "Rows held out for evaluation, never trained on.", least=0, most=100_000)
-    lora_r: int = _option(16, "Rank of the adapter.", least=1, most=512)
+    eval_rows: int | None = _auto(
+        int, "held-out rows", "Rows held out for evaluation, never trained on.", least=0, most=100_000
+    )
+    lora_r: int = _option(16, "adapter rank", "Rank of the adapter.", least=1, most=512, basic=True)
     lora_alpha: int = _option(
-        32, "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000
+        32, "adapter scale", "LoRA scaling numerator: the update is multiplied by alpha / r.", least=1, most=10_000
     )
-    warmup_ratio: float = _option(0.1, "Fraction of the steps spent on learning-rate warm-up.", least=0.0, most=1.0)
-    max_grad_norm: float = _option(1.0, "Clip the gradient norm to this value.", above=0.0, most=1e9)
-    seed: int = _option(0, "Seed for adapter initialisation and row order.", least=0, most=2**63 - 1)
-    deterministic: bool = _option(False, "Use only deterministic kernels, so that resuming on CUDA is bit-exact.")
+    warmup_ratio: float = _option(
+        0.1, "warm-up", "Fraction of the steps spent on learning-rate warm-up.", least=0.0, most=1.0
+    )
+    max_grad_norm: float = _option(1.0, "gradient clip", "Clip the gradient norm to this value.", above=0.0, most=1e9)
+    seed: int = _option(0, "seed", "Seed for adapter initialisation and row order.", least=0, most=2**63 - 1)
+    deterministic: bool = _option(
+        False, "deterministic", "Use only deterministic kernels, so that resuming on CUDA is bit-exact."
+    )
     save_dtype: str = _option(
-        "float32", "Data type of the saved adapter; training is in float32.", choices=("float32", "bfloat16")
-    )
+        "float32", "saved as", "Data type of the saved adapter; training is in float32.",
+        choices=("float32", "bfloat16"),
+    )  # fmt: skip
     sample_prompts_file: str | None = _auto(
-        str, "Prompts to answer before and during training, one per line of a file.", flag="--sample-prompts"
-    )
+        str, "sample prompts", "Prompts to answer before and during training, one per line of a file.",
+        flag="--sample-prompts",
+    )  # fmt: skip
     # What is in that file or was chosen, as a record keeps it. Older records and settings files have texts.
     sample_prompts: tuple[Prompt | str, ...] | None = field(default=None, metadata={"kind": tuple})
     sample_max_new_tokens: int = 64
@@ -133,12 +166,28 @@ def flag_of(f: Field[Any]) -> str:
     return str(f.metadata.get("flag", "--" + f.name.replace("_", "-")))
 
 
+def labels() -> dict[str, str]:
+    """Return the name in words of each declared option, by its field's name."""
+    return {f.name: f.metadata["label"] for f in fields(TrainConfig) if "label" in f.metadata}
+
+
+def read_option(name: str, typed: str) -> Any:
+    """Return the value of the option `name` that was typed into a form.
+
+    Raises:
+        UsageError: If it is no valid value.
+    """
+    value = read_options({name: typed}, "")[name]
+    TrainConfig(**{name: value})
+    return value
+
+
 def read_options(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the options in `values` with their types; they come from a file, the settings or the environment.
 
     Args:
         values: Field names with numbers, booleans, lists or strings; ``auto`` is left to the plan.
-        where: The source to name in errors: a file name, or "the environment".
+        where: The source to name in errors: a file name, or "the environment"; may be empty.
 
     Raises:
         UsageError: Naming every unknown key with its nearest match, and every value of a wrong type.
@@ -156,7 +205,8 @@ def read_options(values: Mapping[str, Any], where: str) -> dict[str, Any]:
         except (TypeError, ValueError, OverflowError):
             problems.append(f"{name} cannot be {value!r}")
     if problems:
-        raise UsageError(f"{where}: " + "; ".join(problems) + ".", "See 'sft-playground train --help' for the options.")
+        of = f"{where}: " if where else ""
+        raise UsageError(of + "; ".join(problems) + ".", "See 'sft-playground train --help' for the options.")
     return typed
 
 

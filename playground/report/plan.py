@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from playground.config import labels
 from playground.events.plans import Plan
 from playground.report.pieces import Piece
 from playground.report.words import duration, gigabytes, setting
@@ -38,9 +39,10 @@ def plan(made: Plan, *, bar: int = BAR, reason: int = REASON) -> list[Piece]:
         fits = f"this would fit: {made.nearest}" if made.nearest else "no setting fits on this machine"
         pieces.append((f"{fits}\n", "bad"))
     pieces.append(("chosen automatically\n" if made.choices else "all settings were given\n", "strong"))
+    words = labels()
     for choice in made.choices:
-        name = f"{choice.name} {setting(choice.value)}"
-        pieces += [(name, ""), (f": {one_line(choice.reason, reason)}\n", "faint")]
+        name = f"{words.get(choice.name, choice.name)} {setting(choice.value)}"
+        pieces += [(name, ""), (f" ({choice.name}): {one_line(choice.reason, reason)}\n", "faint")]
     return [*pieces, *notes(made)]
 
 
@@ -58,10 +60,10 @@ def rows(made: Plan) -> str:
 
 
 def tokens(made: Plan) -> str:
-    """Return how many tokens the rows have, and which share of them carries loss."""
+    """Return how many tokens the rows have, and which share of them is trained: carries loss."""
     if not made.num_tokens:
         return "tokens are counted while they are read"
-    return f"{count(made.num_tokens, 'token')}, {_share(made)} carry loss; the longest row has {made.longest:,}"
+    return f"{count(made.num_tokens, 'token')}, {_share(made)} of them trained; the longest row has {made.longest:,}"
 
 
 def steps(made: Plan) -> str:

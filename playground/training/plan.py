@@ -241,7 +241,11 @@ def _num_eval(config: TrainConfig, num_rows: int, decide: Decide) -> int:
     num_eval = config.eval_rows
     if num_eval is None:
         num_eval = how_many(num_rows)
-        decide("eval_rows", num_eval, "5 %, 4 to 200 rows" if num_eval else f"fewer than {TOO_FEW} rows")
+        decide(
+            "eval_rows",
+            num_eval,
+            "5 % of the rows, at least 4 and at most 200" if num_eval else f"fewer than {TOO_FEW} rows",
+        )
     elif num_eval >= num_rows:
         raise InputError(
             f"{count(num_eval, 'row')} cannot be held out of {num_rows:,}.", "Lower --eval-rows, or add rows."

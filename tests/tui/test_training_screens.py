@@ -3,14 +3,17 @@
 import asyncio
 import json
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
+from textwrap import wrap
 
 import pytest
 from harness import HOSTILE, READY, FakeChild, FakeEngine, Screen, screen_test
 from recorded import PLAN, events, record, run_record, sampled, step_done
 from rich.cells import cell_len
-from textual.widgets import Input, OptionList, Static
+from textual.events import DescendantFocus
+from textual.widgets import Input, OptionList, Select, Static
 
+from playground.config import TrainConfig
 from playground.events.answers import Answer
 from playground.events.data import DataCheck, Finding
 from playground.events.engine import Spoken
@@ -127,7 +130,9 @@ async def test_the_mask_the_findings_and_the_plan_are_shown(screen):
     await screen.press("pageup")
     assert look.scroll_offset.y == 0
     plan = screen.shown("#whole-plan")
-    assert "45 steps of 8 rows, about 63 s" in plan and "nf4: QLoRA" in plan and "69 % carry loss" in plan
+    assert (
+        "45 steps of 8 rows, about 63 s" in plan and "nf4 (quantize): QLoRA" in plan and "69 % of them trained" in plan
+    )
 
 
 @training_test()
@@ -165,14 +170,49 @@ async def test_options_are_validated_while_typed_and_update_the_plan(screen):
     form = screen.app.screen
     form.query_one("#lora_r", Input).value = "0"
     await screen.pilot.pause()
-    assert "lora_r must be between 1 and 512" in str(form.query_one("#problems", Static).content)
+    assert "lora_r must be between 1 and 512" in str(form.query_one("#problem-lora_r", Static).content)
+    assert form.query_one("#problem-lora_r").display and not form.query_one("#problem-seed").display
     await screen.press("ctrl+s")
-    assert screen.app.screen is form
+    assert screen.app.screen is form and screen.app.focused.id == "lora_r", "where the problem is"
     form.query_one("#lora_r", Input).value = "8"
     form.query_one("#learning_rate", Input).value = "1e-3"
     await screen.press("ctrl+s")
     await screen.settle(lambda: isinstance(screen.app.screen, TrainScreen))
     assert (screen.inspector.looked[-1]["lora_r"], screen.inspector.looked[-1]["learning_rate"]) == (8, 1e-3)
+
+
+@training_test((80, 24))
+async def test_each_option_has_its_whole_help_and_its_choices_without_a_mouse(screen):
+    await open_training(screen)
+    await screen.press("f9")
+    form = screen.app.screen
+    declared = [f for f in fields(TrainConfig) if "help" in f.metadata and f.name not in ("data", "columns")]
+    told, changed = {}, "deterministic"
+    assert form.focus_chain == [
+        form.query_one(f"#{f.name}") for f in sorted(declared, key=lambda f: not f.metadata["basic"])
+    ]
+    await screen.press("tab")
+    assert "Base model" in screen.shown("#about"), "the help is that of the option that has the focus"
+    for widget in form.focus_chain:
+        form.tell(DescendantFocus(widget))
+        about = form.query_one("#about", Static)
+        told[widget.id] = str(about.content)
+        width = about.size.width
+        assert sum(len(wrap(line, width)) for line in told[widget.id].splitlines()) <= about.size.height, (
+            "nothing is cut"
+        )
+    for f in declared:
+        assert f.metadata["help"] in told[f.name] and f"Default: {'off' if f.default is False else ''}" in told[f.name]
+        chosen = isinstance(form.query_one(f"#{f.name}"), Select)
+        assert chosen == ("choices" in f.metadata or isinstance(f.default, bool))
+    assert not [mark for mark in form.query(".mark") if str(mark.content)]
+    form.query_one(f"#{changed}").focus()
+    await screen.press("enter", "down", "enter")
+    assert form.query_one(f"#{changed}", Select).value == "on"
+    marked = [mark.id for mark in form.query(".mark") if str(mark.content)]
+    assert marked == [f"mark-{changed}"] and "1 differs from the default" in str(form.query_one(".heading").content)
+    await screen.press("f9")
+    await screen.settle(lambda: screen.inspector.looked[-1][changed])
 
 
 @training_test()

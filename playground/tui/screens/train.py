@@ -180,7 +180,7 @@ class TrainScreen(Leavable[None]):
                 for where in ("#plan", "#whole-plan"):
                     self.query_one(where, Static).update(plan_words(event.plan))
                 self.query_one("#short-plan", Static).update(plan_short(event.plan))
-                self.hint("F5 starts training. Bright tokens carry loss, dim ones do not. PageDown: more.")
+                self.hint("F5 starts training on the bright, underlined tokens. PageDown: more.")
 
     def _list(self, event: DataSets) -> None:
         self._sets = event.sets
