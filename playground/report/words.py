@@ -64,6 +64,11 @@ def gigabytes(number: int) -> str:
     return f"{number / 1e9:.2f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
 
 
+def file_size(number: int) -> str:
+    """Return the size of a file as ``"812 B"``, ``"12 kB"`` or as `gigabytes` does."""
+    return gigabytes(number) if number >= 1e6 else f"{number / 1e3:.0f} kB" if number >= 1e3 else f"{number} B"
+
+
 def setting(value: object) -> str:
     """Return a setting's value as a user would type it."""
     if isinstance(value, bool):

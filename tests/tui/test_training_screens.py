@@ -26,15 +26,20 @@ from playground.events.inspector import (
     MaskedRow,
     PlanMade,
     RowsShown,
+    Table,
+    TableFound,
 )
 from playground.events.prompts import Prompt
 from playground.events.runs import BatchHalved, Continued, Paused, RunEnded, RunStage, RunStarted, Sample, Sampled
 from playground.tui.app import PlaygroundApp
+from playground.tui.content.advice import in_app
+from playground.tui.dialogs.columns import ColumnsDialog
 from playground.tui.dialogs.files import PathSuggester
 from playground.tui.screens.run import RunScreen
 from playground.tui.screens.train import TrainScreen
 from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart, nice
+from playground.tui.widgets.data_sets import DataSetList
 from playground.tui.widgets.prompt import PromptBar
 
 CHECK = DataCheck(
@@ -81,9 +86,11 @@ class FakeInspector(FakeChild):
 class Training(Screen):
     """The app with a fake inspector."""
 
+    inspector_kind = FakeInspector
+
     def __init__(self, size=(120, 40)):
         super().__init__(size)
-        self.inspector = FakeInspector()
+        self.inspector = self.inspector_kind()
         self.app = PlaygroundApp(self._start, self.app._compare.session, inspector=lambda: self.inspector)
         self.engines = self.engines[-1:]
 
@@ -149,6 +156,144 @@ async def test_data_set_is_picked_or_typed_and_names_are_sanitised(screen):
     assert screen.inspector.looked[-1]["data"] == "a.csv"
 
 
+TABLE = Table(
+    "mine.csv", "CSV", 8, ("frage", "antwort", "datum"),
+    tuple((f"Was ist {n}?", HOSTILE.replace("\ud83d", "") if n == 2 else "Eine Zahl.", "2024") for n in range(3)),
+    {"prompt": "frage", "completion": "antwort"},
+)  # fmt: skip
+
+
+class TableInspector(FakeInspector):
+    """Knows a table whose columns have to be named, and reads it once they are."""
+
+    def list(self):
+        unnamed = DataSetInfo("mine.csv", "/d/mine.csv", "here", 8, "", columns=("prompt=frage", "completion=antwort"))
+        bad = DataSetInfo("broken.jsonl", "/d/broken.jsonl", "here", 4, "prompt and completion", 3)
+        self.said.put(DataSets(0, (DataSetInfo("mini.jsonl", "/d/mini.jsonl", "bundled", 115, "prompt"), bad, unnamed)))
+        return 0
+
+    def look(self, config):
+        if not config["data"].endswith("mine.csv"):
+            return super().look(config)
+        self.looked.append(config)
+        number, columns = len(self.looked), config["columns"]
+        self.said.put(TableFound(number, TABLE, needed=not columns))
+        if columns:
+            check = replace(CHECK, name="mine.csv", num_rows=8, num_sound=8, findings=())
+            command = TrainConfig(**config).command()
+            for event in (Looked(number, check), RowsShown(number, 0, 8, (ROW,)), PlanMade(number, PLAN, command)):
+                self.said.put(event)
+        return number
+
+
+class Tables(Training):
+    """The app with an inspector that knows a table."""
+
+    inspector_kind = TableInspector
+
+
+def rows_of_list(screen):
+    options = screen.app.screen.query_one(DataSetList)
+    return [str(options.get_option_at_index(n).prompt) for n in range(options.option_count)]
+
+
+@pytest.mark.parametrize("way", ["list", "path"])
+@screen_test((80, 24), Tables)
+async def test_csv_of_other_columns_is_trained_on_without_leaving_the_app(screen, monkeypatch, home, way):
+    started = []
+    monkeypatch.setattr(
+        "playground.tui.screens.train.start_training",
+        lambda config, folder: started.append((config, record(folder, last=12, ended=""))),
+    )
+    await open_training(screen)
+    (row,) = [line for line in rows_of_list(screen) if "mine.csv" in line]
+    assert "8 rows, choose the columns" in row
+    if way == "list":
+        await screen.press("down", "down", "enter")
+    else:
+        await screen.press(*"/d/mine.csv", "enter")
+    await screen.settle(lambda: isinstance(screen.app.screen, ColumnsDialog))
+    shown = screen.app.screen.query_one("#columns", OptionList)
+    rows = [str(shown.get_option_at_index(n).prompt) for n in range(3)]
+    assert rows[0].startswith("prompt") and "Was ist 0?" in rows[0] and "Was ist 2?" in rows[0]
+    assert rows[1].startswith("answer") and rows[2].startswith(" ")
+    assert "␛" in rows[1] and "\x1b" not in rows[1]
+    await screen.press("enter")
+    await screen.settle(lambda: "F5 starts" in screen.shown("#hint"))
+    assert " Hello.<eos>" in screen.shown("#first"), "the mask is there at once"
+    assert "prompt=frage, completion=antwort" in screen.shown("#about")
+    (row,) = [line for line in rows_of_list(screen) if "mine.csv" in line]
+    assert "8 rows" in row and "choose" not in row
+    await screen.press("ctrl+y")
+    assert "--map prompt=frage --map completion=antwort" in screen.app.clipboard
+    await screen.press("f5")
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+    ((config, _),) = started
+    assert config["data"] == "/d/mine.csv" and config["columns"] == ("prompt=frage", "completion=antwort")
+
+
+@screen_test((80, 24), Tables)
+async def test_columns_get_roles_and_both_are_required(screen):
+    await open_training(screen)
+    await screen.press("down", "down", "enter")
+    await screen.settle(lambda: isinstance(screen.app.screen, ColumnsDialog))
+    await screen.press("down", "down", "a", "up", "s", "up", "space", "enter")
+    assert "No column is the prompt yet." in screen.shown("#problems")
+    said = screen.shown("#conversation")
+    assert "Assistant  2024" in said and "no column yet: P makes one the prompt" in said and "System" in said
+    await screen.press("escape")
+    assert screen.shown("#hint").startswith("No row can be read before") and "f4" in screen.app.screen.active_bindings
+    await screen.press("f5")
+    assert isinstance(screen.app.screen, TrainScreen), "F5 has nothing to train on"
+    await screen.press("f4", "p", "down", "a", "down", "s", "enter")
+    await screen.settle(lambda: screen.inspector.looked[-1]["columns"])
+    assert screen.inspector.looked[-1]["columns"] == ("instruction=frage", "output=antwort", "system=datum")
+
+
+@screen_test((120, 40), Tables)
+async def test_highlighted_data_set_is_the_open_one(screen):
+    await open_training(screen)
+    options = screen.app.screen.query_one(DataSetList)
+    assert "4 rows, 3 cannot be read" in rows_of_list(screen)[1]
+    await screen.press("down")
+    assert "broken" in screen.shown("#top")
+    await screen.settle(lambda: screen.inspector.looked[-1]["data"] == "/d/broken.jsonl")
+    await screen.settle(lambda: "F5 starts" in screen.shown("#hint"))
+    await screen.press("down")
+    assert screen.shown("#hint") == "mine.csv: 8 rows, choose the columns. Enter chooses them."
+    await screen.press("f5")
+    assert isinstance(screen.app.screen, TrainScreen) and screen.inspector.looked[-1]["data"] == "/d/broken.jsonl"
+    path = screen.app.screen.query_one("#path", Input)
+    path.focus()
+    await screen.press(*"new.jsonl", "enter")
+    await screen.settle(lambda: "F5 starts" in screen.shown("#hint"))
+    assert path.value == "" and options.current.path == "new.jsonl" and options.current.where == "opened"
+    path.value = "half a na"
+    options.focus()
+    await screen.press("down")
+    await screen.settle(lambda: screen.inspector.looked[-1]["data"] == "/d/mini.jsonl")
+    assert path.value == "" and options.current.path == "/d/mini.jsonl"
+
+
+@training_test()
+async def test_reading_from_the_hub_can_be_cancelled(screen):
+    await open_training(screen)
+    slow, looked = screen.inspector, []
+    slow.look = lambda config: looked.append(config["data"]) or 50
+    screen.app.screen.query_one("#path", Input).focus()
+    await screen.press(*"hf:a/b", "enter")
+    slow.said.put(InspectorStage(50, "reading hf:a/b from the hub", 0.0))
+    await screen.settle(lambda: screen.shown("#hint") == "reading hf:a/b from the hub … Esc cancels.")
+    screen.inspector = FakeInspector()
+    await screen.press("escape")
+    assert slow.closed and screen.shown("#hint").startswith("Cancelled.") and isinstance(screen.app.screen, TrainScreen)
+    slow.said.put(InspectorError(-1, "The inspector exited.", ""))
+    screen.app.screen.query_one(DataSetList).focus()
+    await screen.press("down")
+    await screen.settle(lambda: screen.inspector.looked and "F5 starts" in screen.shown("#hint"))
+    assert screen.inspector.looked[-1]["data"] == "/d/mini.jsonl"
+
+
 @training_test()
 async def test_data_set_errors_are_shown_and_stale_replies_dropped(screen):
     await open_training(screen)
@@ -156,7 +301,8 @@ async def test_data_set_errors_are_shown_and_stale_replies_dropped(screen):
     screen.inspector.said.put(InspectorError(number, "There is no file.", "Check its name."))
     await screen.settle(lambda: "There is no file." in screen.shown("#hint"))
     screen.inspector.said.put(InspectorError(number, "a:1: bad\na:2: worse\na:3: worst", "--skip-bad leaves them out."))
-    await screen.settle(lambda: screen.shown("#hint") == "a:1: bad (and 2 more). --skip-bad leaves them out.")
+    said = "a:1: bad (and 2 more). “leave out bad rows” leaves them out (F9 opens the options)."
+    await screen.settle(lambda: screen.shown("#hint") == said)
     screen.inspector.said.put(InspectorError(number - 1, "late", "late"))
     screen.inspector.said.put(Looked(number - 1, replace(CHECK, name="late")))
     await screen.settle()
@@ -205,6 +351,7 @@ async def test_each_option_has_its_whole_help_and_its_choices_without_a_mouse(sc
         assert f.metadata["help"] in told[f.name] and f"Default: {'off' if f.default is False else ''}" in told[f.name]
         chosen = isinstance(form.query_one(f"#{f.name}"), Select)
         assert chosen == ("choices" in f.metadata or isinstance(f.default, bool))
+    assert "chosen now: nf4, QLoRA" in told["quantize"]
     assert not [mark for mark in form.query(".mark") if str(mark.content)]
     form.query_one(f"#{changed}").focus()
     await screen.press("enter", "down", "enter")
@@ -220,7 +367,7 @@ async def test_f5_refuses_a_plan_that_does_not_fit_and_suggests_one(screen):
     screen.inspector.plan = replace(PLAN, free=1, nearest="--max-length 64")
     await open_training(screen)
     await screen.press("f5")
-    assert "not enough memory" in screen.shown("#hint") and "--max-length 64" in screen.shown("#hint")
+    assert "not enough memory" in screen.shown("#hint") and "“longest row” 64" in screen.shown("#hint")
 
 
 @training_test()
@@ -637,17 +784,43 @@ async def test_a_path_is_completed_and_a_file_is_picked(screen, tmp_path, monkey
         assert await suggest(nothing) is None
     await open_training(screen)
     await screen.press("f3")
-    tree = screen.app.screen.query_one("#files")
-    await screen.settle(lambda: len(tree.root.children) >= 1)
-    names = [str(node.label) for node in tree.root.children]
-    assert "rows" in names and ".hidden.jsonl" not in names
-    tree.focus()
-    at = names.index("rows") + 1
-    await screen.press(*["down"] * at, "enter")
-    await screen.settle(lambda: len(tree.root.children[at - 1].children) == 1)
-    assert str(tree.root.children[at - 1].children[0].label) == "a[bold].jsonl"
-    await screen.press("down", "enter")
-    await screen.settle(lambda: screen.inspector.looked[-1]["data"].endswith("rows/a[bold].jsonl"))
+    await screen.press("enter")
+    assert names(screen) == ["../", "a[bold].jsonl"], "the first entry was the folder; no other file can be trained on"
+    await screen.press("enter")
+    await screen.settle(lambda: screen.inspector.looked[-1]["data"] == str(tmp_path / "rows" / "a[bold].jsonl"))
+
+
+def names(screen):
+    options = screen.app.screen.query_one("#files", OptionList)
+    return [str(options.get_option_at_index(n).prompt).split("  ")[0] for n in range(options.option_count)]
+
+
+@training_test((80, 24))
+async def test_files_are_filtered_and_folders_above_and_home_are_reached(screen, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("home/own.csv", "work/deep/a.jsonl", "work/deep/b-mine.csv", "work/deep/Mine.json", "work/c.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * 1_234)
+    monkeypatch.chdir(tmp_path / "work" / "deep")
+    await open_training(screen)
+    await screen.press("f3")
+    assert names(screen) == ["../", "a.jsonl", "b-mine.csv", "Mine.json"]
+    options = screen.app.screen.query_one("#files", OptionList)
+    assert "1 kB" in str(options.get_option_at_index(1).prompt)
+    await screen.press(*"mine", "down")
+    assert names(screen) == ["b-mine.csv", "Mine.json"] and options.highlighted == 1
+    await screen.press(*["backspace"] * 4)
+    assert len(names(screen)) == 4
+    await screen.press("backspace")
+    assert names(screen) == ["../", "deep/", "c.parquet"] and options.highlighted == 1, "where one came from"
+    await screen.press("~")
+    assert names(screen) == ["../", "own.csv"] and screen.shown("#folder") == "~"
+    await screen.press(*"../work/")
+    assert names(screen) == ["../", "deep/", "c.parquet"]
+    await screen.press(*"zzz")
+    assert names(screen) == [] and "'zzz'" in screen.shown("#problems")
+    await screen.press("enter", "escape")
+    assert isinstance(screen.app.screen, TrainScreen)
 
 
 @training_test()
@@ -787,3 +960,17 @@ def test_held_out_row_is_labelled():
 
     text = str(masked([replace(ROW, held_out=True)], 1))
     assert "held out: never trained" in text and "trained\n" not in text.replace("never trained, only", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Check its name.", "Check its name."),
+        ("Lower --eval-rows, or add rows.", "Lower “held-out rows”, or add rows (F9 opens the options)."),
+        ("Say which is which: --map prompt=frage --map 'completion=a b'", "Say which is which: F4 (columns)"),
+        ("This fits: --max-length 64. --force tries anyway.", "This fits: “longest row” 64 (F9 opens the options)."),
+        ("See 'sft-playground train --help' for what each option takes.", ""),
+    ],
+)
+def test_advice_in_the_app_names_its_own_places(text, said):
+    assert in_app(text) == said

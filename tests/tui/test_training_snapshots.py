@@ -3,9 +3,10 @@
 import pytest
 from recorded import record, run_record
 from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of Textual
-from test_training_screens import Training, open_training, watch
+from test_training_screens import Tables, Training, open_training, watch
 from textual.widgets import Input
 
+from playground.tui.dialogs.columns import ColumnsDialog
 from playground.tui.dialogs.runs import RunsDialog
 from playground.tui.screens.run import RunScreen
 
@@ -27,6 +28,12 @@ async def options(screen, home):
     await screen.press("f9")
     screen.app.screen.query_one("#lora_r", Input).value = "0"
     await screen.pilot.pause()
+
+
+async def columns(screen, home):
+    await open_training(screen)
+    await screen.press("end", "enter")
+    await screen.settle(lambda: isinstance(screen.app.screen, ColumnsDialog))
 
 
 async def finished(screen, home):
@@ -55,10 +62,10 @@ async def curves(screen, home):
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
 @pytest.mark.parametrize(
-    "state", [choosing, options, finished, scrubbed, runs, curves], ids=lambda state: state.__name__
+    "state", [choosing, options, columns, finished, scrubbed, runs, curves], ids=lambda state: state.__name__
 )
 def test_the_training_screens(snap_compare, size, state, home):
-    screen = Training(size)
+    screen = (Tables if state is columns else Training)(size)
 
     async def prepare(pilot):
         screen.pilot = pilot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from textual.content import Content
 
@@ -13,6 +14,7 @@ from playground.report import plan
 from playground.report.data import findings, histogram
 from playground.report.pieces import Piece, Role
 from playground.text import clean, count, one_line
+from playground.tui.content.advice import in_app
 from playground.tui.content.pieces import coloured
 
 BAR = 24  # cells of the longest bar
@@ -56,11 +58,17 @@ def _tokens(row: MaskedRow, start: int, end: int) -> Pieces:
     return pieces
 
 
-def look_title(found: DataCheck) -> Content:
-    """Return a two-line summary of a data set and of how many rows can be trained on."""
+def look_title(found: DataCheck, columns: Sequence[str] = ()) -> Content:
+    """Return a two-line summary of a data set and of how many rows can be trained on.
+
+    Args:
+        found: What was found in it.
+        columns: The option `columns` it was read with.
+    """
+    read = ", ".join(columns) or f"read as {found.shape}"
     pieces: list[Piece] = [
         (clean(found.name), "strong"),
-        (f"  {found.container}, read as {one_line(found.shape, 60)}\n", "faint"),
+        (f"  {found.container}, {one_line(read, 60)}\n", "faint"),
         (f"{count(found.num_rows, 'row')}, {found.num_sound:,} can be trained on", ""),
     ]
     roles: tuple[tuple[str, Role], ...] = (("error", "bad"), ("warning", "warning"))
@@ -72,7 +80,8 @@ def look_title(found: DataCheck) -> Content:
 
 def look_words(found: DataCheck) -> Content:
     """Return a histogram of a data set's lengths, and its errors and warnings."""
-    return coloured([*histogram(found.lengths, found.unit, BAR), *findings(found, 100)])
+    said = tuple(replace(finding, message=in_app(finding.message)) for finding in found.findings)
+    return coloured([*histogram(found.lengths, found.unit, BAR), *findings(replace(found, findings=said), 100)])
 
 
 def plan_short(made: Plan) -> Content:
@@ -82,4 +91,6 @@ def plan_short(made: Plan) -> Content:
 
 def plan_words(made: Plan) -> Content:
     """Return what a training run will do and need, and the reasons for its automatic settings."""
-    return coloured(plan.plan(made, bar=8, reason=60))
+    unread, warnings = tuple(map(in_app, made.unread)), tuple(map(in_app, made.warnings))
+    said = replace(made, nearest=in_app(made.nearest), unread=unread, warnings=warnings)
+    return coloured(plan.plan(said, bar=8, reason=60))

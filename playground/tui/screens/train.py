@@ -3,52 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.content import Content
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
+from textual.timer import Timer
 from textual.widgets import Footer, Input, OptionList, Static
-from textual.widgets.option_list import Option
 
-from playground import paths, settings
+from playground import paths
 from playground.config import TrainConfig
+from playground.data.columns import renamings
 from playground.errors import PlaygroundError
 from playground.events.inspector import (
+    DataSetInfo,
     DataSets,
     InspectorError,
-    InspectorEvent,
     InspectorStage,
     Looked,
     PlanMade,
     RowsShown,
+    TableFound,
 )
 from playground.jobs.training import start_training
 from playground.runs import library
 from playground.text import clean, one_line
-from playground.tui.content.dataset import (
-    SHORT,
-    begins_to_learn,
-    look_title,
-    look_words,
-    masked,
-    plan_short,
-    plan_words,
-)
+from playground.tui.content.advice import in_app
+from playground.tui.content.dataset import plan_short, plan_words
 from playground.tui.dialogs.base import Leavable
+from playground.tui.dialogs.columns import ColumnsDialog
 from playground.tui.dialogs.files import FilesDialog, PathSuggester
 from playground.tui.dialogs.training_options import FormDialog
+from playground.tui.state.opened import InspectorSaid, OpenedData, problem
+from playground.tui.widgets.data_set_view import DataSetView
+from playground.tui.widgets.data_sets import READ_AT_ONCE, DataSetList, what
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 
-WAIT = "The plan is not ready yet."
-MOST_SHOWN = 40  # rows whose masks are on screen
-LOOK = ("about", "first", "findings", "whole-plan", "rows")  # the parts of a data set's view, from top to bottom
+RESTS = 0.2  # seconds after which the highlighted data set is read
+READY = "Enter or F5 starts training on the bright, underlined tokens. PgDn: more"
 
 
 class TrainScreen(Leavable[None]):
@@ -61,11 +59,12 @@ class TrainScreen(Leavable[None]):
     TYPED_INTO = "#path"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", priority=True),
-        Binding("f5", "start", "start training", priority=True),
+        Binding("f5", "start", "train", priority=True),
+        Binding("f4", "columns", "columns", priority=True),
         Binding("f9", "options", "options", priority=True),
         Binding("f3", "files", "files", priority=True),
         Binding("f6", "runs", "runs", priority=True),
-        Binding("ctrl+y", "copy", "copy the command", priority=True),
+        Binding("ctrl+y", "copy", "copy command", priority=True),
         Binding("pagedown", "page(1)", show=False, priority=True),
         Binding("pageup", "page(-1)", show=False, priority=True),
     ]
@@ -80,171 +79,224 @@ class TrainScreen(Leavable[None]):
     class RunsRequested(Message):
         """Request to show the runs."""
 
-    class InspectorSaid(Message):
-        """An event from the inspector."""
-
-        def __init__(self, event: InspectorEvent) -> None:
-            super().__init__()
-            self.event = event
-
     def __init__(self, inspector: Callable[[], Any], adapters_dir: str | None = None) -> None:
         super().__init__()
-        self._inspector = inspector()
+        self._opened = OpenedData(inspector, self)
         self._home = paths.adapters_dir(adapters_dir)
-        self._options: dict[str, Any] = {}  # overrides of the saved settings
-        self._sets: tuple[Any, ...] = ()
-        self._request = 0
-        self._plan: PlanMade | None = None
-        self._why_no_plan = WAIT
+        self._asks = False  # whether the columns are asked for as soon as it turns out that they are needed
+        self._rest: Timer | None = None
+        self._folder = Path.cwd()  # in which a file is picked
 
     def compose(self) -> ComposeResult:
         yield Line("train", id="top")
         with Horizontal(id="train"):
             with Vertical(id="choose"):
                 yield Static("data sets", classes="title", markup=False)
-                yield OptionList(id="sets", compact=True)
+                yield DataSetList(id="sets")
                 yield Input(placeholder="a file, or hf:org/name", id="path", compact=True, suggester=PathSuggester())
                 yield Static(id="plan", markup=False)
                 yield Static(id="short-plan", markup=False)
-            with VerticalScroll(id="look"):
-                for part in LOOK:
-                    yield Static(id=part, markup=False)
-        yield Line("↑ ↓ Enter shows a data set; F5 starts training on it.", id="hint")
+            yield DataSetView(id="look")
+        yield Line("↑ ↓ shows a data set; F5 starts training on it.", id="hint")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Ask for the available data sets."""
-        self.query_one(OptionList).focus()
+        """Ask for the available data sets, and for the one of the settings."""
+        self.query_one(DataSetList).focus()
         self.on_resize()
-        self._listen()
-        self._inspector.list()
+        self._opened.listen()
+        self._opened.list()
         self._look()
 
     def on_unmount(self) -> None:
-        self._inspector.close()
+        self._opened.close()
 
     def on_resize(self) -> None:
         """Stack both halves when the window is too narrow."""
         self.query_one("#train").set_class(self.size.width < NARROW, "stacked")
 
-    @work(thread=True)
-    def _listen(self) -> None:
-        for event in self._inspector.events():
-            if not self.app.is_running:
-                return
-            self.post_message(self.InspectorSaid(event))
+    @property
+    def _list(self) -> DataSetList:
+        return self.query_one(DataSetList)
 
-    def config(self) -> TrainConfig | None:
+    @property
+    def _view(self) -> DataSetView:
+        return self.query_one(DataSetView)
+
+    def _config(self) -> TrainConfig | None:
         """Return the config that F5 would train, or show why the settings are invalid."""
         try:
-            return TrainConfig(**settings.options(self._options, None))
+            return self._opened.config()
         except PlaygroundError as error:
-            self.hint(f"{error.message} {error.hint}")
+            self.hint(problem(error))
             return None
 
+    def _open(self, data: str, *, asks: bool) -> None:
+        """Open a data set: read it and plan the training. If its columns are needed, ask for them if `asks`."""
+        self._opened.change(data)
+        self._asks = asks
+        if self._list.hold(data):
+            self.query_one("#path", Input).value = ""
+        self._look()
+
     def _look(self) -> None:
-        if (config := self.config()) is None:
-            return
-        self._plan, self._why_no_plan = None, WAIT
-        self._request = self._inspector.look(config.to_dict())
-        self.query_one("#top", Line).say(f"train · {config.data} · model {config.model}")
-        for where in ("plan", "short-plan", *LOOK):
-            self.query_one(f"#{where}", Static).update("")
+        """Read the open data set with the current options, and plan."""
+        self._clear()
+        try:
+            self._opened.look()
+        except PlaygroundError as error:
+            self.hint(problem(error))
+
+    def _clear(self) -> None:
+        """Show nothing of the data set that was open before."""
+        if self._rest is not None:
+            self._rest.stop()
+        self._view.clear()
+        for where in ("#plan", "#short-plan"):
+            self.query_one(where, Static).update("")
+        if config := self._config():
+            held = self._list.current if self._list.is_held(config.data) else None
+            self.query_one("#top", Line).say(f"train · {held.name if held else config.data} · model {config.model}")
+        self.refresh_bindings()
 
     @on(InspectorSaid)
     def _said(self, message: InspectorSaid) -> None:
-        match message.event:
+        match self._opened.heard(message):
             case DataSets() as event:
-                self._list(event)
-            case InspectorError(request=number) as error if number in (self._request, -1):
-                first, *more = error.message.splitlines() or [""]
-                others = f" (and {len(more)} more)" if more else ""
-                self._why_no_plan = f"{first.rstrip('.')}{others}. {error.hint}"
-                self.hint(self._why_no_plan)
-            case event if event.request != self._request:
-                pass  # about a data set that is no longer selected
+                self._list.put(event.sets)
+                self._list.hold(self._opened.data)
+            case InspectorError():
+                self.hint(self._opened.why_no_plan)
             case InspectorStage() as event:
                 share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
-                self.hint(f"{event.stage}{share} …")
+                self.hint(f"{event.stage}{share} …{' Esc cancels.' if self._opened.on_the_hub else ''}")
+            case TableFound() as event:
+                self.refresh_bindings()
+                if event.needed:
+                    self._ask(event)
             case Looked() as event:
-                self.query_one("#about", Static).update(look_title(event.check))
-                self.query_one("#findings", Static).update(look_words(event.check))
+                self._show_check(event)
             case RowsShown() as event:
-                shown, whole = event.rows[:MOST_SHOWN], 0
-                if shown:
-                    self.query_one("#first", Static).update(begins_to_learn(shown[0]))
-                    whole = int(len(shown[0].texts) <= SHORT)  # and is not repeated below
-                self.query_one("#rows", Static).update(masked(shown[whole:], event.total - whole))
+                self._view.show_rows(event)
             case PlanMade() as event:
-                self._plan = event
-                for where in ("#plan", "#whole-plan"):
-                    self.query_one(where, Static).update(plan_words(event.plan))
+                self._view.show_plan(event.plan)
+                self.query_one("#plan", Static).update(plan_words(event.plan))
                 self.query_one("#short-plan", Static).update(plan_short(event.plan))
-                self.hint("F5 starts training on the bright, underlined tokens. PageDown: more.")
+                self.hint(READY)
 
-    def _list(self, event: DataSets) -> None:
-        self._sets = event.sets
-        options = self.query_one(OptionList)
-        options.clear_options()
-        for info in event.sets:
-            rows = f"{info.num_rows:,}" if info.num_rows is not None else "large"
-            options.add_option(Option(Content(f"{one_line(info.name, 20):<20} {rows:>7}  {info.where}")))
-        config = self.config()
-        here = Path(config.data).name if config else ""
-        options.highlighted = next((n for n, info in enumerate(event.sets) if info.name == here), 0)
+    def _ask(self, found: TableFound) -> None:
+        """Say that nothing can be read before the columns are chosen, and let them be chosen."""
+        table = found.table
+        self._keep_in_list(DataSetInfo(table.name, "", "opened", table.num_rows, "", columns=renamings(table.roles)))
+        self.hint(self._opened.why_no_plan)
+        if self._asks:
+            self.action_columns()
+
+    def _show_check(self, looked: Looked) -> None:
+        check, config = looked.check, self._config()
+        self._view.show_check(check, config.columns if config else ())
+        if check.num_sound:
+            num_bad = check.num_rows - check.num_sound
+            self._keep_in_list(DataSetInfo(check.name, "", "opened", check.num_rows, check.shape, num_bad))
+
+    def _keep_in_list(self, about: DataSetInfo) -> None:
+        """Show in the list what was read, and that it is open."""
+        self._list.update_about(replace(about, path=self._opened.data))
+        self.query_one("#path", Input).value = ""
+
+    @on(OptionList.OptionHighlighted)
+    def rest(self) -> None:
+        """Open the highlighted data set; read it once the highlight rests, if that is quick and nothing is missing."""
+        info = self._list.current
+        if info is None or self._list.is_held(self._opened.data):
+            return
+        self.query_one("#path", Input).value = ""
+        self._asks = False
+        self._opened.change(info.path)
+        self._clear()
+        unnamed = bool(info.columns) and not self._opened.knows_columns_of(info.path)
+        if unnamed or info.num_rows is None or info.num_rows > READ_AT_ONCE:
+            enter = "Enter chooses them." if unnamed else "Enter reads it."
+            self._opened.forget(f"{one_line(info.name, 40)}: {what(info)}. {enter}")
+            self._view.say(self._opened.why_no_plan)
+            self.hint(self._opened.why_no_plan)
+        else:
+            self._rest = self.set_timer(RESTS, self._look)
 
     @on(OptionList.OptionSelected)
-    def choose(self, event: OptionList.OptionSelected) -> None:
-        """Show the chosen data set."""
-        self._options["data"] = self._sets[event.option_index].path
-        self._look()
+    def choose(self) -> None:
+        """Open the data set; if it is open and planned, start training."""
+        info = self._list.current
+        if info is None or self._opened.reading:
+            return
+        if self._opened.plan is not None:
+            self.action_start()
+        else:
+            self._open(info.path, asks=True)
 
     @on(Input.Submitted)
     def type_path(self, event: Input.Submitted) -> None:
-        """Show the data set whose path was typed."""
+        """Open the data set whose path was typed."""
         if event.value.strip():
-            self._options["data"] = event.value.strip()
-            self._look()
+            self._open(event.value.strip(), asks=True)
 
     def action_files(self) -> None:
         """Pick a file."""
 
         def choose(path: Path | None) -> None:
             if path is not None:
-                self._options["data"] = str(path)
+                self._folder = path.parent
+                self._open(str(path), asks=True)
+
+        self.app.push_screen(FilesDialog(self._folder), choose)
+
+    def action_columns(self) -> None:
+        """Choose which column is the prompt and which the answer."""
+        if self._opened.table is None:
+            return
+        data = self._opened.data
+
+        def choose(roles: Mapping[str, str] | None) -> None:
+            if roles is not None:
+                self._opened.choose(data, roles)
                 self._look()
 
-        self.app.push_screen(FilesDialog(), choose)
+        self.app.push_screen(ColumnsDialog(self._opened.table, self._opened.roles), choose)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the columns only where there are some to choose from."""
+        return action != "columns" or self._opened.table is not None
 
     def action_options(self) -> None:
         """Change the training options."""
 
         def keep(changed: Mapping[str, Any] | None) -> None:
             if changed is not None:
-                self._options |= changed
+                self._opened.change(**changed)
                 self._look()
 
-        if (config := self.config()) is not None:
-            self.app.push_screen(FormDialog(config), keep)
+        if (config := self._config()) is not None:
+            chosen = self._opened.plan.plan.choices if self._opened.plan else ()
+            self.app.push_screen(FormDialog(config, chosen), keep)
 
     def action_start(self) -> None:
         """Start, unless the plan does not fit in memory."""
-        if self._plan is None:
-            self.hint(self._why_no_plan)
+        if self._opened.plan is None:
+            self.hint(self._opened.why_no_plan)
             return
-        plan = self._plan.plan
+        plan = self._opened.plan.plan
         if not plan.fits:
-            way = f"This would fit: {plan.nearest}" if plan.nearest else "No setting would fit here."
+            way = in_app(f"This would fit: {plan.nearest}") if plan.nearest else "No setting would fit here."
             self.hint(f"There is not enough memory. {way}")
             return
-        if (config := self.config()) is None:
+        if (config := self._config()) is None:
             return
         folder = self._home / paths.new_run_name(Path(config.data), self._home, datetime.now())
         try:
             library.require_idle(self._home)
             start_training(config.to_dict(), folder)
         except PlaygroundError as error:
-            self.hint(f"{error.message} {error.hint}")
+            self.hint(problem(error))
             return
         self.post_message(self.Started(folder))
 
@@ -254,18 +306,24 @@ class TrainScreen(Leavable[None]):
 
     def action_copy(self) -> None:
         """Copy the equivalent command."""
-        if self._plan is not None:
-            self.app.copy_to_clipboard(clean(self._plan.command))
-            self.hint(f"Copied: {self._plan.command}")
+        if self._opened.plan is not None:
+            command = self._opened.plan.command
+            self.app.copy_to_clipboard(clean(command))
+            self.hint(f"Copied: {command}")
+        else:
+            self.hint(self._opened.why_no_plan)
 
     def action_page(self, by: int) -> None:
         """Page forward or back in the data set, wherever the focus is."""
-        look = self.query_one("#look")
-        look.scroll_relative(y=by * max(1, look.size.height - 1), animate=False)
+        self._view.page(by)
 
     def action_leave(self) -> None:
-        """Go back to the compare screen."""
-        self.dismiss()
+        """Stop reading from the hub, or go back to the compare screen."""
+        if self._opened.on_the_hub:
+            self._opened.cancel()
+            self.hint(self._opened.why_no_plan)
+        else:
+            self.dismiss()
 
     def hint(self, text: str) -> None:
         """Show a message below."""

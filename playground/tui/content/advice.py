@@ -1,0 +1,27 @@
+"""Advice for the app: where an error names a flag of the command line, the place where the app has it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+from playground.config import TrainConfig, flag_of, labels
+
+_SENTENCE = re.compile(r"(?<=[.;])\s+")
+_FLAG = re.compile(r"--[a-z][a-z-]+")
+_MAP = re.compile(r"--map (?:'[^']*'|[^\s.;]+)(?: --map (?:'[^']*'|[^\s.;]+))*")
+
+
+def in_app(text: str) -> str:
+    """Return `text` with options called as the form calls them; sentences about other flags are left out."""
+    if "--" not in text:
+        return text
+    names = {flag_of(f): labels()[f.name] for f in fields(TrainConfig) if f.name in labels()}
+    kept, options = [], False
+    for sentence in _SENTENCE.split(_MAP.sub("F4 (columns)", text)):
+        flags = _FLAG.findall(sentence)
+        if all(flag in names for flag in flags):
+            kept.append(_FLAG.sub(lambda match: f"“{names[match[0]]}”", sentence))
+            options |= bool(flags)
+    said = " ".join(kept)
+    return f"{said.rstrip('.')} (F9 opens the options)." if options else said
