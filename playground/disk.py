@@ -9,9 +9,9 @@ from pathlib import Path
 from playground.errors import EnvironmentFault
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on the disk."""
-    with path.open("wb") as stream:
+def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write a file and wait until it is on the disk; a private one can be read by its owner only."""
+    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)) as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
@@ -26,11 +26,13 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write a file so that at any moment either the old or the new content is there."""
     temporary = path.with_name(f".{path.name}.new")
     try:
-        write_file(temporary, data)
+        if private:
+            temporary.unlink(missing_ok=True)  # one that was left might be open to others
+        write_file(temporary, data, private=private)
         os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError:

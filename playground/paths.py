@@ -70,6 +70,13 @@ def votes_file() -> Path:
     return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "votes.jsonl"
 
 
+def state_file() -> Path:
+    """The file of what the app remembers: theme, last adapter and model, prompts."""
+    import platformdirs
+
+    return (_home() or Path(platformdirs.user_state_dir(APP, appauthor=False))) / "state.json"
+
+
 def run_socket(folder: Path) -> Path:
     """The control socket of the run in `folder`."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import DimFilter
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
@@ -21,12 +24,14 @@ from playground import paths
 from playground.errors import PlaygroundError
 from playground.jobs.engine import EngineProcess
 from playground.text import clean
+from playground.tui.commands import commands, keys, title
 from playground.tui.screens.compare import CompareScreen
-from playground.tui.state.engine import Engine, Start
+from playground.tui.state.engine import NOTHING, Engine, Start, Started
+from playground.tui.state.memory import Memory
 from playground.tui.state.session import Session
-from playground.tui.strings import COMMANDS
-from playground.tui.themes import THEMES
-from playground.tui.widgets.prompt import MOST
+from playground.tui.themes import THEMES, fading, readable
+from playground.tui.widgets.examples import Examples
+from playground.tui.widgets.prompt import MOST, PromptBar
 
 if TYPE_CHECKING:  # imported when they are opened: the first paint does not wait for them
     from playground.tui.screens.run import RunScreen
@@ -67,14 +72,26 @@ class PlaygroundApp(App[None]):
         inspector: Starts the inspector when data sets are opened.
         engine: Starts an engine with several adapters.
         adapters_dir: The folder of the runs, or None for the default.
+        memory: What to remember from one start to the next.
+        first: The adapters and the model to begin with, as they were chosen last time.
     """
 
     TITLE = "sft-playground"
     # A default screen's own CSS_PATH would not be read.
     CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/compare.tcss", "screens/train.tcss"]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "quit", show=False, priority=True),
-        Binding("ctrl+c", "copy_or_stop", show=False, priority=True),
+        Binding("f1", "help", "help", priority=True, tooltip="What the words on this screen mean, and its keys"),
+        Binding("question_mark", "question", "help", show=False, tooltip="Help, where nothing can be typed"),
+        Binding("ctrl+p", "command_palette", "palette", show=False, priority=True, tooltip="Every command, and themes"),
+        Binding(
+            "ctrl+c",
+            "copy_or_stop",
+            "copy or stop",
+            show=False,
+            priority=True,
+            tooltip="Copy the selection, or stop; twice: quit",
+        ),
+        Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Quit"),
     ]
 
     def __init__(
@@ -85,6 +102,8 @@ class PlaygroundApp(App[None]):
         inspector: Callable[[], Any] = _inspector,
         engine: Callable[..., Any] = EngineProcess,
         adapters_dir: str | None = None,
+        memory: Memory | None = None,
+        first: Started = NOTHING,
     ) -> None:
         super().__init__()
         self._inspector = inspector
@@ -92,10 +111,43 @@ class PlaygroundApp(App[None]):
         self._adapters_dir = adapters_dir
         self._home = paths.adapters_dir(adapters_dir)
         self._start = start
-        self._compare = CompareScreen(self._start_engine, session)
+        self._compare = CompareScreen(self._start_engine, session, first)
+        self._memory = memory or Memory()
         self._asked_to_quit = 0.0
         for theme in THEMES:
             self.register_theme(theme)
+        if self._memory.now.theme in self.available_themes and "TEXTUAL_THEME" not in os.environ:
+            self.theme = self._memory.now.theme
+
+    def watch_theme(self, theme: str) -> None:
+        """Fade dim text only as far as it can be read on this theme, and remember a theme that was chosen."""
+        for line_filter in self.get_line_filters():
+            if isinstance(line_filter, DimFilter):
+                line_filter.dim_factor = fading(theme, self.theme_variables)
+        if self.is_running and theme != self._memory.now.theme:
+            self._memory.keep_theme(theme)
+
+    def on_compare_screen_loaded(self, event: CompareScreen.Loaded) -> None:
+        """Remember what was chosen, if anything was."""
+        if (event.adapters, event.model) != NOTHING:
+            self._memory.keep_engine(event.adapters, event.model)
+
+    def on_prompt_bar_opened(self, event: PromptBar.Opened) -> None:
+        """Give a prompt its history."""
+        event.bar.recall(self._memory.now.prompts)
+
+    @on(PromptBar.Submitted)
+    @on(Examples.Chosen)
+    def remember(self, event: PromptBar.Submitted | Examples.Chosen) -> None:
+        """Keep a prompt for the next start."""
+        self._memory.keep_prompt(event.prompt)
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the theme's colours, with text that can be read."""
+        variables = super().get_css_variables()
+        variables |= readable(self.theme, variables)
+        self.theme_variables = variables
+        return variables
 
     def get_default_screen(self) -> Screen[None]:
         """Start with the compare screen."""
@@ -149,17 +201,39 @@ class PlaygroundApp(App[None]):
         place = self.screen.query_one(where)
         if isinstance(event, events.Paste):
             typed = True
-        else:  # Enter and backspace are part of typing a prompt; in a list, Enter chooses
-            typed = event.is_printable or (isinstance(place, TextArea) and event.key in ("enter", "backspace"))
+        else:  # Enter and backspace are part of typing a prompt, unless what has the focus takes them
+            edits = isinstance(place, TextArea) and event.key in ("enter", "backspace")
+            typed = event.is_printable or (edits and event.key not in self.screen.active_bindings)
         if typed and place.display and place.focusable:
             self.screen.set_focus(place)
 
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
-        """Yield the palette's commands: every action of the screen, then Textual's own."""
-        if screen is self._compare:
-            for title, help, action in COMMANDS:
-                yield SystemCommand(title, help, getattr(self._compare, f"action_{action}"))
-        yield from super().get_system_commands(screen)
+        """Yield the palette's commands: every action of the screen, then those of Textual that have no key here."""
+        for binding in commands(screen):
+            if binding.action not in ("command_palette", "question"):
+                yield SystemCommand(title(binding), keys(binding), partial(self.run_action, binding.action, screen))
+        for words, action in getattr(screen, "UNBOUND", ()):
+            yield SystemCommand(words, "", partial(self.run_action, action, screen))
+        for command in super().get_system_commands(screen):
+            if command.title not in ("Keys", "Quit"):  # F1 shows our keys; Textual's panel begins with the text area's
+                yield command
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let a question mark ask for help only where there is no text to type it into."""
+        return action != "question" or not any(field.display for field in self.screen.query("Input, TextArea"))
+
+    def action_question(self) -> None:
+        """Open the help."""
+        self.action_help()
+
+    def action_help(self) -> None:
+        """Open the help of this screen, or close it."""
+        from playground.tui.dialogs.help import HelpDialog
+
+        if isinstance(self.screen, HelpDialog):
+            self.screen.dismiss()
+        elif self.screen.HELP:
+            self.push_screen(HelpDialog(self.screen))
 
     def action_train(self) -> None:
         """Open the training screen, or the active run if there is one."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 
+from playground import paths
 from playground.jobs.engine import EngineProcess
+from playground.tui.state.memory import Memory, last_engine
 
 
 def run() -> int:
@@ -13,7 +15,9 @@ def run() -> int:
     # Garbage collection took a seventh of the time to the first paint, with nothing to collect yet. The app turns
     # the collector back on once it is on screen.
     gc.disable()
-    first: EngineProcess | None = EngineProcess()
+    memory = Memory(paths.state_file())
+    adapters, model = last_engine(memory.now, paths.adapters_dir())
+    first: EngineProcess | None = EngineProcess(adapters, model=model, bare=not adapters and model is not None)
 
     from playground.tui.app import PlaygroundApp
 
@@ -22,6 +26,7 @@ def run() -> int:
         engine, first = first or EngineProcess(adapters, model=model, bare=bare), None
         return engine
 
-    app = PlaygroundApp(start)
+    app = PlaygroundApp(start, memory=memory, first=(adapters, model))
     app.run()
+    memory.close()
     return app.return_code or 0

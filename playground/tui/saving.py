@@ -91,6 +91,6 @@ def copy(app: App[Any], text: str, say: Say) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
     except OSError:
-        say(f"Copied {count(len(text), 'character')} (OSC 52).")
+        say(f"Copied {count(len(text), 'character')}.")
         return
-    say(f"Copied {count(len(text), 'character')} (OSC 52); also in {file}")
+    say(f"Copied {count(len(text), 'character')} ; also in {file}")

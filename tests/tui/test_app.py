@@ -229,8 +229,8 @@ async def test_prompt_may_be_multiline_and_a_huge_paste_is_cut(screen):
 @screen_test((80, 24))
 async def test_help_opens_and_closes_without_losing_typed_text(screen):
     await screen.press("x", "f1")
-    shown = "".join(str(widget.content) for widget in screen.app.screen.query(Static))
-    assert "continues your text" in shown and screen.app.screen.query_one("#help").region.bottom <= 24
+    shown = "".join(str(widget.content) for widget in screen.app.screen.query(".meaning").results(Static))
+    assert "hide the sides" in shown and screen.app.screen.query_one("#help").region.bottom <= 24
     await screen.press("f1", "y")
     assert screen.app.screen is screen.app._compare and screen.prompt.text == "xy"
 
@@ -414,13 +414,15 @@ async def test_newer_strength_cancels_a_trial_and_a_prompt_ends_it(screen):
     await screen.press("f7", "left")
     await screen.pilot.pause(0.4)
     await screen.press("left")
-    assert screen.engine.cancelled == [2]
+    assert screen.engine.cancelled == [-1001, 2], (
+        "the look at the answers, which a trial would wait for, then the trial"
+    )
     await screen.say(Spoken(2, "sft", "late", 1, 0.1))
     assert "late" not in screen.of("sft", ".text")
     await screen.pilot.pause(0.4)
     assert [ask.strength for ask in screen.engine.asked] == [1.0, 0.95, 0.9]
     await screen.ask("And?")
-    assert screen.engine.cancelled == [2, 3] and screen.engine.asked[-1].strength == 0.9
+    assert screen.engine.cancelled == [-1001, 2, 3] and screen.engine.asked[-1].strength == 0.9
     await screen.say(Spoken(3, "sft", "late", 1, 0.1))
     assert "late" not in screen.of("sft", ".text")
 

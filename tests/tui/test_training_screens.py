@@ -600,7 +600,7 @@ async def test_runs_are_filtered_and_moved_through_with_letters(screen, home):
 async def test_runs_dialog_without_runs_says_what_to_do(screen):
     await open_training(screen)
     await screen.press("f6")
-    assert screen.shown("#empty").startswith("No runs yet.\n") and screen.app.screen.query_one("#empty").display
+    assert screen.shown(".heading").startswith("No runs yet.")
     assert not screen.app.screen.query_one(".columns").display
     offered = set(screen.app.screen.active_bindings)
     assert not offered & {"r", "n", "d", "space", "c", "slash"} and {"escape", "q"} <= offered
@@ -629,7 +629,7 @@ async def test_ended_run_can_be_asked_at_up_to_four_steps(screen, home):
         ("step 36", "sft:done@36"),
     ]  # fmt: skip
     engine.said.put(Spoken(1, "step 24", "So.", 2, 0.1, Answer("So.", "stop", None, 2)))
-    await screen.settle(lambda: "nded by itself" in str(screen.app.screen.query(".state")[3].content))
+    await screen.settle(lambda: " by itself" in str(screen.app.screen.query(".state")[3].content))
     await screen.press("escape")
     assert engine.cancelled == [1]
     await screen.press("escape")

@@ -14,7 +14,7 @@ def test_replaced_file_is_old_or_new_with_no_leftovers(tmp_path, monkeypatch):
     replace_file(path, b"old")
     assert (path.read_bytes(), [file.name for file in tmp_path.iterdir()]) == (b"old", ["run.json"])
 
-    def half(path, data):
+    def half(path, data, *, private):
         path.write_bytes(data[:1])
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -53,7 +53,7 @@ def _tokens(row: MaskedRow, start: int, end: int) -> Pieces:
     for text, learned in zip(row.texts[start:end], row.trained[start:end], strict=True):
         shown = clean(text)
         # A trained line break is a token like any other, so it is shown.
-        style = "underline" if row.held_out else "bold underline $accent"
+        style = "underline" if row.held_out else "bold underline $text-accent"
         pieces.append((shown.replace("\n", "↵\n"), style) if learned else (shown, "dim"))
     return pieces
 

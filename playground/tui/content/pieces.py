@@ -9,8 +9,8 @@ from textual.content import Content
 from playground.report.pieces import Piece, Role
 
 _STYLES: dict[Role, str] = {
-    "": "", "strong": "bold", "faint": "$foreground 70%", "good": "$success", "warning": "$warning", "bad": "$error",
-    "bar": "$primary",
+    "": "", "strong": "bold", "faint": "$text-quiet", "good": "$text-success", "warning": "$text-warning",
+    "bad": "$text-error", "bar": "$text-primary",
 }  # fmt: skip
 
 

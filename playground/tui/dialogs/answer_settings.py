@@ -14,6 +14,7 @@ from textual.widgets import Input, Label, Select, Static
 
 from playground.config import STYLES
 from playground.events.answers import Sampling
+from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 from playground.tui.state.session import MAX_DUEL_LANES
 
@@ -52,9 +53,10 @@ FIELDS = (
 class SettingsDialog(Dialog[Settings | None]):
     """A form that returns valid settings, or None."""
 
+    HELP = glossary.SETTINGS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "cancel"),
-        Binding("ctrl+s,f9", "keep", "apply", priority=True),
+        Binding("escape", "dismiss(None)", "cancel", tooltip="Back, and change nothing"),
+        Binding("ctrl+s,f9", "keep", "apply", priority=True, tooltip="Apply; so does Enter"),
     ]
 
     def __init__(self, now: Settings) -> None:

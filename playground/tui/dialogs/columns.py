@@ -16,6 +16,7 @@ from textual.widgets import OptionList, Static
 from playground.data.columns import ROLES
 from playground.events.inspector import Table
 from playground.text import clean, count, one_line
+from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 
 WORDS = {"prompt": "prompt", "completion": "answer", "system": "system", "context": "context", "": ""}
@@ -33,16 +34,17 @@ class ColumnsDialog(Dialog[Mapping[str, str] | None]):
         roles: The roles to begin with.
     """
 
+    HELP = glossary.COLUMNS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "cancel"),
-        Binding("enter", "keep", "take it", priority=True),
-        Binding("p", "assign('prompt')", "prompt"),
-        Binding("a", "assign('completion')", "answer"),
-        Binding("s", "assign('system')", "system"),
-        Binding("c", "assign('context')", "context"),
-        Binding("space,delete", "assign('')", "none"),
-        Binding("j", "move(1)", show=False),
-        Binding("k", "move(-1)", show=False),
+        Binding("escape", "dismiss(None)", "cancel", tooltip="Back, and read nothing"),
+        Binding("enter", "keep", "take it", priority=True, tooltip="Take these columns"),
+        Binding("p", "assign('prompt')", "prompt", tooltip="This column has the prompts"),
+        Binding("a", "assign('completion')", "answer", tooltip="This column has the answers, which are trained"),
+        Binding("s", "assign('system')", "system", tooltip="This column has system prompts"),
+        Binding("c", "assign('context')", "context", tooltip="This column has texts that the prompts are about"),
+        Binding("space,delete", "assign('')", "none", tooltip="This column is not read"),
+        Binding("j", "move(1)", "down", show=False, tooltip="The next column"),
+        Binding("k", "move(-1)", "up", show=False, tooltip="The column before"),
     ]
 
     def __init__(self, table: Table, roles: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from playground.runs.folder import read_events
 from playground.text import one_line
+from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import LETTERS, STYLES, Chart
@@ -26,7 +27,10 @@ class CurvesDialog(Dialog[None]):
         runs: Their folders; only as many as there are letters are shown.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,c,enter", "dismiss", "back", priority=True)]
+    HELP = glossary.CURVES
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,c,enter", "dismiss", "back", priority=True, tooltip="Back")
+    ]
 
     def __init__(self, runs: Sequence[Path]) -> None:
         super().__init__()

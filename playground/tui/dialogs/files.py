@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 from playground import paths
 from playground.report.words import file_size
 from playground.text import one_line
+from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 
 MOST = 1_000  # rows of the list; what is typed narrows it
@@ -75,13 +76,14 @@ class FilesDialog(Dialog[Path | None]):
         folder: The folder to begin with.
     """
 
+    HELP = glossary.FILES
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "back"),
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
-        Binding("pageup", "move(-10)", show=False),
-        Binding("pagedown", "move(10)", show=False),
-        Binding("ctrl+home", "go('~')", "home"),
+        Binding("escape", "dismiss(None)", "back", tooltip="Back, and change nothing"),
+        Binding("up", "move(-1)", "up", show=False, tooltip="The entry before"),
+        Binding("down", "move(1)", "down", show=False, tooltip="The next entry"),
+        Binding("pageup", "move(-10)", "page up", show=False, tooltip="Ten entries up"),
+        Binding("pagedown", "move(10)", "page down", show=False, tooltip="Ten entries down"),
+        Binding("ctrl+home", "go('~')", "home", tooltip="Your home folder"),
     ]
     TYPED_INTO = "#filter"
 

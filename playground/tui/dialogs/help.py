@@ -1,29 +1,39 @@
-"""The help: terms and keys."""
+"""The help: a screen's words, then its keys."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Static
+from textual.screen import Screen
+from textual.widgets import Markdown, Static
 
+from playground.tui.commands import commands, keys, title
 from playground.tui.dialogs.base import Dialog
-from playground.tui.strings import HELP
 
 
 class HelpDialog(Dialog[None]):
-    """A page that scrolls."""
+    """A page that scrolls.
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "back", priority=True)]
+    Args:
+        screen: The screen that is explained: the words are its `HELP`, the keys its bindings.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "back", priority=True)]
+
+    def __init__(self, screen: Screen[Any]) -> None:
+        super().__init__()
+        self._about = screen
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static("What you see, and the keys", classes="heading", markup=False)
             with VerticalScroll(id="help"):
-                for word, meaning in HELP:
+                yield Markdown(self._about.HELP, id="words", open_links=False)
+                yield Static("Keys", classes="heading", markup=False)
+                for binding in commands(self._about):
                     with Horizontal(classes="entry"):
-                        yield Static(word, classes="word", markup=False)
-                        yield Static(meaning, classes="meaning", markup=False)
+                        yield Static(keys(binding), classes="word", markup=False)
+                        yield Static(title(binding), classes="meaning", markup=False)
             yield Static("↑ ↓ scroll · Esc back", classes="keys", markup=False)

@@ -15,7 +15,8 @@ from textual.widgets.option_list import Option
 
 from playground.events.engine import AdapterInfo
 from playground.text import one_line
-from playground.tui.dialogs.base import Dialog
+from playground.tui import glossary
+from playground.tui.dialogs.base import ListDialog
 from playground.tui.state.session import MAX_ADAPTERS
 from playground.tui.strings import MODEL_WORDS
 from playground.tui.widgets.line import Line
@@ -23,7 +24,7 @@ from playground.tui.widgets.line import Line
 WIDEST = 32  # cells a column may take
 
 
-class Picker(Dialog[list[int] | None]):
+class Picker(ListDialog[list[int] | None]):
     """A list of rows; returns the indices of the chosen ones, in the order in which they were marked, or None.
 
     Args:
@@ -35,9 +36,10 @@ class Picker(Dialog[list[int] | None]):
         mixed: What to say when rows of different groups are marked.
     """
 
+    HELP = glossary.CHOOSE
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "back"),
-        Binding("space", "mark", "mark", show=False),
+        Binding("escape", "dismiss(None)", "back", tooltip="Back, and change nothing"),
+        Binding("space", "mark", "mark", show=False, tooltip="Mark several adapters of one base"),
     ]
 
     def __init__(

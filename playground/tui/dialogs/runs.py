@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from playground.config import TrainConfig
@@ -23,17 +23,16 @@ from playground.jobs.training import start_training
 from playground.runs import library
 from playground.runs.folder import is_busy, size, state_of
 from playground.text import count, one_line
-from playground.tui.dialogs.base import Dialog
+from playground.tui import glossary
+from playground.tui.dialogs.base import ListDialog
+from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Line
 
 COLUMNS = ("run", "state", "steps", "loss", "eval", "data set", "started")
 WIDEST = 24
 NEWEST = 4  # runs whose curves are shown if none is marked
 KEYS = "Enter opens · Space marks, C shows curves · / filters · Esc back"
-EMPTY = """No runs yet.
-
-Esc goes back. Choose a data set there; F5 starts a run on it.
-In a shell:  sft-playground train --data mini.jsonl"""
+NONE = "No runs yet. In a shell, one starts with  sft-playground train --data mini.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +43,23 @@ class Chosen:
     starting: bool = False
 
 
-class RunsDialog(Dialog[Chosen | None]):
+class RunsDialog(ListDialog[Chosen | None]):
     """All runs of a folder.
 
     Args:
         home: The folder.
     """
 
+    HELP = glossary.RUNS
+    TYPED_INTO = "#name"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back"),
-        Binding("r", "resume", "resume"),
-        Binding("n", "rename", "rename"),
-        Binding("d", "remove", "remove"),
-        Binding("space", "mark", "mark"),
-        Binding("c", "curves", "curves"),
-        Binding("slash", "filter", "filter", key_display="/"),
-        Binding("q", "leave", "leave", show=False),
-        Binding("j", "move('cursor_down')", "next", show=False),
-        Binding("k", "move('cursor_up')", "previous", show=False),
-        Binding("g", "move('first')", "first", show=False),
-        Binding("G", "move('last')", "last", show=False),
+        Binding("escape,q", "leave", "back", tooltip="Back"),
+        Binding("r", "resume", "resume", tooltip="Resume a run that was stopped"),
+        Binding("n", "rename", "rename", tooltip="Rename the run"),
+        Binding("d", "remove", "remove", tooltip="Remove the run and its folder, when pressed twice"),
+        Binding("space", "mark", "mark", tooltip="Mark the run, to chart several together"),
+        Binding("c", "curves", "curves", tooltip="Chart the losses of the marked runs, or of the newest"),
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Show only runs with this in their line"),
     ]
 
     def __init__(self, home: Path) -> None:
@@ -75,15 +71,14 @@ class RunsDialog(Dialog[Chosen | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static("Runs, newest first", classes="heading", markup=False)
+            yield Static(classes="heading", markup=False)
             yield Static(classes="columns", markup=False)
-            yield Static(EMPTY, id="empty", markup=False)
             yield OptionList(compact=True)
             yield Input(placeholder="name, state or data set", id="filter", compact=True)
             yield Input(placeholder="new name", id="name", compact=True)
             yield Line(id="problems")
-            yield Static(KEYS, classes="keys", markup=False)
-        yield Footer(compact=True, show_command_palette=False)
+            yield Static(classes="keys", markup=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         for field in self.query(Input):
@@ -93,7 +88,6 @@ class RunsDialog(Dialog[Chosen | None]):
 
     def _fill(self, at: int = 0) -> None:
         found = library.list_runs(self._home)
-        self._show_parts(bool(found))
         wanted = self.query_one("#filter", Input).value.strip().lower()
         self._runs = [run for run in found if wanted in " ".join(_cells(*run)).lower()]
         rows = [[one_line(cell, WIDEST) for cell in _cells(*run)] for run in self._runs]
@@ -105,15 +99,15 @@ class RunsDialog(Dialog[Chosen | None]):
         options.add_options([Option(Content(mark + _line(row, widths))) for mark, row in zip(marks, rows, strict=True)])
         if rows:
             options.highlighted = min(at, len(rows) - 1)
+        if not found:
+            options.add_option(Option("Choose a data set, and F5 trains on it"))
+            options.highlighted = 0
+        self.query_one(".heading", Static).update("Runs, newest first" if found else NONE)
+        self.query_one(".keys", Static).update(KEYS if found else "Enter chooses · Esc back")
+        self.query_one(".columns").display = bool(found)
         if wanted:
             self._say(f"{len(rows)} of {count(len(found), 'run')}")
         self.refresh_bindings()
-
-    def _show_parts(self, some: bool) -> None:
-        """Show the table, or what to do while there are no runs."""
-        self.query_one("#empty").display = not some
-        for part in (".columns", ".keys", "OptionList"):
-            self.query_one(part).display = some
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer what is done to a run only if there is one."""
@@ -126,8 +120,8 @@ class RunsDialog(Dialog[Chosen | None]):
 
     @on(OptionList.OptionSelected)
     def open_run(self, event: OptionList.OptionSelected) -> None:
-        """Watch the chosen run."""
-        self.dismiss(Chosen(self._runs[event.option_index][0]))
+        """Watch the chosen run; without runs, go back to the data sets."""
+        self.dismiss(Chosen(self._runs[event.option_index][0]) if self._runs else None)
 
     def action_resume(self) -> None:
         """Resume a stopped run."""
@@ -169,10 +163,6 @@ class RunsDialog(Dialog[Chosen | None]):
     def keep_filter(self) -> None:
         """Go to the runs that were found."""
         self.query_one(OptionList).focus()
-
-    def action_move(self, how: str) -> None:
-        """Move in the list."""
-        getattr(self.query_one(OptionList), f"action_{how}")()
 
     @on(Input.Submitted, "#name")
     def take_name(self, event: Input.Submitted) -> None:

@@ -13,6 +13,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from playground.text import one_line
+from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 
 
@@ -25,7 +26,10 @@ class SaveDialog(Dialog[Path | None]):
         suffixes: The available formats.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "cancel")]
+    HELP = glossary.SAVE
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "cancel", tooltip="Back, and change nothing")
+    ]
 
     def __init__(self, title: str, name: str, suffixes: tuple[str, ...]) -> None:
         super().__init__()

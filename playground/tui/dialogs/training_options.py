@@ -20,6 +20,7 @@ from playground.errors import PlaygroundError
 from playground.events.plans import Choice
 from playground.report.words import setting
 from playground.text import clean, count, one_line
+from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 
 LEFT_OUT = ("data", "columns")  # chosen on the screen itself
@@ -36,9 +37,10 @@ class FormDialog(Dialog[Mapping[str, Any] | None]):
         chosen: What the plan chose for those left to it, with the reasons.
     """
 
+    HELP = glossary.OPTIONS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "cancel"),
-        Binding("ctrl+s,f9", "keep", "apply", priority=True),
+        Binding("escape", "dismiss(None)", "cancel", tooltip="Back, and change nothing"),
+        Binding("ctrl+s,f9", "keep", "apply", priority=True, tooltip="Apply; so does Enter"),
     ]
 
     def __init__(self, now: TrainConfig, chosen: Sequence[Choice] = ()) -> None:

@@ -10,14 +10,15 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from playground.events.exchanges import BOTH_BAD, TIE
+from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 from playground.tui.state.session import LETTERS
 
 Decision = tuple[Literal["vote", "take back", "mode"], str]
 
 
-def _key(keys: str, action: str) -> Binding:
-    return Binding(keys, action, show=False, priority=True)
+def _key(keys: str, action: str, words: str = "") -> Binding:
+    return Binding(keys, action, words, show=False, priority=True)
 
 
 class VoteDialog(Dialog[Decision | None]):
@@ -28,14 +29,18 @@ class VoteDialog(Dialog[Decision | None]):
         last: The last vote, in words; empty if there is none to undo.
     """
 
+    HELP = glossary.VOTE
     BINDINGS: ClassVar[list[BindingType]] = [
         # Priority: the app handles these before the next key, so text typed after a vote goes to the prompt.
-        *(_key(f"{letter},{letter.lower()}", f"vote('{n}')") for n, letter in enumerate(LETTERS)),
-        _key("T,t", f"vote('{TIE}')"),
-        _key("X,x", f"vote('{BOTH_BAD}')"),
-        _key("U,u", "take_back"),
-        _key("f4", "mode"),
-        _key("escape", "dismiss(None)"),
+        *(
+            _key(f"{letter},{letter.lower()}", f"vote('{n}')", f"{letter} is the better answer")
+            for n, letter in enumerate(LETTERS)
+        ),
+        _key("T,t", f"vote('{TIE}')", "both are equally good"),
+        _key("X,x", f"vote('{BOTH_BAD}')", "both are bad"),
+        _key("U,u", "take_back", "undo the last vote"),
+        _key("f4", "mode", "judging mode for the next answers"),
+        _key("escape", "dismiss(None)", "vote later"),
     ]
 
     def __init__(self, count: int, last: str) -> None:

@@ -11,15 +11,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.widgets import Footer
 
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineReady, EngineStage, Fed, LaneRequest, Spoken
 from playground.runs.folder import kept_steps
+from playground.tui import glossary
 from playground.tui.dialogs.base import Leavable
 from playground.tui.state.engine import VERIFIED, EngineController, EngineSaid, stage_words
 from playground.tui.state.session import Round
-from playground.tui.widgets.line import Line
+from playground.tui.widgets.footer import Keys
+from playground.tui.widgets.line import Line, Question
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
@@ -42,10 +43,11 @@ class AskScreen(Leavable[None]):
         start: Starts an engine with the named adapters.
     """
 
+    HELP = glossary.ASK
     TYPED_INTO = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "stop or back", priority=True),
-        Binding("ctrl+o", "fed", "what each side was fed", priority=True),
+        Binding("escape", "leave", "stop or back", priority=True, tooltip="Stop generating, or go back"),
+        Binding("ctrl+o", "fed", "fed", priority=True, tooltip="What each side was fed: the exact text"),
     ]
 
     def __init__(self, run: Path, start: Callable[[Sequence[str]], Any]) -> None:
@@ -62,12 +64,12 @@ class AskScreen(Leavable[None]):
 
     def compose(self) -> ComposeResult:
         yield Line("starting …", id="top")
-        yield Line(id="question")
+        yield Question()
         with Horizontal(id="panes"):
             yield from self._panes.values()
         yield Line("One prompt, and what the run would have said at each of these steps.", id="hint")
         yield PromptBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Name the panes and listen."""
@@ -128,7 +130,7 @@ class AskScreen(Leavable[None]):
         bar.put("")
         bar.remember(event.prompt)
         self._waiting = event.prompt
-        self.query_one("#question", Line).say(f"› {event.prompt}")
+        self.query_one(Question).ask(event.prompt)
         waits = "The model is still loading." if self._engine.alive else "The engine has stopped. Esc goes back."
         self.query_one("#hint", Line).say("" if self._engine.loaded else waits)
         if self._engine.loaded:

@@ -12,21 +12,43 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from playground.errors import PlaygroundError
 from playground.events.answers import Sampling
 from playground.events.engine import EngineError, EngineReady, EngineStage, Fed, Looked, Spoken
 from playground.report.exchanges import sampling_words
-from playground.tui import saving
+from playground.tui import glossary, saving
 from playground.tui.state import judging
-from playground.tui.state.engine import EngineController, EngineSaid, Start, ready_words, stage_words
+from playground.tui.state.engine import (
+    NOTHING,
+    EngineController,
+    EngineSaid,
+    Start,
+    Started,
+    ready_words,
+    stage_words,
+)
 from playground.tui.state.session import Session
 from playground.tui.state.trial import Trial
-from playground.tui.strings import EXAMPLES, STRENGTH, VIEWS, WELCOME, WELCOME_BARE, WELCOME_SINGLE, WHY
+from playground.tui.strings import (
+    EXAMPLES,
+    EXPORTS,
+    NO_MODEL,
+    STRENGTH,
+    VIEWS,
+    WELCOME,
+    WELCOME_BARE,
+    WELCOME_SINGLE,
+    WHY,
+)
+from playground.tui.widgets.examples import Examples
+from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.judge import JudgeBar
-from playground.tui.widgets.line import Line
+from playground.tui.widgets.line import Line, Question
 from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes, View
 from playground.tui.widgets.prompt import PromptBar
@@ -35,6 +57,9 @@ from playground.tui.widgets.slider import Slider
 if TYPE_CHECKING:  # imported when it is opened: the first paint does not wait for it
     from playground.events.lens import Reading
     from playground.tui.screens.lens import LensScreen
+
+SHORT = 18  # lines; in lower windows a question, a title and a state have one line each
+STOPS = "Esc stops."
 
 
 class CompareScreen(Screen[None]):
@@ -46,37 +71,60 @@ class CompareScreen(Screen[None]):
     Args:
         start: Starts an engine; called immediately, and again after a crash or for another model.
         session: The prompts and their answers.
+        first: The adapter and the model to begin with, as they were chosen last time.
     """
 
     AUTO_FOCUS = TYPED_INTO = "#prompt"
+    HELP = glossary.COMPARE
+    UNBOUND = EXPORTS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop", "stop", priority=True),
-        Binding("f1", "help", "help", priority=True),
-        Binding("f2", "example", "try", priority=True),
-        Binding("f3", "control", "control", priority=True),
-        Binding("f4", "judge", "judge", priority=True),
-        Binding("f5", "again", "again", priority=True),
-        Binding("f6", "adapter", "adapter", priority=True),
-        Binding("ctrl+r", "app.train", "train", priority=True),
-        Binding("ctrl+q", "app.quit", "quit", priority=True),  # 80 columns end here
-        Binding("f7", "strength", "λ", priority=True),
-        Binding("f8", "turns", "turns", priority=True),
-        Binding("f9", "settings", "settings", priority=True),
-        Binding("ctrl+s", "save", "save", priority=True),
-        Binding("ctrl+y", "copy", "copy", priority=True, show=False),
-        Binding("ctrl+n", "forget", "new conversation", priority=True, show=False),
-        Binding("alt+up", "look(-1)", "earlier exchange", priority=True, show=False),
-        Binding("alt+down", "look(1)", "later exchange", priority=True, show=False),
-        Binding("ctrl+l", "why", "why", priority=True, show=False),
-        Binding("ctrl+o", "fed", "what each side was fed", priority=True, show=False),
-        Binding("ctrl+t", "view", "Markdown, differences", priority=True, show=False),
-        Binding("ctrl+g", "model", "model", priority=True, show=False),
+        Binding("f2", "example", "try", priority=True, tooltip="Put the next example into the prompt"),
+        Binding(
+            "f3", "control", "control", priority=True, tooltip="Show or hide the control: the base, fed the template"
+        ),
+        Binding("f4", "judge", "judge", priority=True, tooltip="Judge: vote, undo a vote, or hide the sides"),
+        Binding("f5", "again", "again", priority=True, tooltip="Ask again: with your changes, or with the next seed"),
+        Binding("f6", "adapter", "adapter", priority=True, tooltip="Choose adapters, newest first: one, or up to four"),
+        Binding(
+            "f7", "strength", "λ", priority=True, tooltip="The adapter strength λ: the last prompt is tried at each"
+        ),
+        Binding("ctrl+r", "app.train", "train", priority=True, tooltip="Train: choose data, watch the answers change"),
+        Binding("ctrl+q", "app.quit", "quit", priority=True, tooltip="Quit"),  # 80 columns end here
+        Binding("ctrl+l", "why", "why", priority=True, tooltip="Why: what each side expected at every word"),
+        Binding("escape", "stop", "stop", priority=True, tooltip="Stop, or go to the panes to scroll, and back"),
+        Binding(
+            "f8", "turns", "turns", priority=True, tooltip="Single-turn or multi-turn: do prompts build on each other"
+        ),
+        Binding("f9", "settings", "settings", priority=True, tooltip="Settings: temperature, length, seed, template"),
+        Binding("ctrl+s", "save", "save", priority=True, tooltip="Save this session as Markdown or JSON Lines"),
+        Binding("ctrl+y", "copy", "copy", priority=True, show=False, tooltip="Copy the answer of the focused pane"),
+        Binding("ctrl+n", "forget", "new", priority=True, show=False, tooltip="New conversation"),
+        Binding("alt+up", "look(-1)", "earlier", priority=True, show=False, tooltip="The exchange before"),
+        Binding("alt+down", "look(1)", "later", priority=True, show=False, tooltip="The next exchange"),
+        Binding("ctrl+o", "fed", "fed", priority=True, show=False, tooltip="What each side was fed: the exact text"),
+        Binding(
+            "ctrl+t",
+            "view",
+            "view",
+            priority=True,
+            show=False,
+            tooltip="Finished answers as Markdown, with what differs between adapters, or raw",
+        ),
+        Binding("ctrl+g", "model", "model", priority=True, show=False, tooltip="Choose a base model"),
     ]
 
-    def __init__(self, start: Start, session: Session | None = None) -> None:
+    class Loaded(Message):
+        """These adapters, or this model, were loaded."""
+
+        def __init__(self, adapters: tuple[str, ...], model: str | None) -> None:
+            super().__init__()
+            self.adapters = adapters
+            self.model = model
+
+    def __init__(self, start: Start, session: Session | None = None, first: Started = NOTHING) -> None:
         super().__init__()
         self.session = session or Session()
-        self.engine = EngineController(start, self)
+        self.engine = EngineController(start, self, first)
         self.trial = Trial(self, self.session, self.engine)
         self._examples = cycle(EXAMPLES)
         self._offered = False  # a new seed was offered, since greedy answers would repeat
@@ -85,7 +133,8 @@ class CompareScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         yield Line("starting …", id="top")
-        yield Line(id="question")
+        yield Question()
+        yield Examples(EXAMPLES[:3])
         yield Panes(self.session)
         yield Line(WELCOME, id="hint")
         yield JudgeBar()
@@ -93,13 +142,13 @@ class CompareScreen(Screen[None]):
             yield Slider()
             yield Static("", id="how", markup=False)
         yield PromptBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Listen to the engine, which was started before this screen was built."""
         self.query_one(JudgeBar).display = False
         self._dress()
-        self.query_one(Panes).fit(self.size.width)
+        self._fit(self.size)
         self._show_how()
         self.engine.listen()
 
@@ -107,8 +156,12 @@ class CompareScreen(Screen[None]):
         self.engine.close()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Stack the panes when the window is too narrow."""
-        self.query_one(Panes).fit(event.size.width)
+        self._fit(event.size)
+
+    def _fit(self, size: Size) -> None:
+        """Stack the panes when the window is too narrow; save lines when it is too short."""
+        self.query_one(Panes).fit(size.width)
+        self.set_class(size.height < SHORT, "-short")
 
     def on_key(self, event: events.Key) -> None:
         """Insert keys typed before the prompt exists, right after the app starts."""
@@ -128,7 +181,8 @@ class CompareScreen(Screen[None]):
         """Show the panes as the session has them, and the question above them."""
         now = self.session.shown
         self.query_one(Panes).dress()
-        self.query_one("#question", Line).say(f"› {now.prompt}" if now is not None else "")
+        self.query_one(Question).ask(now.prompt if now is not None else "")
+        self.query_one(Examples).display = now is None
 
     def _show_how(self) -> None:
         session = self.session
@@ -173,6 +227,7 @@ class CompareScreen(Screen[None]):
         self.session.ready = event
         for before in self.session.rounds:
             before.request = 0  # the engine does not remember what another adapter said
+        self.post_message(self.Loaded(*self.engine.started_with))
         self._verified = False
         self._show_loaded()
         if not event.adapter:
@@ -204,6 +259,8 @@ class CompareScreen(Screen[None]):
             pane.end(event.answer, event.seconds)
         if not self.session.heard(event) or pane is None:
             return
+        if str(self.query_one("#hint", Line).content) == STOPS:
+            self.hint("")
         if self._view == "differences":
             self.query_one(Panes).show_as(self._view)
         if now.mode != "open" and not now.why_no_vote():
@@ -270,8 +327,17 @@ class CompareScreen(Screen[None]):
         now = self.session.round
         if now is not None and event.request in (-1, now.request):
             self._interrupted("answer interrupted" if event.request == -1 else event.message)
+        if event.request == -1 and self.engine.forget_last():
+            self._start(self.engine.restart)
+            self.hint(
+                f"What you used last time cannot be loaded: {event.message.rstrip('.')}. Loading the newest adapter."
+            )
+            return
         if event.request == -1:
-            self.top("the engine has stopped · F5 restarts it")
+            loaded = self.session.ready is not None
+            self.top("the engine has stopped · F5 restarts it" if loaded else NO_MODEL)
+            if not loaded:
+                self.query_one(Panes).dress("no model")
         self.hint(f"{event.message.rstrip('.')}. {event.hint}", error=True)
 
     def _interrupted(self, why: str) -> None:
@@ -299,7 +365,10 @@ class CompareScreen(Screen[None]):
             self.hint(f"{error.message} {error.hint}", error=True)
             return
         if not self.engine.loaded:
+            self.hint("")
             self._interrupted("another model is being loaded")
+            if self.session.ready is None:
+                self.query_one(Panes).dress()
             self.top("restarting … · Esc cancels")
 
     def action_adapter(self) -> None:
@@ -344,15 +413,23 @@ class CompareScreen(Screen[None]):
     @on(PromptBar.Submitted)
     def send(self, event: PromptBar.Submitted) -> None:
         """Ask for answers; an early prompt waits for the model."""
-        bar = self.query_one(PromptBar)
-        bar.put("")
-        bar.remember(event.prompt)
+        self.query_one(PromptBar).put("")
+        self._send(event.prompt)
+
+    @on(Examples.Chosen)
+    def send_example(self, event: Examples.Chosen) -> None:
+        """Ask an example; what is being typed stays."""
+        self.set_focus(self.query_one(PromptBar))
+        self._send(event.prompt)
+
+    def _send(self, prompt: str) -> None:
+        self.query_one(PromptBar).remember(prompt)
         if not self.engine.loaded:
-            self.session.waiting = event.prompt
-            waits = f"waiting for the model: {event.prompt}"
+            self.session.waiting = prompt
+            waits = f"waiting for the model: {prompt}"
             self.hint(waits if self.engine.alive else "F5 restarts the engine.")
             return
-        self._ask(event.prompt)
+        self._ask(prompt)
 
     @on(PromptBar.Blank)
     def ask_in_full(self) -> None:
@@ -372,8 +449,9 @@ class CompareScreen(Screen[None]):
         assert now is not None
         self.query_one(JudgeBar).display = False
         self.query_one(Panes).begin(now)
-        self.query_one("#question", Line).say(f"› {prompt}")
-        self.hint("")
+        self.query_one(Question).ask(prompt)
+        self.query_one(Examples).display = False
+        self.hint(STOPS)
         self._verified = False
         self._show_loaded()
         now.request = self.engine.ask(ask)
@@ -476,12 +554,6 @@ class CompareScreen(Screen[None]):
                 self._look()
             else:
                 self._dress()
-
-    def action_help(self) -> None:
-        """Open the help."""
-        from playground.tui.dialogs.help import HelpDialog
-
-        self.app.push_screen(HelpDialog())
 
     def action_control(self) -> None:
         """Show or hide the control pane: the base, fed the template."""

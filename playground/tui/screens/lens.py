@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.style import Style
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from playground.events.contrast import Expectation, Position
 from playground.events.engine import Looked
@@ -20,8 +20,10 @@ from playground.events.lens import Lens, Reading, Walk
 from playground.report.lens import ends_of_base, ends_of_sft, summary_line
 from playground.report.tokens import END, bar, chance, token
 from playground.text import clean
+from playground.tui import glossary
 from playground.tui.content.pieces import coloured
 from playground.tui.dialogs.base import Leavable
+from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Line
 
 WORD, CHANCE, BAR = 16, 8, 24  # columns of a list of candidates
@@ -40,14 +42,15 @@ class LensScreen(Leavable[None]):
         strength: The adapter's strength.
     """
 
+    HELP = glossary.LENS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", "back"),
-        Binding("left,h", "go(-1)", "token"),
-        Binding("right,l", "go(1)", "token"),
-        Binding("home,g", "first", "first", show=False),
-        Binding("end,G", "last", "last", show=False),
-        Binding("n", "next", "next change"),
-        Binding("t", "reading", "reading"),
+        Binding("left,h", "go(-1)", "token", key_display="←→", tooltip="The token before"),
+        Binding("right,l", "go(1)", "next token", show=False, tooltip="The next token"),
+        Binding("home,g", "first", "first token", show=False, tooltip="The first token"),
+        Binding("end,G", "last", "last token", show=False, tooltip="The last token"),
+        Binding("n", "next", "next change", tooltip="The next token that training changed much"),
+        Binding("t", "reading", "reading", tooltip="Feed the base the template, or your text as typed"),
+        Binding("escape,q", "dismiss", "back", tooltip="Back to the answers"),
     ]
 
     def __init__(self, looked: Looked | None, ask: Callable[[Reading], None], strength: float) -> None:
@@ -68,7 +71,7 @@ class LensScreen(Leavable[None]):
                 yield Static(id="base-list", markup=False)
                 yield Static(id="sft-list", markup=False)
             yield Static(id="stops", markup=False)
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Show what is known."""

@@ -12,18 +12,20 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineEvent, LaneRequest, Spoken
 from playground.events.runs import Event, RunEnded, RunStage, RunStarted
 from playground.jobs.training import RunLink
+from playground.tui import glossary
 from playground.tui.content.samples import answers_at
 from playground.tui.dialogs.base import Leavable
 from playground.tui.state.film import Film
 from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart
 from playground.tui.widgets.filmstrip import Filmstrip
+from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 from playground.tui.widgets.prompt import PromptBar
@@ -48,27 +50,30 @@ class RunScreen(Leavable[None]):
         starting: Whether its process was just started.
     """
 
+    HELP = glossary.RUN
     AUTO_FOCUS = ""  # keys go to the screen, unless a paused run is asked
     TYPED_INTO = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "scrub(-1)", "step", key_display="←→"),
-        Binding("right", "scrub(1)", "later step", show=False),
-        Binding("up,k", "prompt(-1)", "prompt", key_display="↑↓"),
-        Binding("down,j", "prompt(1)", "next prompt", show=False),
-        Binding("home,g", "first", "first step", show=False),
-        Binding("end,G", "last", "last step", show=False),
-        Binding("pageup", "page(-1)", "scroll the answer", show=False),
-        Binding("pagedown", "page(1)", "scroll the answer", show=False),
-        Binding("p", "play", "play"),
-        Binding("space", "pause", "pause"),
-        Binding("a", "ask", "ask"),
-        Binding("s", "tell('sample_now')", "sample"),
-        Binding("ctrl+s", "tell('stop')", "stop", priority=True),
-        Binding("x", "cancel", "cancel"),
-        Binding("escape", "leave", "back", priority=True),
-        Binding("f6", "compare", "compare", priority=True),
-        Binding("d", "data", "data"),
-        Binding("q", "leave", "leave", show=False),
+        Binding("left", "scrub(-1)", "step", key_display="←→", tooltip="The sampling before"),
+        Binding("right", "scrub(1)", "later step", show=False, tooltip="The next sampling"),
+        Binding("up,k", "prompt(-1)", "prompt", key_display="↑↓", tooltip="The prompt before"),
+        Binding("down,j", "prompt(1)", "next prompt", show=False, tooltip="The next prompt"),
+        Binding("home,g", "first", "first step", show=False, tooltip="The first sampling"),
+        Binding("end,G", "last", "last step", show=False, tooltip="The last sampling; follows a live run again"),
+        Binding("pageup", "page(-1)", "scroll up", show=False, tooltip="Scroll the whole answer up"),
+        Binding("pagedown", "page(1)", "scroll down", show=False, tooltip="Scroll the whole answer down"),
+        Binding("p", "play", "play", tooltip="Play the steps one after the other"),
+        Binding("space", "pause", "pause", tooltip="Pause after this step, or continue"),
+        Binding(
+            "a", "ask", "ask", tooltip="Ask base and sft at this step; of an ended run, its adapters from several steps"
+        ),
+        Binding("s", "tell('sample_now')", "sample", tooltip="Answer the sample prompts after this step"),
+        Binding("ctrl+s", "tell('stop')", "stop", priority=True, tooltip="Finish the step, save and end"),
+        Binding("x", "cancel", "cancel", tooltip="End the run and discard it, when pressed twice"),
+        Binding("escape", "leave", "back", priority=True, tooltip="Back; the run goes on"),
+        Binding("f6", "compare", "compare", priority=True, tooltip="Compare its adapter with the base"),
+        Binding("d", "data", "data", tooltip="Look at data sets; the run goes on"),
+        Binding("q", "leave", "leave", show=False, tooltip="Back; the run goes on"),
     ]
 
     class Happened(Message):
@@ -127,7 +132,7 @@ class RunScreen(Leavable[None]):
                     yield Static(id="answers", markup=False)
         yield Line(id="hint")
         yield PromptBar()
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Follow the run."""

@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 
 from playground import paths
 from playground.config import TrainConfig
@@ -33,6 +33,7 @@ from playground.events.inspector import (
 from playground.jobs.training import start_training
 from playground.runs import library
 from playground.text import clean, one_line
+from playground.tui import glossary
 from playground.tui.content.advice import in_app
 from playground.tui.content.dataset import plan_short, plan_words
 from playground.tui.dialogs.base import Leavable
@@ -42,6 +43,7 @@ from playground.tui.dialogs.training_options import FormDialog
 from playground.tui.state.opened import InspectorSaid, OpenedData, problem
 from playground.tui.widgets.data_set_view import DataSetView
 from playground.tui.widgets.data_sets import READ_AT_ONCE, DataSetList, what
+from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 
@@ -56,17 +58,18 @@ class TrainScreen(Leavable[None]):
         inspector: Starts the inspector.
     """
 
+    HELP = glossary.TRAIN
     TYPED_INTO = "#path"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", priority=True),
-        Binding("f5", "start", "train", priority=True),
-        Binding("f4", "columns", "columns", priority=True),
-        Binding("f9", "options", "options", priority=True),
-        Binding("f3", "files", "files", priority=True),
-        Binding("f6", "runs", "runs", priority=True),
-        Binding("ctrl+y", "copy", "copy command", priority=True),
-        Binding("pagedown", "page(1)", show=False, priority=True),
-        Binding("pageup", "page(-1)", show=False, priority=True),
+        Binding("escape", "leave", "back", priority=True, tooltip="Back"),
+        Binding("f5", "start", "train", priority=True, tooltip="Start training on this data set"),
+        Binding("f4", "columns", "columns", priority=True, tooltip="Choose the columns of a table"),
+        Binding("f9", "options", "options", priority=True, tooltip="Training options"),
+        Binding("f3", "files", "files", priority=True, tooltip="Choose a file"),
+        Binding("f6", "runs", "runs", priority=True, tooltip="All runs: open, resume, compare their losses"),
+        Binding("ctrl+y", "copy", "copy command", priority=True, tooltip="Copy the equivalent command"),
+        Binding("pagedown", "page(1)", "more", show=False, tooltip="Further down in the data set"),
+        Binding("pageup", "page(-1)", "back", show=False, tooltip="Further up"),
     ]
 
     class Started(Message):
@@ -98,7 +101,7 @@ class TrainScreen(Leavable[None]):
                 yield Static(id="short-plan", markup=False)
             yield DataSetView(id="look")
         yield Line("↑ ↓ shows a data set; F5 starts training on it.", id="hint")
-        yield Footer(compact=True, show_command_palette=False)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Ask for the available data sets, and for the one of the settings."""

@@ -21,6 +21,8 @@ from playground.events.engine import (
 )
 
 VERIFIED = "✓ base verified: the original model"
+Started = tuple[tuple[str, ...], str | None]  # adapters and model
+NOTHING: Started = ((), None)
 CANCEL_SECONDS = 5.0  # a cancelled conversion may need this long to clean up
 
 
@@ -79,22 +81,26 @@ class EngineController:
     Args:
         start: Starts an engine; called immediately, so that the model loads while the screen is built.
         owner: The screen that gets the messages.
+        first: The adapters and the model to begin with, as they were chosen last time.
 
     Attributes:
         loaded: Whether a model is in memory.
         alive: Whether there is an engine, loaded or loading.
         choices: The adapters and models to choose from, as last told.
+        started_with: Adapters and model: neither is the newest adapter on its own base, a model without adapters that
+            model alone.
         style: The chosen template; empty is the adapter's own.
     """
 
-    def __init__(self, start: Start, owner: Screen[Any]) -> None:
+    def __init__(self, start: Start, owner: Screen[Any], first: Started = NOTHING) -> None:
         self.loaded, self.alive = False, True
         self.choices = Choices((), ())
         self.style = ""
         self._start, self._owner = start, owner
-        # Adapters and model: neither is the newest adapter on its own base, a model without adapters that model alone.
-        self._started_with: tuple[tuple[str, ...], str | None] = ((), None)
-        self._engine = start()
+        self.started_with = first
+        self._doubtful = first != NOTHING  # a choice of last time, which may not load any more
+        adapters, model = first
+        self._engine = start(adapters, model, bare=_bare(first))
 
     def listen(self) -> None:
         """Begin to pass on the engine's events; the owner is mounted now."""
@@ -112,7 +118,7 @@ class EngineController:
             return False
         match message.event:
             case EngineReady():
-                self.loaded = True
+                self.loaded, self._doubtful = True, False
             case Choices() as choices:
                 self.choices = choices
             case EngineError(request=-1):
@@ -148,7 +154,7 @@ class EngineController:
         """
         folders = tuple(adapter.folder for adapter in adapters)
         if self.loaded and source and source == adapters[0].model:
-            self._started_with = (folders, None)
+            self.started_with = (folders, None)
             self._engine.use(folders, self.style or None)
         else:
             self.load(folders)
@@ -160,7 +166,7 @@ class EngineController:
             PlaygroundError: If a training run is using the device.
         """
         self._replace(self._start(adapters, model, bare=not adapters))
-        self._started_with = (tuple(adapters), model)
+        self.started_with = (tuple(adapters), model)
 
     def restart(self) -> None:
         """Start an engine with what the last one was started with.
@@ -168,8 +174,15 @@ class EngineController:
         Raises:
             PlaygroundError: If a training run is using the device; the current engine is then kept.
         """
-        adapters, model = self._started_with
-        self._replace(self._start(adapters, model, bare=not adapters and model is not None))
+        adapters, model = self.started_with
+        self._replace(self._start(adapters, model, bare=_bare(self.started_with)))
+
+    def forget_last(self) -> bool:
+        """Let `restart` take the newest adapter if last time's choice did not load; return whether it did not."""
+        doubtful, self._doubtful = self._doubtful, False
+        if doubtful:
+            self.started_with = NOTHING
+        return doubtful
 
     def _replace(self, engine: Engine) -> None:
         self._engine.close()
@@ -187,6 +200,11 @@ class EngineController:
     def close(self) -> None:
         """End the engine with its screen."""
         self._engine.close()
+
+
+def _bare(with_what: Started) -> bool:
+    adapters, model = with_what
+    return not adapters and model is not None
 
 
 def stage_words(event: EngineStage) -> str:

@@ -12,7 +12,14 @@ from textual.widget import Widget
 _BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 LEFT = 6  # cells of labels
 LETTERS = "ABCDEF"
-STYLES = ("$primary", "$accent", "$success", "$warning", "$error", "$text")  # of the curves in a shared chart
+STYLES = (
+    "$text-primary",
+    "$text-accent",
+    "$text-success",
+    "$text-warning",
+    "$text-error",
+    "$foreground",
+)  # of the curves in a shared chart
 Point = tuple[float, float]
 
 
@@ -48,7 +55,7 @@ class Chart(Widget):
             lowest: The lowest of them, drawn as a filled diamond.
         """
         self._dots, self._lines, self._end, self._cursor = dots, [(line, "bold")], max(1, end), cursor
-        self._marks = [(point, "◆" if point == lowest else "◇", "$accent") for point in marks]
+        self._marks = [(point, "◆" if point == lowest else "◇", "$text-accent") for point in marks]
         self.refresh()
 
     def show_together(self, curves: Sequence[Sequence[Point]]) -> None:

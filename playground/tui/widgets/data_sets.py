@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 from rich.cells import set_cell_size
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -20,8 +22,14 @@ NAME, REST = (16, 28), 32  # cells of a name, least and most; of what follows it
 READ_AT_ONCE = 2_000  # rows: so many are read and planned while the highlight rests on them
 
 
-class DataSetList(OptionList):
-    """Data sets, a line each. The highlighted one is the one that is open."""
+class DataSetList(OptionList, inherit_bindings=False):
+    """Data sets, a line each. The highlighted one is the one that is open. Pages turn what is shown of it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        binding
+        for binding in OptionList.BINDINGS
+        if isinstance(binding, Binding) and binding.key not in {"pageup", "pagedown"}
+    ]
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, compact=True)

@@ -16,7 +16,7 @@ from textual.widgets import Static
 from playground.events.answers import Answer
 from playground.events.engine import Fed
 from playground.report.differences import Mark, differing_words, first_difference
-from playground.report.words import FED, caption
+from playground.report.words import FED, caption, how_it_ended
 from playground.text import clean, count, one_line
 
 KINDS = {
@@ -26,11 +26,12 @@ KINDS = {
     "hidden": "hidden until you vote",
 }
 EDGE = "▏"  # where a user's text ends and the base's continuation begins, for eyes that see no colour
-MUTED = "$foreground 70%"  # `$text-muted` has no colour to fade inside a text
+MUTED = "$text-quiet"  # `$text-muted` has no colour to fade inside a text
 CUT = "✂"  # where sft would have ended the base's text
 DIFFERS = "bold reverse"  # a word that another answer does not have
 END = " ■ end"  # where the model emitted its own end token
 SHOWN = 20_000  # characters of an answer shown on screen; laying out more would drop frames
+NARROWEST = 50  # cells; a narrower pane says in fewer words how an answer ended
 TURN = 4_000  # characters of a turn that the model was given
 # Interval between repaints of the streaming panes, all at once: each one redoes the layout, and on two cores the
 # engine loses the time the app takes. Painting every token cost it a quarter of its tokens/s.
@@ -92,6 +93,13 @@ class Pane(Vertical):
 
     can_focus = False
 
+    class Clicked(Message):
+        """It was clicked."""
+
+        def __init__(self, pane: Pane) -> None:
+            super().__init__()
+            self.pane = pane
+
     def __init__(self, number: int) -> None:
         super().__init__(id=f"pane-{number}", classes="pane")
         self.text = ""  # the answer, raw
@@ -119,6 +127,13 @@ class Pane(Vertical):
             yield _Text()
         yield Static(classes="state", markup=False)
         yield Static(classes="ends", markup=False)
+
+    def on_click(self) -> None:
+        self.post_message(self.Clicked(self))
+
+    def on_resize(self) -> None:
+        """Say how the answer ended in as many words as there is room for."""
+        self._show_ending()
 
     def on_mount(self) -> None:
         """Start raw, with the input collapsed."""
@@ -231,7 +246,8 @@ class Pane(Vertical):
     def _show_ending(self) -> None:
         if self._ending is not None:
             answer, repeats, pace = self._ending
-            self._put(".state", caption(self.kind, answer, repeats) + pace)
+            long = caption(self.kind, answer, repeats) + pace
+            self._put(".state", long if self.size.width >= NARROWEST else how_it_ended(answer, bool(repeats)))
 
     def _to_the_beginning(self) -> None:
         """Scroll to the last prompt: what a finished answer begins with tells more than what it ends with.
@@ -260,9 +276,11 @@ class Pane(Vertical):
         self._put(".state", "")
 
     @on(_Line.Clicked)
-    def _open(self, event: _Line.Clicked) -> None:
+    def _title_clicked(self, event: _Line.Clicked) -> None:
         event.stop()
-        self.toggle_fed()
+        if self.query_one(_Said).size.height:
+            self.toggle_fed()
+        self.post_message(self.Clicked(self))
 
     def _show_title(self) -> None:
         fed = KINDS[self.kind] if self.kind else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
@@ -17,6 +18,7 @@ from playground.tui.widgets.pane import Pane
 View = Literal["raw", "Markdown", "differences"]
 CURVE = 24  # columns of the curve of an end's probability
 NARROW = 100  # columns; in narrower windows, panes are stacked
+SINGLE = 60  # columns; in narrower windows one pane is open, and of the others only title and state are shown
 
 
 class Panes(Horizontal):
@@ -36,8 +38,23 @@ class Panes(Horizontal):
         return [pane for pane in self._panes if pane.display]
 
     def fit(self, width: int) -> None:
-        """Stack the panes when the window is too narrow."""
+        """Stack the panes when the window is too narrow, or open only one."""
         self.set_class(width < NARROW, "stacked")
+        self.set_class(width < SINGLE, "single")
+        if not self.query(".pane.open"):
+            self._open(self._panes[0])
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Open the pane that Tab has reached."""
+        self._open(next(pane for pane in self._panes if pane in event.widget.ancestors))
+
+    def on_pane_clicked(self, event: Pane.Clicked) -> None:
+        """Open a pane."""
+        self._open(event.pane)
+
+    def _open(self, pane: Pane) -> None:
+        for each in self._panes:
+            each.set_class(each is pane, "open")
 
     def of(self, lane: str) -> Pane | None:
         """Return the pane of the round's lane with this name, or None."""
@@ -85,8 +102,12 @@ class Panes(Horizontal):
                 pane.end(now.answers[lane.name], now.seconds[lane.name])
         self.explain(now)
 
-    def dress(self) -> None:
-        """Assign each pane its side: from the round that is shown, or from the next one."""
+    def dress(self, why: str = "") -> None:
+        """Assign each pane its side: from the round that is shown, or from the next one.
+
+        Args:
+            why: Why nothing can be asked, a key of `EMPTY`; empty if it can.
+        """
         now, session = self._session.shown, self._session
         if now is not None:
             dressed = [
@@ -103,10 +124,12 @@ class Panes(Horizontal):
             if n >= len(dressed) and focused is not None and pane in focused.ancestors:
                 self.screen.set_focus(self.shown[0].query_one(".said"))
             pane.display = n < len(dressed)
+            if not pane.display and pane.has_class("open"):
+                self._open(self._panes[0])
             if pane.display:
                 pane.dress(*dressed[n])
                 if now is None:
-                    pane.empty(EMPTY[dressed[n][0]] if session.has_sft or n == 0 else NO_ADAPTER)
+                    pane.empty(EMPTY[why or dressed[n][0]] if session.has_sft or n == 0 else NO_ADAPTER)
 
 
 def _title(now: Round, number: int) -> str:

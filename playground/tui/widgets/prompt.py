@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
@@ -16,7 +17,7 @@ TAKEN = {"f6", "f7", "up", "down"}  # keys of the text area that have another me
 
 
 class PromptBar(TextArea, inherit_bindings=False):
-    """Text on one or more lines. Up and down, at its ends, recall the prompts of this session."""
+    """Text on one or more lines. Up and down, at its ends, recall earlier prompts."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(b for b in TextArea.BINDINGS if isinstance(b, Binding) and b.key not in TAKEN),
@@ -35,6 +36,13 @@ class PromptBar(TextArea, inherit_bindings=False):
     class Blank(Message):
         """Enter was pressed on an empty prompt."""
 
+    class Opened(Message):
+        """A prompt is on the screen, without a history yet."""
+
+        def __init__(self, bar: PromptBar) -> None:
+            super().__init__()
+            self.bar = bar
+
     class Cut(Message):
         """A paste was too long."""
 
@@ -46,6 +54,15 @@ class PromptBar(TextArea, inherit_bindings=False):
         self._asked: list[str] = []
         self._at = 0  # after the last: the text being typed
         self._typed = ""
+
+    def on_mount(self) -> None:
+        """Ask for earlier prompts."""
+        self.post_message(self.Opened(self))
+
+    def recall(self, prompts: Sequence[str]) -> None:
+        """Put the prompts of earlier starts before those of this one."""
+        self._asked[:0] = prompts
+        self._at += len(prompts)
 
     def remember(self, prompt: str) -> None:
         """Add a prompt to the history, unless it is the same as the last one."""

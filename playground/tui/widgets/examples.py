@@ -1,0 +1,54 @@
+"""Prompts to begin with, on an empty screen: a click or Enter asks one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Static
+
+
+class _Example(Static, can_focus=True):
+    """One of them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", show=False)]
+
+    def __init__(self, prompt: str) -> None:
+        super().__init__(f"› {prompt}", markup=False, classes="example")
+        self._prompt = prompt
+
+    def on_click(self) -> None:
+        self.action_choose()
+
+    def action_choose(self) -> None:
+        """Ask it."""
+        self.post_message(Examples.Chosen(self._prompt))
+
+
+class Examples(Vertical):
+    """They are what Tab reaches first from the prompt.
+
+    Args:
+        prompts: The examples.
+    """
+
+    can_focus = False
+
+    class Chosen(Message):
+        """A prompt was chosen."""
+
+        def __init__(self, prompt: str) -> None:
+            super().__init__()
+            self.prompt = prompt
+
+    def __init__(self, prompts: Sequence[str]) -> None:
+        super().__init__(id="examples")
+        self._prompts = prompts
+
+    def compose(self) -> ComposeResult:
+        yield Static("Try one: click it, or Tab and Enter", classes="keys", markup=False)
+        yield from map(_Example, self._prompts)
