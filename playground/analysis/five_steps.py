@@ -5,7 +5,6 @@ Nothing is saved. The adapter starts from nothing or from a copy of a saved one,
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from typing import Any
 
 import torch
 
+from playground.analysis.snapshots import Snapshot, Snapshots
 from playground.config import TrainConfig
 from playground.data.encode import HINT, IGNORE_INDEX, Encoded, Encoder, encode_row
 from playground.data.examples import Dataset, Example, Turn
@@ -45,7 +45,6 @@ ANSWERED = (
     ("How many days are in a week?", "There are seven days in a week."),
 )
 ASKED = ("Explain gravity.", "Write a poem about the sea.")
-UNDO_BYTES = 512 << 20  # of earlier states that are kept; a step of the demo model's adapter takes 46 MB
 
 
 @dataclass(frozen=True)
@@ -59,19 +58,6 @@ class _Start:
     @classmethod
     def of(cls, folder: Path | None) -> _Start:
         return cls(label(folder), lora.read_adapter(folder), read_record(folder)) if folder else cls()
-
-
-@dataclass(frozen=True)
-class _Snapshot:
-    """The scratch adapter as it was before a step."""
-
-    weights: list[torch.Tensor]
-    optimizer: dict[str, Any]
-
-    @property
-    def num_bytes(self) -> int:
-        moments = [t for state in self.optimizer["state"].values() for t in state.values() if torch.is_tensor(t)]
-        return sum(tensor.nbytes for tensor in [*self.weights, *moments])
 
 
 class FiveSteps:
@@ -139,7 +125,7 @@ class FiveSteps:
         self.training = assemble(self._planned, self._base, self._fingerprint, ranks, start.file)
         self._start = start
         self._encoder = self._in_style(start.record.style if start.record else self._planned.config.style)
-        self._undo: list[_Snapshot] = []
+        self._earlier = Snapshots()
         self.step_number = 0
 
     def _in_style(self, name: str) -> Encoder:
@@ -232,7 +218,7 @@ class FiveSteps:
 
             return measure
 
-        before = self._snapshot()
+        before = Snapshot.of(training)
         hooks = [
             parameter.register_post_accumulate_grad_hook(note(name))
             for name, parameter in zip(training.parameter_names, training.parameters, strict=True)
@@ -248,7 +234,7 @@ class FiveSteps:
         number = self.step_number + 1
         if update.finite:
             self.step_number = number
-            self._keep(before)
+            self._earlier.keep(before)
         a, b = ([name for name in training.parameter_names if f".lora_{which}." in name] for which in "AB")
         limit = training.config.max_grad_norm
         yield Backward(number, _by_kind(a, norms), _by_kind(b, norms), len(a), update.grad_norm, limit)
@@ -261,25 +247,12 @@ class FiveSteps:
         Raises:
             UsageError: If no step is left that can be taken back.
         """
-        if not self._undo:
+        before = self._earlier.take()
+        if before is None:
             raise UsageError("There is no step to undo.", "Take a step first." if not self.step_number else "Restart.")
-        before = self._undo.pop()
-        with torch.no_grad():
-            for parameter, weights in zip(self.training.parameters, before.weights, strict=True):
-                parameter.copy_(weights)
-        self.training.optimizer.load_state_dict(before.optimizer)
+        before.restore(self.training)
         self.step_number -= 1
         return self.forward()
-
-    def _snapshot(self) -> _Snapshot:
-        weights = [parameter.detach().clone() for parameter in self.training.parameters]
-        return _Snapshot(weights, copy.deepcopy(self.training.optimizer.state_dict()))
-
-    def _keep(self, snapshot: _Snapshot) -> None:
-        """Keep an earlier state, and as many of those before it as there is room for."""
-        self._undo.append(snapshot)
-        while len(self._undo) > 1 and sum(kept.num_bytes for kept in self._undo) > UNDO_BYTES:
-            del self._undo[0]
 
     def _pair(self, ids: tuple[int, ...], targets: tuple[int | None, ...]) -> Pair:
         end = self._encoder.end_token_id
@@ -287,8 +260,8 @@ class FiveSteps:
 
     def _elsewhere(self) -> tuple[Probe, ...]:
         taught = {turn.content.strip() for turn in self._example.turns}
-        prompt, answer = next(pair for pair in ANSWERED if not taught & set(pair))
-        asked = next(text for text in ASKED if text not in taught)
+        prompt, answer = min(ANSWERED, key=lambda pair: len(taught & set(pair)))
+        asked = min(ASKED, key=lambda text: text in taught)
         end = (self._encoder.end_token_id,)
         pairs = [self._pair(self._prompt(prompt, answer), end), self._pair(self._prompt(asked, ""), end)]
         answered, begun = contrast(self.training.engine, self._encoder, pairs)

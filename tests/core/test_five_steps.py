@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from test_training import config
 
 from playground.analysis import five_steps as module
+from playground.analysis import snapshots
 from playground.analysis.five_steps import FiveSteps, unmasked
 from playground.data.batches import collate
 from playground.data.encode import IGNORE_INDEX
@@ -206,7 +207,7 @@ def test_undo_restores_weights_moments_and_numbers_bit_for_bit(open_steps):
 
 def test_earlier_states_are_dropped_when_they_take_too_much(open_steps, monkeypatch):
     session = open_steps()
-    monkeypatch.setattr(module, "UNDO_BYTES", 1)
+    monkeypatch.setattr(snapshots, "UNDO_BYTES", 1)
     for _ in range(2):
         list(session.step())
     assert session.undo().step == 1

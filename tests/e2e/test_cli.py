@@ -352,7 +352,7 @@ def test_explain_refuses_rows_that_are_none_in_a_line(playground, arguments, cod
 def test_lens_shows_an_answer_and_the_words_that_moved(trained, playground):
     done = playground("lens", "Say \x1b[31mhi.", "--reading", "whole")
     assert done.returncode == 0, done.stderr
-    for words in ("sft says", "whole effect", "adapter mine", "base proven", "unshifted", "arXiv 2312.01552",
+    for words in ("sft says", "whole effect", "adapter mine", "base proven", "unshifted", "2312.01552",
                   "where sft would have stopped", "the base itself: never above"):  # fmt: skip
         assert words in done.stdout, words
     assert "\x1b" not in done.stdout
