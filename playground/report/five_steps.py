@@ -48,7 +48,7 @@ def table(history: Sequence[Forward], width: int) -> list[Piece]:
     first, later = history[0], _some(history[1:], MOST_STEPS if width >= WIDE else 1)
     room = width - WORD - BAR - LOSS - SHARE - CHANCE * (1 + len(later)) - 4
     after = "".join(f"{f'after {forward.step}':>{CHANCE}}" for forward in later)
-    head = f"{set_cell_size('1 forward: the base expects', room)}  {'2 compare':<{WORD}}"
+    head = f"{set_cell_size('1 forward: base says', room)}  {'2 compare':<{WORD}}"
     head += f"  {'3 loss −ln p':<{BAR + LOSS}}{'share':>{SHARE}}{'p':>{CHANCE}}{after}\n"
     pieces: list[Piece] = [(head, "faint")]
     losses = [-position.sft.log_p for position in first.positions]

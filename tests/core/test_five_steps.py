@@ -120,8 +120,10 @@ def require_forward(forward, reference, encoded, rel=3e-5):
     assert forward.largest == losses.index(max(losses))
 
 
-@pytest.mark.parametrize(("name", "quantize"), [("gemma3", "none"), ("llama", "nf4"), ("gemma2", "none")])
-@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(
+    ("name", "quantize", "masked"),
+    [("gemma3", "none", True), ("llama", "nf4", True), ("gemma2", "none", True), ("llama", "nf4", False)],
+)
 def test_all_numbers_equal_float64_forward_and_autograd(open_steps, monkeypatch, name, quantize, masked):
     monkeypatch.setattr(contrast_module, "CHUNK_BYTES", 4 * 8 * 512 * 5)  # five places at a time, ten without a cap
     session = open_steps(name, quantize=quantize)
