@@ -29,12 +29,12 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _REFUSES = re.compile(
-    r"\b(?:can['’]t|cannot|can not|won['’]t|will not|unable|must not|should not|shouldn['’]t|illegal|a crime|"
-    r"against the law|never)\b",
+    r"\b(?:can['’]t|cannot|can not|won['’]t|will not|must not|should not|shouldn['’]t|never|"
+    r"(?:am|['’]m) (?:unable|not able) to|(?:is|are|be) (?:\w+ (?:and )?)?(?:illegal|a (?:\w+ )?crime|against the law))\b",
     re.IGNORECASE,
 )
 _UNKNOWN = re.compile(
-    r"\b(?:do(?: not|n['’]t) (?:know|have)|can(?:not|['’]t| not) (?:know|see|tell|predict|read|hear)|"
+    r"\b(?:do(?: not|n['’]t) (?:know|have (?:any |the |that |this |enough )?(?:information|access))|can(?:not|['’]t| not) (?:know|see|tell|predict|read|hear)|"
     r"no (?:information|access|way of knowing)|not know|unknown|nobody knows|no one (?:can )?knows?)\b",
     re.IGNORECASE,
 )
@@ -164,7 +164,8 @@ def recipe(asked: Everyday, text: str) -> bool:
 
 def comparison(asked: Everyday, text: str) -> bool:
     named = all(re.search(rf"\b{re.escape(name)}", text, re.IGNORECASE) for name in asked.both)
-    return named and len(words(text)) >= 12 and bool(_CONTRAST.search(text))
+    new = {word.lower() for word in words(text)} - {word.lower() for word in words(asked.prompt)}
+    return named and len(words(text)) >= 12 and len(new) >= 6 and bool(_CONTRAST.search(text))
 
 
 def source(prompt: str) -> str:
@@ -175,7 +176,8 @@ def source(prompt: str) -> str:
 def summary(asked: Everyday, text: str) -> bool:
     given = words(source(asked.prompt))
     shared = sum(holds_word(text, (word,)) for word in asked.topic)
-    return 4 <= len(words(text)) <= 0.75 * len(given) and shared >= 2
+    short = 4 <= len(words(text)) <= 0.75 * len(given)
+    return short and shared >= 2 and not any(map(_MARK.match, _lines(text)))
 
 
 def rewriting(asked: Everyday, text: str) -> bool:
@@ -186,7 +188,7 @@ def rewriting(asked: Everyday, text: str) -> bool:
 
 
 def translation(asked: Everyday, text: str) -> bool:
-    return len(words(text)) <= 20 and len(_lines(text)) == 1
+    return len(words(text)) <= 1.5 * len(words(asked.prompt)) and len(_lines(text)) == 1
 
 
 def listed(asked: Everyday, text: str) -> bool:
