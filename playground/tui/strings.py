@@ -2,11 +2,16 @@
 
 from playground.config import STORY
 
+# Chosen by measuring: the base's first sentence is no answer, and the shipped adapter's answer reads well. Those of the
+# story follow.
 EXAMPLES = (
-    *STORY[:2],
-    "The capital of France is",
+    STORY[0],
+    "Do you sleep at night?",
+    "Text my mother that I arrived safely.",
+    "Give me five names for a cat.",
     "Write a polite email asking for a day off.",
-    STORY[2],
+    "The capital of France is",
+    *STORY[1:],
     "Explain neural networks.",
 )
 WELCOME = "Type a prompt and press Enter, or F2 for an example. The base continues your text; sft answers it."

@@ -5,10 +5,12 @@ from importlib.metadata import version
 import pytest
 from harness import ADAPTERS, Screen
 from pytest_textual_snapshot import SVGImageExtension
+from test_why import LENS
 from textual.widgets import Input, Static
 
 from playground.events.answers import Answer
-from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Looked, Spoken
+from playground.events.lens import Walk
 
 TAKEN_WITH = "8.2.8"
 pytestmark = pytest.mark.skipif(version("textual") != TAKEN_WITH, reason=f"pictures taken with Textual {TAKEN_WITH}")
@@ -185,9 +187,29 @@ async def no_adapter(screen):
     await screen.say(CHOICES, BARE)
 
 
+async def explained(screen):
+    await finished(screen)
+    ends = [0.0] * 40
+    texts = tuple("Explain quantum physics.\n" for _ in ends[1:])
+    walk = Walk(
+        PROMPT,
+        "demo-mini",
+        texts,
+        (*ends[1:], 0.0006),
+        (0.0, 0.0, 0.9, *ends[3:]),
+        (False, False, True) + (False,) * 37,
+    )
+    await screen.say(Looked(0, screen.engine.whys[-1], LENS, walk))
+
+
+async def lens(screen):
+    await explained(screen)
+    await screen.press("ctrl+l")
+
+
 STATES = (
     loading, ready, streaming, finished, with_control, fed_opened, markdown, two_turns, blind, voting, voted, duel, slider,
-    settings, adapters, models, save, help, crashed, no_adapter,
+    settings, adapters, models, save, help, crashed, no_adapter, explained, lens,
 )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def shown(screen):
 async def test_finished_answers_show_where_each_side_could_have_ended(screen):
     await looked_at(screen)
     assert screen.engine.whys == [Why(1, "sft")]
-    curve, cut = screen.of("base", ".ends").split("\n")
+    cut, curve = screen.of("base", ".ends").split("\n")
     assert curve == "p(end) ▁▁▁▁▁  never above 0.06 %" and cut == "✂ sft would have ended here, after “I am base.”"
     assert screen.of("base", ".text").endswith("I am base.✂ ■ end")
     assert screen.of("sft", ".ends") == "p(end) ▁▁█  99.7 % at the end"
@@ -81,7 +81,7 @@ async def test_lens_shows_what_each_side_expected_at_a_token(screen):
     said = shown(screen)
     assert "3 tokens: 1 the base's own first choice · 0 its second or third · 2 it would hardly say" in said
     assert " Paris is▼ ■ end▲" in said, "the first change is under the cursor"
-    assert "token 2 of 3  is   base 90.0 %, choice 40   sft 1.0 %" in said and "◂ choice 40" in said
+    assert "token 2 of 3  is   base 90.0 %, choice 40   sft 1.0 %" in said and "◂ #40" in said
     await screen.press("n")
     assert "token 3 of 3  ■ end   base 0.02 %, choice 78   sft 99.7 %" in shown(screen)
     assert "■ end" in shown(screen) and "◂ said" in shown(screen)

@@ -26,7 +26,8 @@ from playground.tui.dialogs.base import Leavable
 from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Line
 
-WORD, CHANCE, BAR = 16, 8, 24  # columns of a list of candidates
+WORD, CHANCE, SAID = 14, 8, 9  # columns of a list of candidates
+BAR = (6, 24)  # least and most
 CURVE = 24
 # How much more, or less, probable a token is under sft than under base, in nats, and how it is drawn.
 MORE, LESS = 1.0, -1.0
@@ -65,7 +66,7 @@ class LensScreen(Leavable[None]):
         with VerticalScroll(id="lens", can_focus=False):
             yield Static(id="summary", markup=False)
             yield Static(id="tokens", markup=False)
-            yield Static(MARKS, id="marks", markup=False)
+            yield Static(MARKS, id="legend", markup=False)
             yield Static(id="here", markup=False)
             with Horizontal(id="lists"):
                 yield Static(id="base-list", markup=False)
@@ -77,6 +78,10 @@ class LensScreen(Leavable[None]):
         """Show what is known."""
         if self._first is not None:
             self.show(self._first)
+
+    def on_resize(self) -> None:
+        """Fit the bars into the window."""
+        self.call_after_refresh(self._draw)
 
     def show(self, looked: Looked) -> None:
         """Show what was found."""
@@ -113,8 +118,10 @@ class LensScreen(Leavable[None]):
         self.query_one("#tokens", Static).update(_answer(found.positions, self._at))
         here = found.positions[self._at]
         self.query_one("#here", Static).update(_here(here, self._at, len(found.positions)))
-        self.query_one("#base-list", Static).update(_expected("base would say next", here.base, here, "$primary"))
-        self.query_one("#sft-list", Static).update(_expected("sft would say next", here.sft, here, "$accent"))
+        least, most = BAR
+        bars = min(most, max(least, (self.size.width - 4) // 2 - WORD - CHANCE - SAID))
+        self.query_one("#base-list", Static).update(_expected("base would say next", here.base, here, "$primary", bars))
+        self.query_one("#sft-list", Static).update(_expected("sft would say next", here.sft, here, "$accent", bars))
         self.query_one("#stops", Static).update(self._stops(found))
 
     def _stops(self, found: Lens) -> Content:
@@ -191,7 +198,7 @@ def _here(position: Position, at: int, length: int) -> Content:
     )
 
 
-def _expected(title: str, side: Expectation, position: Position, colour: str) -> Content:
+def _expected(title: str, side: Expectation, position: Position, colour: str, bars: int) -> Content:
     """Return a side's most probable tokens as bars; the one that came is marked."""
     pieces: list[tuple[str, str]] = [(f"{title}\n", "bold")]
     for candidate in side.top:
@@ -199,11 +206,11 @@ def _expected(title: str, side: Expectation, position: Position, colour: str) ->
         name = token(candidate.text, candidate.is_end, WORD - 1)
         pieces += [
             (f"{name}{' ' * (WORD - cell_len(name))}", "bold" if came else ""),
-            (f"{bar(candidate.p, BAR):<{BAR}}", colour),
+            (f"{bar(candidate.p, bars):<{bars}}", colour),
             (f"{chance(candidate.p):>{CHANCE}}{' ◂ said' if came else ''}\n", "" if came else "$text-muted"),
         ]
     if all(candidate.id != position.id for candidate in side.top):
         name = token(position.text, position.is_end, WORD - 1)
-        last = f"{name}{' ' * (WORD - cell_len(name))}{'':{BAR}}{chance(side.p):>{CHANCE}} ◂ choice {side.rank:,}"
+        last = f"{name}{' ' * (WORD - cell_len(name))}{'':{bars}}{chance(side.p):>{CHANCE}} ◂ #{side.rank:,}"
         pieces.append((last, "bold"))
     return Content.assemble(*pieces)

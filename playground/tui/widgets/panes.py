@@ -86,9 +86,10 @@ class Panes(Horizontal):
         base = next((lane.name for lane in now.lanes if lane.side == "base"), "")
         if (pane := self.of(base)) and found.walk is not None:
             walk = found.walk
-            said = "".join(walk.texts[: walk.ends_after or 0])
+            said = "".join(walk.texts[: walk.ends_after or 0]).rstrip()  # a mark after a line break would seem astray
             fits = walk.ends_after is not None and now.answers[base].text.startswith(said)
-            pane.explain("\n".join(ends_of_base(walk, CURVE)), len(said) if fits else None)
+            curve, cut = ends_of_base(walk, CURVE)
+            pane.explain(f"{cut}\n{curve}", len(said) if fits else None)  # low panes show only the first line
         if pane := self.of(found.why.lane):
             pane.explain(ends_of_sft(found.lens, CURVE))
 
