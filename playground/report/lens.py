@@ -12,7 +12,7 @@ from playground.report.tokens import END, bar, candidates, chance, curve, token
 from playground.report.words import percent
 from playground.text import clean, count, one_line
 
-LAST = 24  # characters that are quoted of a text before its ✂
+LAST = 14  # characters that are quoted of a text before its ✂
 WORD, CHANCE, CHOICE, NATS, BAR = 14, 9, 8, 7, 8  # columns
 READINGS = {
     "training": "training effect: base and sft are both fed the template",

@@ -1,5 +1,6 @@
 """The project's own rules: lint, types, layers, imports, the wheel."""
 
+import json
 import os
 import re
 import subprocess
@@ -28,6 +29,14 @@ def run(*command, cwd=ROOT, **options):
 def test_lint_and_types(command):
     done = run(sys.executable, "-m", *command)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pictures_of_the_documentation_show_the_screens_of_today():
+    from runpy import run_path
+
+    found = run_path(str(ROOT / "docs" / "pictures.py"))["digest"]()
+    drawn = json.loads((ROOT / "docs" / "recorded" / "manifest.json").read_text("utf-8"))
+    assert drawn == found, "the screens have changed: python docs/pictures.py"
 
 
 def test_layers():

@@ -16,7 +16,7 @@ from playground.tui.strings import EMPTY, NO_ADAPTER
 from playground.tui.widgets.pane import Pane
 
 View = Literal["raw", "Markdown", "differences"]
-CURVE = 24  # columns of the curve of an end's probability
+CURVE = 16  # columns of the curve of an end's probability
 NARROW = 100  # columns; in narrower windows, panes are stacked
 SINGLE = 60  # columns; in narrower windows one pane is open, and of the others only title and state are shown
 
