@@ -23,12 +23,14 @@ import psutil
 from rich.cells import cell_len
 
 from playground.events.answers import Answer
-from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Spoken
+from playground.events.contrast import Candidate, Expectation, Position
+from playground.events.engine import AdapterInfo, Choices, EngineError, EngineReady, EngineStage, Fed, Looked, Spoken
+from playground.events.lens import Lens, Walk
 
 ROOT = Path(__file__).parents[2]
 KEYS = {
     "F1": "\x1bOP", "F4": "\x1bOS", "F5": "\x1b[15~", "F6": "\x1b[17~", "F9": "\x1b[20~", "Enter": "\r", "Esc": "\x1b",
-    "End": "\x1b[F", **{f"Ctrl+{letter}": chr(ord(letter) - 64) for letter in "CGOPQRSTUY"},
+    "End": "\x1b[F", **{f"Ctrl+{letter}": chr(ord(letter) - 64) for letter in "CGLOPQRSTUY"},
 }  # fmt: skip
 TOKEN = re.compile(
     r"\x1b\[(?P<private>[?<>]?)(?P<numbers>[\d;]*)(?P<end>\$?[a-zA-Z])|\x1b[\]P][^\x07\x1b]*(?:\x07|\x1b\\)"
@@ -254,7 +256,23 @@ class FakeEngine:
         threading.Thread(target=self._answer, args=(self._asked, ask), daemon=True).start()
         return self._asked
 
-    def use(self, adapter, style=None):
+    def why(self, why):
+        self._asked += 1
+        top = (Candidate(0, LINE, 0.5, False),)
+        positions = tuple(
+            Position(
+                0, text, False, Expectation(0.5, -0.7, 1, 1.0, 0.1, top), Expectation(0.9, -0.1, 1, 1.0, 0.1, top), 0.5
+            )
+            for text in CORPUS.values()
+        )
+        lens = Lens(LINE, why.reading, LINE, LINE, LINE, LINE, positions)
+        texts = tuple(CORPUS.values())
+        share = (0.1,) * (len(texts) + 1)
+        walk = Walk(LINE, LINE, texts, share, share, (False,) * len(texts) + (True,))
+        self._said.put(Looked(self._asked, why, lens, walk))
+        return self._asked
+
+    def use(self, adapters=(), style=None):
         pass
 
     def list(self):

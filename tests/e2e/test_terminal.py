@@ -108,6 +108,10 @@ def answers(app):
     app.wait(f"fed {SEEN}", "before this answer, fingerprint", "[@click=app.quit]x[/] [/foo]", "U+202E", "U+009D")
     finish(app)
     app.wait("I heard: Why?", "<U+E0041>", "&#x202e;", "한국어")
+    app.press("Ctrl+L")
+    app.wait("base would say next", "choice")
+    app.press("Esc")
+    app.wait("I heard: Why?", gone=["base would say next"])
     app.press("Ctrl+Y")
     app.wait("Copied")
 
@@ -125,7 +129,7 @@ def dialogs(app):
     for key, title in (
         ("F9", "Settings for the next answer"),
         ("Ctrl+P", "Search for commands"),
-        ("F1", "and the keys"),
+        ("F1", "One prompt, two sides."),
     ):
         app.press(key)
         app.wait(title)
