@@ -66,17 +66,14 @@ def explain(
         )
     given = {key: value for key, value in typed(ctx).items() if key in ("data", "learning_rate", "model")}
     config = TrainConfig(**settings.options(given, None))
-    from playground.data.examples import as_example, read_dataset
+    from playground.data.examples import read_dataset, typed_row
     from playground.data.jsonl import Problem
-    from playground.data.shapes import SHAPES
 
     example: Example | Problem
     if data is not None or number is not None:
         example = read_dataset(config.data, config.columns, skip_bad=True).row(number or 1)
     else:
-        said = (prompt, answer) if prompt is not None else EXAMPLE
-        (shape,) = (shape for shape in SHAPES if shape.columns == ("prompt", "response"))
-        example = as_example(0, dict(zip(("prompt", "response"), said, strict=True)), shape, {})
+        example = typed_row(*((prompt, answer) if prompt is not None and answer is not None else EXAMPLE))
     if isinstance(example, Problem):
         words = example.message.replace("'prompt'", "--prompt").replace("'response'", "--answer")
         raise InputError(f"{words}.", "Type a prompt and an answer with text in them.")

@@ -22,7 +22,7 @@ from playground.data.shapes import Shape, Turn
 from playground.data.unread import Unread, unread
 from playground.errors import InputError, UsageError
 
-__all__ = ["Dataset", "Example", "Turn", "UnknownColumns", "read_dataset"]
+__all__ = ["Dataset", "Example", "Turn", "UnknownColumns", "read_dataset", "typed_row"]
 
 WHOLE_ROWS = 10_000  # a set of at most this many rows is checked and encoded as a whole before anything else
 LOOKED_AT = 1_000  # rows from which the shape is detected; in a larger set also the rows checked at the start
@@ -221,6 +221,12 @@ def as_example(
     row = rename(row, renamed)
     turns = shapes.unknown_columns(row) if shape is None else shapes.read_row(row, shape)
     return Problem(line, turns) if isinstance(turns, str) else Example(turns, line)
+
+
+def typed_row(prompt: str, answer: str) -> Example | Problem:
+    """Return a row that was typed, not read from a file, or the problem with it."""
+    (shape,) = (shape for shape in shapes.SHAPES if shape.columns == ("prompt", "response"))
+    return as_example(0, {"prompt": prompt, "response": answer}, shape, {})
 
 
 def unread_words(dataset: Dataset) -> tuple[str, ...]:

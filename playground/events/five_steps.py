@@ -146,3 +146,54 @@ class Updated(AnalysisEvent):
 FIVE_STEPS_EVENTS: dict[str, type[AnalysisEvent]] = {
     cls.__name__: cls for cls in (RowOpened, Forward, Backward, Updated)
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson(Json):
+    """What is taught, and to what: a row that was typed, or one of a data set.
+
+    Attributes:
+        config: The options of training; its data set is read only for a row of it.
+        prompt: The prompt of a typed row.
+        answer: Its answer.
+        line: The line of a row in the config's data set; 0 for a typed one.
+        adapter: Start from a copy of this adapter, by name or folder; from nothing if empty.
+        model: The base of an adapter whose record does not name it; empty if it does.
+    """
+
+    config: dict[str, Any]
+    prompt: str = ""
+    answer: str = ""
+    line: int = 0
+    adapter: str = ""
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherStage(AnalysisEvent):
+    """What the teacher child is loading, and the completed share of it."""
+
+    stage: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Served(AnalysisEvent):
+    """A request to the teacher child is done, whether or not it could be served; `request` is its number."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherError(AnalysisEvent):
+    """A request that cannot be served, for which nothing has changed; with `request` -1 the child has ended."""
+
+    request: int
+    message: str
+    hint: str
+
+
+TEACHER_EVENTS: dict[str, type[AnalysisEvent]] = {
+    **FIVE_STEPS_EVENTS,
+    **{cls.__name__: cls for cls in (TeacherStage, Served, TeacherError)},
+}
