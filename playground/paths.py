@@ -70,6 +70,13 @@ def votes_file() -> Path:
     return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "votes.jsonl"
 
 
+def lessons_file() -> Path:
+    """The data set of the rows that the user typed and kept."""
+    import platformdirs
+
+    return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "lessons.jsonl"
+
+
 def state_file() -> Path:
     """The file of what the app remembers: theme, last adapter and model, prompts."""
     import platformdirs

@@ -1,4 +1,4 @@
-"""The known data sets: bundled, in this folder, or trained on recently. Commands and screens use this list."""
+"""The known data sets: bundled, in this folder, typed or trained on. Commands and screens use this list."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ RECENT = 20  # runs whose data sets are listed
 
 
 def data_sets() -> list[DataSetInfo]:
-    """Return the data sets that are bundled, in this folder, or were trained on recently; each once."""
+    """Return the data sets that are bundled, in this folder, typed, or were trained on recently; each once."""
     found: dict[str, DataSetInfo] = {}
     for where, folder in (("bundled", paths.bundled("datasets")), ("here", Path())):
         for path in sorted(folder.iterdir()):
             if "".join(path.suffixes[-2:]).endswith(SUFFIXES) and (info := _info(path, where)):
                 found.setdefault(str(path.resolve()), info)
+    lessons = paths.lessons_file()
+    if lessons.is_file() and (info := _info(lessons, "yours")):
+        found.setdefault(str(lessons.resolve()), info)
     for _, record in list_runs(paths.adapters_dir())[:RECENT]:
         name = str(record.config.get("data", ""))
         path = paths.find_file(name)

@@ -27,29 +27,38 @@ def opened(row: RowOpened) -> list[Piece]:
         (f"{clean(row.model)}, style {row.style}\n", ""),
         (f"scratch adapter: rank {row.lora_r}, {start}; AdamW, learning rate {row.learning_rate:g}\n\n", ""),
     ]
-    learned = row.row.trained if row.masked else (False, *(True for _ in row.row.trained[1:]))
-    for text, trained in zip(row.row.texts, learned, strict=True):
+    for text, trained in zip(row.row.texts, learned(row), strict=True):
         pieces.append((clean(text), "strong" if trained else "faint"))
-    of = count(len(learned), "token")
-    mask = "as in training" if row.masked else "no mask, as in pre-training: the first token is never predicted"
-    pieces.append((f"\n{sum(learned)} of {of} carry loss ({mask})\n", "faint"))
+    pieces.append((f"\n{loss_words(row)}\n", "faint"))
     if row.row.cut:
         pieces.append((f"too long: {row.row.cut}\n", "warning"))
     return pieces
+
+
+def learned(row: RowOpened) -> tuple[bool, ...]:
+    """Return which tokens of the row carry loss: with the mask those of answers, without it all but the first."""
+    return row.row.trained if row.masked else (False, *(True for _ in row.row.trained[1:]))
+
+
+def loss_words(row: RowOpened) -> str:
+    """Return how many tokens carry loss, and why."""
+    mask = "as in training" if row.masked else "no mask, as in pre-training: the first token is never predicted"
+    return f"{sum(learned(row))} of {count(len(row.row.texts), 'token')} carry loss ({mask})"
 
 
 def table(history: Sequence[Forward], width: int) -> list[Piece]:
     """Return steps 1 to 3, a line for each trained token, with its probability after each step.
 
     Args:
-        history: What was expected before the first step, after it, and so on.
+        history: What was expected before the first step that is shown, after it, and so on.
         width: Columns of the terminal.
     """
     first, later = history[0], _some(history[1:], MOST_STEPS if width >= WIDE else 1)
     room = width - WORD - BAR - LOSS - SHARE - CHANCE * (1 + len(later)) - 4
     after = "".join(f"{f'after {forward.step}':>{CHANCE}}" for forward in later)
     head = f"{set_cell_size('1 forward: base says', room)}  {'2 compare':<{WORD}}"
-    head += f"  {'3 loss −ln p':<{BAR + LOSS}}{'share':>{SHARE}}{'p':>{CHANCE}}{after}\n"
+    now = f"after {first.step}" if first.step else "p"
+    head += f"  {'3 loss −ln p':<{BAR + LOSS}}{'share':>{SHARE}}{now:>{CHANCE}}{after}\n"
     pieces: list[Piece] = [(head, "faint")]
     losses = [-position.sft.log_p for position in first.positions]
     for at, (position, loss, share) in enumerate(zip(first.positions, losses, first.shares, strict=True)):

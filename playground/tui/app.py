@@ -34,6 +34,7 @@ from playground.tui.widgets.examples import Examples
 from playground.tui.widgets.prompt import MOST, PromptBar
 
 if TYPE_CHECKING:  # imported when they are opened: the first paint does not wait for them
+    from playground.events.five_steps import Lesson
     from playground.tui.screens.run import RunScreen
     from playground.tui.screens.train import TrainScreen
 
@@ -46,6 +47,12 @@ def _inspector() -> Any:
     from playground.jobs.inspector import InspectorProcess
 
     return InspectorProcess()
+
+
+def _teacher(adapters_dir: str | None) -> Any:
+    from playground.jobs.teacher import TeacherProcess
+
+    return TeacherProcess(adapters_dir)
 
 
 def _end_anyway(number: int, frame: object) -> None:
@@ -71,6 +78,7 @@ class PlaygroundApp(App[None]):
         session: The prompts and their answers.
         inspector: Starts the inspector when data sets are opened.
         engine: Starts an engine with several adapters.
+        teacher: Starts the teacher of one row, with the folder of the adapters.
         adapters_dir: The folder of the runs, or None for the default.
         memory: What to remember from one start to the next.
         first: The adapters and the model to begin with, as they were chosen last time.
@@ -78,7 +86,12 @@ class PlaygroundApp(App[None]):
 
     TITLE = "sft-playground"
     # A default screen's own CSS_PATH would not be read.
-    CSS_PATH: ClassVar[list[str]] = ["app.tcss", "screens/compare.tcss", "screens/train.tcss"]  # type: ignore[assignment]
+    CSS_PATH: ClassVar[list[str]] = [
+        "app.tcss",
+        "screens/compare.tcss",
+        "screens/train.tcss",
+        "screens/five_steps.tcss",
+    ]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "help", priority=True, tooltip="What the words on this screen mean, and its keys"),
         Binding("question_mark", "question", "help", show=False, tooltip="Help, where nothing can be typed"),
@@ -101,6 +114,7 @@ class PlaygroundApp(App[None]):
         *,
         inspector: Callable[[], Any] = _inspector,
         engine: Callable[..., Any] = EngineProcess,
+        teacher: Callable[[str | None], Any] = _teacher,
         adapters_dir: str | None = None,
         memory: Memory | None = None,
         first: Started = NOTHING,
@@ -108,6 +122,7 @@ class PlaygroundApp(App[None]):
         super().__init__()
         self._inspector = inspector
         self._engine = engine
+        self._teacher = teacher
         self._adapters_dir = adapters_dir
         self._home = paths.adapters_dir(adapters_dir)
         self._start = start
@@ -279,6 +294,35 @@ class PlaygroundApp(App[None]):
         from playground.tui.screens.run import RunScreen
 
         self.push_screen(RunScreen(folder, starting=starting))
+
+    def action_teach(self) -> None:
+        """Let the last answer be corrected, and teach that row to a copy of the adapter."""
+        if self.screen is not self._compare:
+            return
+        from playground.tui import teaching
+
+        teaching.ask_row(self._compare, self._teach)
+
+    def on_train_screen_teach_requested(self, event: TrainScreen.TeachRequested) -> None:
+        """Take the five steps on a row of a data set, from nothing."""
+        from playground.events.five_steps import Lesson
+
+        self._teach(Lesson(event.config.to_dict(), line=event.line))
+
+    def _teach(self, lesson: Lesson) -> None:
+        """Take the five steps on a row, unless a training run is using the device."""
+        from playground.runs import library
+        from playground.tui import teaching
+        from playground.tui.screens.five_steps import FiveStepsScreen
+
+        try:
+            library.require_idle(self._home)
+        except PlaygroundError as error:
+            self.notify(f"{error.message} {error.hint}", markup=False)
+            return
+        self._compare.release("teaching one row · F5 brings the model back")
+        copy = teaching.adapter_of(self._compare)
+        self.push_screen(FiveStepsScreen(lesson, lambda: self._teacher(self._adapters_dir), copy))
 
     def on_run_screen_data_requested(self) -> None:
         """Show data sets while a run continues."""

@@ -32,6 +32,11 @@ _TERMS = {
     "run": "one training with its adapter, its record and its checkpoints, in a folder of its own.",
     "greedy": "temperature 0: always the likeliest token. The same prompt then gets the same answer.",
     "seed": "numbers the random choices: the same seed gives the same answer.",
+    "gradient": "in which direction, and how strongly, each number of the adapter should change to lower the loss.",
+    "A, B": "the two small matrices of LoRA at each layer; their product is added to the layer's weights. B starts at "
+    "0, so that A gets no gradient at the first step.",
+    "clipped": "a gradient that is larger than the limit is scaled down to it, so that no row throws training off.",
+    "learning rate": "how far a step goes. Too small and nothing changes; too large and other answers break.",
     "auto": "left to the plan, which decides by the data, the model and this machine, and gives its reasons.",
 }
 
@@ -73,6 +78,17 @@ LENS = _page(
     "What base and sft expected at each token of sft's answer, from exact probabilities. ▲ marks a token that sft "
     "expects far more than base, ▼ far less. T changes what the base is fed.",
     "base", "sft", "template", "■ end", "p(end)",
+)  # fmt: skip
+FIVE_STEPS = _page(
+    "Training on one row, step by step: what the base expects in the place of each trained token, the token, its loss "
+    "and its share of the row's, the gradient, and what a real optimiser step changes, here and after other prompts. "
+    "Space takes one step on a scratch adapter that is discarded when you leave.",
+    "mask", "loss", "adapter", "gradient", "A, B", "clipped", "learning rate", "■ end",
+)  # fmt: skip
+TEACH = _page(
+    "Write what the model should have answered; the next screen teaches it that, one step at a time. Enter goes on, "
+    "Ctrl+J starts a new line.",
+    "mask", "adapter",
 )  # fmt: skip
 CURVES = _page("The loss of several runs, smoothed, each with a letter.", "loss", "held out", "epoch, step")
 OPTIONS = _page(

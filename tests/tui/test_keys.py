@@ -23,6 +23,7 @@ from playground.tui.dialogs.help import HelpDialog
 from playground.tui.dialogs.picker import Picker
 from playground.tui.dialogs.runs import RunsDialog
 from playground.tui.dialogs.save import SaveDialog
+from playground.tui.dialogs.teach import TeachDialog
 from playground.tui.dialogs.training_options import FormDialog
 from playground.tui.dialogs.vote import VoteDialog
 from playground.tui.screens.ask import AskScreen
@@ -106,6 +107,8 @@ async def typed_on(screen, kind, home):
             shown = RunsDialog(home / "adapters")
         case "SettingsDialog":
             shown = SettingsDialog(Settings(Sampling(), 2, ""))
+        case "TeachDialog":
+            shown = TeachDialog("Hi?", "I am sft.")
         case "SaveDialog":
             shown = SaveDialog("Save", "a.md", (".md",))
         case "FormDialog":
@@ -122,7 +125,8 @@ async def typed_on(screen, kind, home):
 
 
 @pytest.mark.parametrize(
-    "kind", [CompareScreen, AskScreen, TrainScreen, RunScreen, RunsDialog, SettingsDialog, SaveDialog, FormDialog]
+    "kind",
+    [CompareScreen, AskScreen, TrainScreen, RunScreen, RunsDialog, SettingsDialog, SaveDialog, FormDialog, TeachDialog],
 )
 def test_where_text_is_typed_no_printable_key_is_a_command(kind, home):
     @training_test()

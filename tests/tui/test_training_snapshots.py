@@ -2,6 +2,7 @@
 
 import pytest
 from recorded import record, run_record
+from test_five_steps import Taking, on_first_row
 from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of Textual
 from test_training_screens import Tables, Training, open_training, watch
 from textual.widgets import Input
@@ -74,5 +75,17 @@ def test_the_training_screens(snap_compare, size, state, home):
             field.cursor_blink = False
         if isinstance(screen.app.screen, RunScreen):
             screen.app.screen.draw()
+
+    assert snap_compare(screen.app, terminal_size=size, run_before=prepare)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_the_five_steps(snap_compare, size):
+    screen = Taking(size)
+
+    async def prepare(pilot):
+        screen.pilot = pilot
+        await on_first_row(screen)
+        await screen.key("space", "space")
 
     assert snap_compare(screen.app, terminal_size=size, run_before=prepare)

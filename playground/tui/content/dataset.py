@@ -34,10 +34,15 @@ def masked(rows: Sequence[MaskedRow], total: int) -> Content:
 
 def begins_to_learn(row: MaskedRow) -> Content:
     """Return a row as `masked` does; for long rows, only the tokens around the first trained one."""
+    return Content.assemble(*_row_title(row)) + learned_tokens(row)
+
+
+def learned_tokens(row: MaskedRow) -> Content:
+    """Return the tokens of a row; of a long one, only those around the first trained one."""
     first = row.trained.index(True) if True in row.trained else 0
     start = max(0, first - BEFORE) if len(row.texts) > SHORT else 0
     end = start + SHORT
-    pieces = [*_row_title(row), ("… " if start else "", "dim"), *_tokens(row, start, end)]
+    pieces = [("… " if start else "", "dim"), *_tokens(row, start, end)]
     return Content.assemble(*pieces, (" …" if end < len(row.texts) else "", "dim"))
 
 

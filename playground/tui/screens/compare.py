@@ -91,6 +91,13 @@ class CompareScreen(Screen[None]):
         Binding("ctrl+r", "app.train", "train", priority=True, tooltip="Train: choose data, watch the answers change"),
         Binding("ctrl+q", "app.quit", "quit", priority=True, tooltip="Quit"),  # 80 columns end here
         Binding("ctrl+l", "why", "why", priority=True, tooltip="Why: what each side expected at every word"),
+        Binding(
+            "f10",
+            "app.teach",
+            "teach",
+            priority=True,
+            tooltip="Teach it: type what sft should have answered",
+        ),
         Binding("escape", "stop", "stop", priority=True, tooltip="Stop, or go to the panes to scroll, and back"),
         Binding(
             "f8", "turns", "turns", priority=True, tooltip="Single-turn or multi-turn: do prompts build on each other"

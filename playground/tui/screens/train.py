@@ -67,6 +67,7 @@ class TrainScreen(Leavable[None]):
         Binding("f9", "options", "options", priority=True, tooltip="Training options"),
         Binding("f3", "files", "files", priority=True, tooltip="Choose a file"),
         Binding("f6", "runs", "runs", priority=True, tooltip="All runs: open, resume, compare their losses"),
+        Binding("f10", "teach", "teach", priority=True, tooltip="The five steps on the first row, with one key"),
         Binding("ctrl+y", "copy", "copy command", priority=True, tooltip="Copy the equivalent command"),
         Binding("pagedown", "page(1)", "more", show=False, tooltip="Further down in the data set"),
         Binding("pageup", "page(-1)", "back", show=False, tooltip="Further up"),
@@ -78,6 +79,14 @@ class TrainScreen(Leavable[None]):
         def __init__(self, folder: Path) -> None:
             super().__init__()
             self.folder = folder
+
+    class TeachRequested(Message):
+        """Request to take the five steps on the row in this line of the config's data set."""
+
+        def __init__(self, config: TrainConfig, line: int) -> None:
+            super().__init__()
+            self.config = config
+            self.line = line
 
     class RunsRequested(Message):
         """Request to show the runs."""
@@ -306,6 +315,13 @@ class TrainScreen(Leavable[None]):
     def action_runs(self) -> None:
         """Show the runs."""
         self.post_message(self.RunsRequested())
+
+    def action_teach(self) -> None:
+        """Take the five steps on the first row."""
+        if not self._opened.first:
+            self.hint(self._opened.why_no_plan)
+        elif (config := self._config()) is not None:
+            self.post_message(self.TeachRequested(config, self._opened.first))
 
     def action_copy(self) -> None:
         """Copy the equivalent command."""

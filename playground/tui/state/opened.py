@@ -14,7 +14,7 @@ from playground import settings
 from playground.config import TrainConfig
 from playground.data.columns import renamings
 from playground.errors import PlaygroundError
-from playground.events.inspector import DataSets, InspectorError, InspectorEvent, PlanMade, Table, TableFound
+from playground.events.inspector import DataSets, InspectorError, InspectorEvent, PlanMade, RowsShown, Table, TableFound
 from playground.tui.content.advice import in_app
 
 WAIT = "The plan is not ready yet."
@@ -41,6 +41,7 @@ class OpenedData:
         data: Its name in a config.
         reading: Whether it is still being read or planned.
         table: Its columns, if there are some to choose from.
+        first: The line of the row that is shown first, as soon as one is; 0 before.
         plan: The plan of a training on it, as soon as there is one.
         why_no_plan: The reason while there is none.
     """
@@ -53,6 +54,7 @@ class OpenedData:
         self._request = 0
         self.reading = False
         self.table: Table | None = None
+        self.first = 0
         self.plan: PlanMade | None = None
         self.why_no_plan = WAIT
         self.data = ""
@@ -113,7 +115,7 @@ class OpenedData:
 
     def forget(self, why_no_plan: str) -> None:
         """Forget what is known about it."""
-        self._request, self.reading = 0, False
+        self._request, self.reading, self.first = 0, False, 0
         self.plan, self.table, self.why_no_plan = None, None, why_no_plan
 
     def look(self) -> None:
@@ -148,6 +150,8 @@ class OpenedData:
                 self.table = event.table
                 if event.needed:
                     self.reading, self.why_no_plan = False, UNNAMED
+            case RowsShown():
+                self.first = self.first or next((row.line for row in event.rows), 0)
             case PlanMade():
                 self.plan, self.reading = event, False
         return event

@@ -1,0 +1,233 @@
+"""The five steps on one row, live: a scratch adapter learns it with one key, and nothing is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from playground import paths
+from playground.data.lessons import keep
+from playground.errors import PlaygroundError
+from playground.events.five_steps import Forward, Lesson, RowOpened, Served, TeacherError, TeacherStage
+from playground.report import five_steps as report
+from playground.report.pieces import Piece
+from playground.text import count, one_line
+from playground.tui import glossary
+from playground.tui.content.advice import in_app
+from playground.tui.content.dataset import learned_tokens
+from playground.tui.content.pieces import coloured
+from playground.tui.dialogs.base import Leavable
+from playground.tui.dialogs.teach import TeachDialog
+from playground.tui.state.taught import Taught, TeacherSaid, Teaching
+from playground.tui.widgets.footer import Keys
+from playground.tui.widgets.line import Line
+
+PATIENCE = 0.3  # seconds, after which it is said that something is computed
+SIDES = 4  # columns: padding, and the scrollbar
+FIRST = "Space takes one optimiser step on this row, U takes it back."
+PARTS = ("row", "table", "findings", "backward", "update")  # from top to bottom
+
+
+class FiveStepsScreen(Leavable[None]):
+    """Forward, compare, loss, backward, update: on a row, with a scratch adapter that is never saved.
+
+    Args:
+        lesson: The row, and where the scratch adapter starts.
+        start: Starts a teacher.
+        copy: The adapter that a scratch adapter from nothing can be exchanged for a copy of; empty if there is none.
+    """
+
+    HELP = glossary.FIVE_STEPS
+    AUTO_FOCUS = "#taught"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "step", "step", tooltip="Take one optimiser step on this row"),
+        Binding("u", "undo", "undo", tooltip="Take the last step back"),
+        Binding("m", "mask", "mask", tooltip="Let every token carry loss, as in pre-training, or only the answer"),
+        Binding("r", "rate", "rate", tooltip="The learning rate of the next step"),
+        Binding("n", "start", "start", tooltip="Begin again: from nothing, or from a copy of the adapter"),
+        Binding("e", "edit", "edit", tooltip="Type another row, or another answer"),
+        Binding(
+            "k",
+            "keep",
+            "keep",
+            tooltip="Keep the row that you typed in lessons.jsonl, a data set that the training screen lists",
+        ),
+        Binding("escape,q", "dismiss", "back", tooltip="Back; the scratch adapter is discarded"),
+    ]
+
+    def __init__(self, lesson: Lesson, start: Callable[[], Any], copy: str = "") -> None:
+        super().__init__()
+        self._lesson, self._copy = lesson, lesson.adapter or copy
+        self._teaching = Teaching(start, self)
+        self._taught = Taught()
+        self._wait: Timer | None = None
+        self._failed = False  # whether the hint says what went wrong
+        self._kept: tuple[str, str] | None = None  # the row that was kept last
+
+    def compose(self) -> ComposeResult:
+        yield Line("five steps on one row · nothing is saved", id="top")
+        with VerticalScroll(id="taught"):
+            for part in PARTS:
+                yield Static(id=f"taught-{part}", markup=False)
+        yield Line("starting …", id="hint")
+        yield Keys()
+
+    def on_mount(self) -> None:
+        """Open the row."""
+        self._teaching.listen()
+        self._teaching.ask("open", self._lesson)
+
+    def on_unmount(self) -> None:
+        self._teaching.close()
+
+    def on_resize(self) -> None:
+        """Show as many columns as fit now."""
+        self._draw()
+
+    def hint(self, text: str, *, error: bool = False) -> None:
+        """Show a message below."""
+        self.query_one("#hint", Line).say(text, error=error)
+
+    # ---------------------------------------------------------------- the teacher, and what it says
+
+    def _ask(self, what: str, *args: Any, **named: Any) -> None:
+        """Make a request, unless there is nothing to make it of; only steps and undos wait for others."""
+        waits = what in ("step", "undo") and not self._teaching.full
+        if not self._teaching.alive:
+            self.hint("The process that computes this has ended. Esc goes back.", error=True)
+        elif self._teaching.busy and not waits:
+            self.hint("Still computing: press the key again when it is done.")
+        elif self._taught.row is None and what != "open":
+            self.hint("No row is open. E opens one.")
+        else:
+            self._teaching.ask(what, *args, **named)
+            self._failed = False
+            self._stop_waiting()
+            self._wait = self.set_timer(PATIENCE, self._say_computing)
+
+    def _say_computing(self) -> None:
+        if self._teaching.busy:
+            self.hint("computing …")
+
+    def on_teacher_said(self, message: TeacherSaid) -> None:
+        """Show what was computed."""
+        event = message.event
+        self._teaching.heard(event)
+        self._taught.hear(event)
+        match event:
+            case TeacherStage():
+                share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
+                self.hint(f"{event.stage}{share} …")
+            case TeacherError():
+                self._stop_waiting()
+                self._failed = True
+                self.hint(in_app(f"{event.message.rstrip('.')}. {event.hint}").strip(), error=True)
+            case Served() if not self._teaching.busy:
+                self._stop_waiting()
+                if not self._failed:
+                    self.hint("" if self._taught.step else FIRST)
+            case Forward() | RowOpened():
+                self._draw()
+
+    def _stop_waiting(self) -> None:
+        if self._wait is not None:
+            self._wait.stop()
+
+    # ---------------------------------------------------------------- what is shown
+
+    def _draw(self) -> None:
+        row, history = self._taught.row, self._taught.history
+        if row is None:
+            return
+        start = f"a copy of {row.adapter}" if row.adapter else "from nothing"
+        said = (f"step {self._taught.step}", "nothing is saved", f"learning rate {row.learning_rate:g}", start)
+        self.query_one("#top", Line).say(" · ".join(("five steps", *said)))
+        shown = learned_tokens(replace(row.row, trained=report.learned(row)))
+        about: list[Piece] = [(f"{report.loss_words(row)}\n", "faint")]
+        if row.row.cut:
+            about.append((f"too long: {one_line(row.row.cut, 200)}\n", "warning"))
+        self._put("row", coloured(about) + shown)
+        if not history:
+            for part in PARTS[1:]:
+                self._put(part, Content(""))  # what is there is of another row
+            return
+        width = self.size.width - SIDES
+        columns = report.MOST_STEPS if width >= report.WIDE else 1
+        self._put("table", coloured(report.table([history[0], *history[1:][-columns:]], width)))
+        self._put("findings", coloured(report.findings(row, history)))
+        backward, update = report.gradients(self._taught.backwards), report.updates(self._taught.updates, history)
+        self._put("backward", coloured(backward if self._taught.backwards else []))
+        self._put("update", coloured(update))
+
+    def _put(self, part: str, content: Content) -> None:
+        widget = self.query_one(f"#taught-{part}", Static)
+        widget.set_class(not content.plain, "empty")  # and takes no room
+        widget.update(content.rstrip())
+
+    # ---------------------------------------------------------------- keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be done: another start if there is an adapter, keeping a row that was typed."""
+        if action == "start":
+            return bool(self._copy)
+        return action != "keep" or not self._lesson.line
+
+    def action_step(self) -> None:
+        """Take one optimiser step."""
+        self._ask("step")
+
+    def action_undo(self) -> None:
+        """Take the last step back."""
+        self._ask("undo")
+
+    def action_mask(self) -> None:
+        """Let every token carry loss, or only the answer."""
+        self._ask("mask", masked=not (self._taught.row is None or self._taught.row.masked))
+
+    def action_rate(self) -> None:
+        """Take the next steps with another learning rate."""
+        self._ask("rate", self._taught.next_rate)
+
+    def action_start(self) -> None:
+        """Begin again: from nothing, or from a copy of the adapter."""
+        row = self._taught.row
+        self._ask("restart", self._copy if row is not None and not row.adapter else "")
+
+    def action_edit(self) -> None:
+        """Type another row."""
+        row = self._taught.row
+        prompt = self._lesson.prompt or (row.prompt if row is not None else "")
+
+        def teach(said: tuple[str, str] | None) -> None:
+            if said is None or said == (self._lesson.prompt, self._lesson.answer):
+                return
+            if self._teaching.busy:
+                self.hint("Still computing: press E again when it is done.")
+                return
+            self._lesson = replace(self._lesson, prompt=said[0], answer=said[1], line=0)
+            self._ask("open" if self._taught.row is None else "row", self._lesson)
+            self.refresh_bindings()
+
+        self.app.push_screen(TeachDialog(prompt, self._lesson.answer), teach)
+
+    def action_keep(self) -> None:
+        """Keep the row that was typed."""
+        row = (self._lesson.prompt, self._lesson.answer)
+        if row == self._kept:
+            self.hint(f"This row is already the last one in {paths.lessons_file()}.")
+            return
+        try:
+            num_rows = keep(paths.lessons_file(), *row)
+        except PlaygroundError as error:
+            self.hint(f"{error.message} {error.hint}", error=True)
+            return
+        self._kept = row
+        self.hint(f"Kept: {count(num_rows, 'row')} in {paths.lessons_file()}")

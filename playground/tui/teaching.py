@@ -1,0 +1,65 @@
+"""What the compare screen teaches: its last prompt, the answer of sft to begin with, and a copy of its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playground import settings
+from playground.config import TrainConfig
+from playground.errors import PlaygroundError
+from playground.events.five_steps import Lesson
+from playground.tui.content.advice import in_app
+from playground.tui.dialogs.teach import TeachDialog
+from playground.tui.screens.compare import CompareScreen
+from playground.tui.state.session import Session
+
+
+def ask_row(compare: CompareScreen, teach: Callable[[Lesson], None]) -> None:
+    """Let the last answer of sft be corrected; hand the row to `teach`, unless it is given up."""
+    session = compare.session
+    if session.shown is not None and session.shown.hidden:
+        compare.hint("The answer of sft would tell which side it is: vote first, with F4.")
+        return
+    if session.shown is not None and session.shown.going:
+        compare.hint("The answers are not finished: Esc stops them.")
+        return
+
+    def chosen(row: tuple[str, str] | None) -> None:
+        if row is None:
+            return
+        try:
+            config = TrainConfig(**settings.options({}, None))
+        except PlaygroundError as error:
+            compare.hint(in_app(f"{error.message} {error.hint}"), error=True)
+            return
+        adapters, model = compare.engine.started_with
+        adapter = adapter_of(compare)
+        # An adapter on a base that was named with it: its record may not name one.
+        named = model if adapters and model else ""
+        if not adapter and model:
+            config = TrainConfig.from_dict({**config.to_dict(), "model": model})
+        teach(Lesson(config.to_dict(), *row, adapter=adapter, model=named))
+
+    compare.app.push_screen(TeachDialog(*last_answer(session)), chosen)
+
+
+def last_answer(session: Session) -> tuple[str, str]:
+    """Return the prompt on the screen and what sft answered; of several adapters the first."""
+    now = session.shown
+    if now is None:
+        return session.last_prompt, ""
+    lane = next((lane for lane in now.lanes if lane.side.startswith("sft")), None)
+    answer = now.answers.get(lane.name) if lane is not None else None
+    return now.prompt, answer.text.strip() if answer is not None else ""
+
+
+def adapter_of(compare: CompareScreen) -> str:
+    """Return the folder or name of the adapter in the sft pane, the first of several; empty if there is none."""
+    adapters, _ = compare.engine.started_with
+    ready = compare.session.ready
+    if adapters:
+        return adapters[0]
+    if ready is None or not ready.adapter:
+        return ""
+    known = (adapter.folder for adapter in compare.engine.choices.adapters if adapter.name == ready.adapter)
+    return next(known, ready.adapter)

@@ -1,0 +1,92 @@
+"""Recorded events of the five steps, and a teacher that says them."""
+
+import math
+from dataclasses import replace
+
+from harness import FakeChild
+
+from playground.events.contrast import Candidate, Expectation, Position
+from playground.events.five_steps import Backward, Forward, Probe, RowOpened, Served, Updated
+from playground.events.inspector import MaskedRow
+
+TEXTS = ("<bos>", "User: Hi\n", "Assistant:", " Hello", ".", "<eos>")
+MASK = (False, False, False, True, True, True)
+P = {0: (0.3, 0.6, 0.0003), 1: (0.1, 0.9, 0.49), 2: (0.99, 0.95, 0.98)}  # of the trained tokens, by step
+OPENED = RowOpened(
+    "Hi", MaskedRow(1, TEXTS, MASK, ""), True, "Tiny model", "", "chat", 16, 5e-4, 1.0
+)  # fmt: skip
+
+
+def expects(p, *top):
+    candidates = tuple(Candidate(n, text, share, text == "") for n, (text, share) in enumerate(top))
+    return Expectation(p, math.log(p), 1 if p > 0.5 else 69, 1.0, 0.0, candidates)
+
+
+def forward(step, *, masked=True):
+    texts = TEXTS[3:] if masked else TEXTS[1:]
+    ps = P.get(step, P[2]) if masked else (0.001, 0.002, *P.get(step, P[2]))
+    top = (("Hello", 0.346), ("Porto", 0.092), ("", 0.001))
+    positions = tuple(
+        Position(n, "" if text == "<eos>" else text, text == "<eos>", expects(p, *top), expects(p, *top), 0.1)
+        for n, (text, p) in enumerate(zip(texts, ps, strict=True))
+    )
+    places = tuple(range(6 - len(texts), 6))
+    elsewhere = (
+        Probe("Spain?", "It is Madrid.", 0.0001, (0.0001, 0.54, 0.998)[min(step, 2)], ()),
+        Probe("Explain gravity.", "", 0.0, 0.0, (Candidate(1, "The", 0.17, False),)),
+    )
+    loss = -sum(position.sft.log_p for position in positions) / len(positions)
+    return Forward(step, places, positions, loss, elsewhere)
+
+
+class FakeTeacher(FakeChild):
+    """Answers every request at once, unless `slow`; remembers them."""
+
+    def __init__(self, adapters_dir=None):
+        super().__init__()
+        self.asked, self.slow, self.step_number, self.opened = [], False, 0, OPENED
+
+    def serve(self, *events):
+        for event in events:
+            self.said.put(event)
+        self.said.put(Served(len(self.asked)))
+
+    def _ask(self, do, what, *events):
+        self.asked.append((do, what))
+        if not self.slow:
+            self.serve(*events)
+        return len(self.asked)
+
+    def _forward(self):
+        return forward(self.step_number, masked=self.opened.masked)
+
+    def _set(self, **changes):
+        self.opened = replace(self.opened, **changes)
+        return self.opened
+
+    def open(self, lesson):
+        return self._ask("open", lesson, self._set(adapter=lesson.adapter), self._forward())
+
+    def row(self, lesson):
+        return self._ask("row", lesson, self.opened, self._forward())
+
+    def step(self):
+        self.step_number += not self.slow
+        n = self.step_number
+        a = {"q": 0.0, "down": 0.0} if n == 1 else {"q": 0.1, "down": 0.2}
+        backward = Backward(n, a, {"q": 3.0, "down": 7.7}, 6, 13.07, 1.0)
+        return self._ask("step", None, backward, Updated(n, 5e-4, 1.6, True), self._forward())
+
+    def undo(self):
+        self.step_number -= 1
+        return self._ask("undo", None, self._forward())
+
+    def mask(self, *, masked):
+        return self._ask("mask", masked, self._set(masked=masked), self._forward())
+
+    def rate(self, learning_rate):
+        return self._ask("rate", learning_rate, self._set(learning_rate=learning_rate))
+
+    def restart(self, adapter):
+        self.step_number = 0
+        return self._ask("restart", adapter, self._set(adapter=adapter), self._forward())

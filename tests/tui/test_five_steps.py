@@ -1,0 +1,252 @@
+"""The five steps on the screen with a fake teacher: no model, no child."""
+
+import asyncio
+import json
+import stat
+from dataclasses import replace
+
+import pytest
+from harness import ADAPTERS, CHOICES, HOSTILE, READY, screen_test
+from taught import OPENED, FakeTeacher, forward
+from test_training_screens import FakeInspector, Training, open_training
+from textual.widgets import Static
+
+from playground import paths
+from playground.config import TrainConfig
+from playground.data.examples import read_dataset
+from playground.data.lessons import keep
+from playground.data.library import data_sets
+from playground.errors import EnvironmentFault
+from playground.events.five_steps import Lesson, RowOpened, Served, TeacherError, TeacherStage, Updated
+from playground.tui.app import PlaygroundApp
+from playground.tui.commands import commands
+from playground.tui.dialogs.teach import TeachDialog
+from playground.tui.screens.compare import CompareScreen
+from playground.tui.screens.five_steps import FiveStepsScreen
+from playground.tui.state.taught import MOST_WAITING, RATES, Taught, Teaching
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Taking(Training):
+    """The app with a fake teacher."""
+
+    def __init__(self, size=(120, 40)):
+        super().__init__(size)
+        self.teachers = []
+        session = self.app._compare.session
+        self.inspector = FakeInspector()
+        self.app = PlaygroundApp(self._start, session, inspector=lambda: self.inspector, teacher=self._teach)
+        self.engines = self.engines[-1:]
+
+    def _teach(self, adapters_dir):
+        self.teachers.append(FakeTeacher(adapters_dir))
+        return self.teachers[-1]
+
+    @property
+    def teacher(self):
+        return self.teachers[-1]
+
+    async def heard(self):
+
+        while not self.teacher.said.empty():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
+        await self.pilot.pause()
+
+    async def key(self, *keys):
+        for key in keys:
+            await self.press(key)
+            await self.heard()
+
+    async def tell(self, *events):
+        for event in events:
+            self.teacher.said.put(event)
+        await self.heard()
+
+    def all(self):
+        return "\n".join(str(widget.content) for widget in self.app.screen.query(Static))
+
+
+async def on_first_row(screen):
+    await open_training(screen)
+    await screen.press("f10")
+    await screen.settle(lambda: isinstance(screen.app.screen, FiveStepsScreen) and "Space" in screen.shown("#hint"))
+
+
+async def on_own_row(screen):
+    """Answer on the compare screen, and correct the answer."""
+    await screen.say(CHOICES, READY)
+    await screen.ask("Hi?")
+    await screen.answer(sft="I am sft.")
+    await screen.press("f10")
+    await screen.settle(lambda: isinstance(screen.app.screen, TeachDialog))
+    await screen.press(*" 2", "enter")
+    await screen.settle(lambda: isinstance(screen.app.screen, FiveStepsScreen) and "Space" in screen.shown("#hint"))
+
+
+@screen_test((80, 24), Taking)
+async def test_each_space_is_a_step_that_u_takes_back(screen):
+    await on_first_row(screen)
+    (asked,) = screen.teacher.asked
+    assert (asked[1].line, asked[1].adapter, asked[1].prompt) == (1, "", "")
+    row = screen.app.screen.query_one("#taught-row").content
+    lit = "".join(str(row)[span.start : span.end] for span in row.spans if "underline" in str(span.style))
+    assert lit == " Hello.<eos>", "underlined, not only coloured"
+    assert screen.shown("#taught-row").startswith("3 of 6 tokens carry loss (as in training)")
+    top = screen.shown("#top")
+    assert top == "five steps · step 0 · nothing is saved · learning rate 0.0005 · from nothing"
+    assert "the largest loss: ■ end, 83 % of the row's; p 0.03 %, choice 69" in screen.shown("#taught-findings")
+    assert "after" not in screen.shown("#taught-table")
+    await screen.key("space")
+    assert "after 1" in screen.shown("#taught-table") and "49.0 %" in screen.shown("#taught-table")
+    assert "6 A matrices: exactly 0, because B starts at 0" in screen.shown("#taught-backward")
+    assert "13.07, clipped to 1" in screen.shown("#taught-backward")
+    assert "0.01 % → 54.0 %" in screen.shown("#taught-update")
+    assert "step 1 made 1 of 3 less likely: Hello 30.0 % → 10.0 %" in screen.shown("#taught-findings")
+    await screen.key("space")
+    table = screen.shown("#taught-table")
+    assert "after 2" in table and "after 1" not in table and "step 2" in screen.shown("#top"), "one column at 80"
+    assert max(map(len, table.split("\n"))) <= 76
+    await screen.pilot.resize_terminal(120, 40)
+    await screen.pilot.pause()
+    assert "after 1" in screen.shown("#taught-table") and "after 2" in screen.shown("#taught-table")
+    await screen.key("u")
+    assert "after 1" in screen.shown("#taught-table") and "step 2" not in screen.all()
+    await screen.key("m")
+    assert screen.teacher.asked[-1] == ("mask", False)
+    assert "5 of 6 tokens carry loss (no mask" in screen.shown("#taught-row")
+    assert "would teach it to write the prompt" in screen.shown("#taught-findings")
+    assert "after 1" in screen.shown("#taught-table").split("\n")[0], "other tokens: what was expected now"
+    await screen.key("m", "r")
+    assert screen.teacher.asked[-1] == ("rate", 0.001) and "learning rate 0.001" in screen.shown("#top")
+    assert "3 of 6 tokens" in screen.shown("#taught-row"), "a rate changes nothing else"
+    actions = {binding.action for binding in commands(screen.app.screen)}
+    assert not {"keep", "start"} & actions and {"step", "edit"} <= actions, "no adapter is loaded"
+    await screen.press("q")
+    assert screen.teacher.closed and screen.app.screen is not screen.app._compare, "back on the training screen"
+    assert "F5 brings the model back" in screen.text("#top") and screen.engines[-1].closed
+
+
+@screen_test(kind=Taking)
+async def test_slow_step_says_computing_and_errors_leave_the_row(screen):
+    screen.app._teach(Lesson(TrainConfig().to_dict(), line=1))
+    await screen.heard()
+    screen.teacher.slow = True
+    await screen.press("space")
+    assert "computing" not in screen.shown("#hint"), "what is quick says nothing"
+    await screen.settle(lambda: screen.shown("#hint") == "computing …")
+    await screen.press("m")
+    assert [do for do, _ in screen.teacher.asked] == ["open", "step"] and "Still computing" in screen.shown("#hint")
+    screen.teacher.serve(TeacherError(2, f"Out of memory. {HOSTILE}", "Lower --max-length."))
+    await screen.heard()
+    assert "Out of memory" in screen.shown("#hint") and "\x1b" not in screen.all() and "--" not in screen.shown("#hint")
+    await screen.tell(TeacherStage("loading", 0.63))
+    assert screen.shown("#hint") == "loading 63 % …"
+    await screen.tell(replace(OPENED, prompt="Other", row=replace(OPENED.row, line=2)))
+    assert screen.shown("#taught-table") == "", "nothing of the row before"
+    hostile = replace(OPENED, adapter=HOSTILE, row=replace(OPENED.row, texts=(HOSTILE,) * 6, cut=HOSTILE))
+    await screen.tell(hostile, forward(0))
+    assert "\x1b" not in screen.all() and "␛" in screen.shown("#taught-row")
+    await screen.tell(TeacherError(-1, "It was killed.", "Reopen."))
+    await screen.press("space")
+    assert "has ended" in screen.shown("#hint") and len(screen.teacher.asked) == 2
+
+
+def test_steps_wait_for_each_other_but_not_without_end():
+    teaching = Teaching(FakeTeacher, None)
+    for number in range(MOST_WAITING + 1):
+        assert not teaching.full and teaching.busy is bool(number)
+        teaching.ask("step")
+    assert teaching.full
+    teaching.heard(Served(1))
+    assert teaching.busy and not teaching.full
+    teaching.heard(Served(MOST_WAITING + 1))
+    assert not teaching.busy
+
+
+@screen_test((80, 24), Taking)
+async def test_own_answer_is_taught_to_a_copy_and_kept_on_request(screen, home):
+    await on_own_row(screen)
+    lesson = screen.teacher.asked[0][1]
+    assert (lesson.prompt, lesson.answer, lesson.adapter) == ("Hi?", "I am sft. 2", ADAPTERS[0].folder)
+    assert "a copy of /a/my-run" in screen.shown("#top")
+    await screen.key("n")
+    assert screen.teacher.asked[-1] == ("restart", "") and "from nothing" in screen.shown("#top")
+    await screen.key("n")
+    assert screen.teacher.asked[-1] == ("restart", "/a/my-run")
+    assert not (home / "lessons.jsonl").exists()
+    await screen.key("k", "k")
+    assert "already the last one" in screen.shown("#hint")
+    await screen.press("e")
+    assert isinstance(screen.app.screen, TeachDialog)
+    await screen.press("q", "ctrl+s")
+    await screen.heard()
+    assert (screen.teacher.asked[-1][0], screen.teacher.asked[-1][1].answer) == ("row", "I am sft. 2q")
+    await screen.key("k")
+    assert screen.shown("#hint").startswith(f"Kept: 2 rows in {home / 'lessons.jsonl'}")
+    assert [row.turns[1].content for row in read_dataset(home / "lessons.jsonl").examples] == [
+        "I am sft. 2", "I am sft. 2q",
+    ]  # fmt: skip
+    assert "lessons.jsonl" in [found.name for found in data_sets()]
+    assert stat.S_IMODE((home / "lessons.jsonl").stat().st_mode) == 0o600
+    await screen.press("escape", "f5")
+    await screen.say(READY)
+    screen.session.mode = "blind"
+    await screen.ask("Hi?")
+    await screen.answer()
+    await screen.press("f10")
+    assert isinstance(screen.app.screen, CompareScreen) and "vote first" in screen.text("#hint")
+
+
+def test_undone_and_untaken_steps_are_told_apart():
+    taught = Taught()
+    for event in (
+        OPENED,
+        forward(0),
+        Updated(1, 5e-4, 1.6, True),
+        forward(1),
+        Updated(2, 5e-4, 9.0, False),
+        forward(1),
+    ):
+        taught.hear(event)
+    assert [seen.step for seen in taught.history] == [0, 1] and [step.step for step in taught.updates] == [1, 2]
+    taught.hear(forward(0))
+    assert [seen.step for seen in taught.history] == [0] and [step.finite for step in taught.updates] == [False]
+    other = replace(OPENED, prompt="Other", row=replace(OPENED.row, texts=("a", *OPENED.row.texts[1:])))
+    taught.hear(other)
+    assert taught.history == [] and taught.row == other
+
+
+def test_rates_go_round():
+    taught, seen = Taught(), []
+    taught.row = replace(OPENED, learning_rate=3e-4)
+    for _ in range(len(RATES) + 1):
+        seen.append(taught.next_rate)
+        assert isinstance(taught.row, RowOpened)
+        taught.row = replace(taught.row, learning_rate=seen[-1])
+    assert seen[0] == 5e-4 and set(seen) == set(RATES) and seen[-1] == seen[0] * 1
+
+
+def test_lessons_survive_a_full_disk_and_a_broken_line(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "lessons.jsonl"
+    assert keep(path, "Grüß \ud83d", "Hallo\nWelt") == 1
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert keep(path, "2", "zwei") == 2
+    before = path.read_bytes()
+    assert [json.loads(line)["prompt"] for line in before.decode().splitlines()] == ["Grüß \ud83d", "2"]
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(EnvironmentFault, match="No space"):
+        keep(path, "3", "drei")
+    assert path.read_bytes() == before
+    assert paths.lessons_file().name == path.name
