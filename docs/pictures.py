@@ -1,8 +1,8 @@
 """Draw the pictures of the documentation from a recorded session, through the real app and without a model.
 
 ``python docs/pictures.py`` draws ``docs/compare.svg``, which moves, and ``docs/lens.svg``. With ``record`` after it,
-the real engine is asked first, and what it says is kept with its times in ``docs/recorded/``. A test compares the manifest
-there with the recording and with the code and styles of the screens.
+the real engine is asked first, and what it says is kept with its times in ``docs/recorded/``. A test compares the
+manifest there with the recording and with the code and styles of the screens.
 """
 
 from __future__ import annotations
