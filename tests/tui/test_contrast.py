@@ -7,6 +7,7 @@ import test_snapshots as states
 import test_training_snapshots as training
 from contrast import measured, ratio
 from harness import Screen
+from test_five_steps import Taking
 from test_training_screens import Training
 
 from playground.tui.themes import THEMES
@@ -21,7 +22,7 @@ COMPARE = (
     states.crashed,
     states.settings,
 )
-TRAINING = (training.choosing, training.options, training.scrubbed, training.runs, training.curves)
+TRAINING = (training.choosing, training.options, training.scrubbed, training.runs, training.curves, training.stepped)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,8 @@ def test_the_ratio_is_that_of_the_recommendation():
 @pytest.mark.parametrize("state", [*COMPARE, *TRAINING], ids=lambda state: state.__name__)
 def test_all_text_has_enough_contrast(state, home):
     async def go():
-        async with (Training if state in TRAINING else Screen)((100, 30)) as screen:
+        kind = Taking if state is training.stepped else Training if state in TRAINING else Screen
+        async with kind((100, 30)) as screen:
             await (state(screen, home) if state in TRAINING else state(screen))
             weak = []
             for theme, least in LEAST.items():

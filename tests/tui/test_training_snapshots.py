@@ -79,13 +79,17 @@ def test_the_training_screens(snap_compare, size, state, home):
     assert snap_compare(screen.app, terminal_size=size, run_before=prepare)
 
 
+async def stepped(screen, home):
+    await on_first_row(screen)
+    await screen.key("space", "space")
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
-def test_the_five_steps(snap_compare, size):
+def test_the_five_steps(snap_compare, size, home):
     screen = Taking(size)
 
     async def prepare(pilot):
         screen.pilot = pilot
-        await on_first_row(screen)
-        await screen.key("space", "space")
+        await stepped(screen, home)
 
     assert snap_compare(screen.app, terminal_size=size, run_before=prepare)
