@@ -7,7 +7,7 @@ import test_snapshots as states
 import test_training_snapshots as training
 from contrast import measured, ratio
 from harness import Screen
-from test_five_steps import Taking
+from test_teaching import Taking
 from test_training_screens import Training
 
 from playground.tui.themes import THEMES

@@ -114,7 +114,7 @@ def test_a_run_is_renamed_with_its_record(home):
 def test_full_disk_does_not_change_a_record(home, monkeypatch):
     before = (home / "old" / "run.json").read_text()
 
-    def full(path, data):
+    def full(path, data, **options):
         path.write_bytes(data[:3])
         raise OSError(28, "No space left on device")
 
