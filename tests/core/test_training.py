@@ -407,12 +407,12 @@ def test_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tiny_folder, rows_
     settings = config(tiny_folder("llama"), rows_file(20), num_train_epochs=3)
     real, written = checkpoint.write_file, {"count": 0}
 
-    def full(path, data):
+    def full(path, data, **options):
         written["count"] += 1
         if written["count"] > 12:
             path.write_bytes(data[: len(data) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
-        real(path, data)
+        real(path, data, **options)
 
     for module in (checkpoint, disk):
         monkeypatch.setattr(module, "write_file", full)
