@@ -168,7 +168,8 @@ def flag_of(f: Field[Any]) -> str:
 
 def labels() -> dict[str, str]:
     """Return the name in words of each declared option, by its field's name."""
-    return {f.name: f.metadata["label"] for f in fields(TrainConfig) if "label" in f.metadata}
+    named = {f.name: f.metadata["label"] for f in fields(TrainConfig) if "label" in f.metadata}
+    return {**named, "sample_prompts": named["sample_prompts_file"]}  # the file's content, or what the plan chose
 
 
 def read_option(name: str, typed: str) -> Any:

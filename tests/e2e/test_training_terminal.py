@@ -55,7 +55,7 @@ def wait_for_step(home, number):
 def start(app):
     app.wait("Your prompt", seconds=SLOW)
     app.press("Ctrl+R")
-    app.wait("F5 starts training", "line 1", seconds=SLOW)
+    app.wait("F5 starts training on the bright", "line 1", seconds=SLOW)  # when the plan is made
     app.press("F5")
     app.wait("▶ step", "ended by itself", seconds=SLOW)
 
