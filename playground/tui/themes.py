@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from textual.color import BLACK, WHITE, Color
 from textual.theme import Theme
@@ -51,6 +52,12 @@ def readable(name: str, variables: Mapping[str, str]) -> dict[str, str]:
         name: The theme's. High contrast needs a ratio of 7 (AAA), others 4.5 (AA).
         variables: The theme's CSS variables.
     """
+    return dict(_readable(name, tuple(variables.items())))
+
+
+@lru_cache(4)  # Textual asks several times while it starts
+def _readable(name: str, items: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    variables = dict(items)
     if _unknown(variables):
         return {"text-quiet": "ansi_default"}
     least = _least(name)

@@ -35,14 +35,14 @@ class Keys(Footer):
         self._listed: list[tuple[Binding, bool]] = []
 
     def compose(self) -> ComposeResult:
-        self._listed = self._list()
         for binding, acts in self._listed:
             first = replace(binding, key=binding.key.partition(",")[0])  # of several keys the footer names one
             yield _Key(binding, self.app.get_key_display(first), acts=acts)
 
     def bindings_changed(self, screen: Screen[Any]) -> None:
-        """Draw the keys again if they are others."""
-        if self.is_attached and screen is self.screen and self._listed != self._list():
+        """Draw the keys if they are others; for the first time after the screen's first paint, which need not wait."""
+        if self.is_attached and screen is self.screen and self._listed != (now := self._list()):
+            self._listed = now
             self.call_after_refresh(self.recompose)
 
     def _list(self) -> list[tuple[Binding, bool]]:

@@ -17,6 +17,7 @@ from playground.tui.widgets.pane import Pane
 
 View = Literal["raw", "Markdown", "differences"]
 CURVE = 16  # columns of the curve of an end's probability
+FIRST = 2  # panes that a start shows
 NARROW = 100  # columns; in narrower windows, panes are stacked
 SINGLE = 60  # columns; in narrower windows one pane is open, and of the others only title and state are shown
 
@@ -30,12 +31,20 @@ class Panes(Horizontal):
         self._panes = [Pane(number) for number in range(2 + MAX_ADAPTERS)]  # base, control and adapters
 
     def compose(self) -> ComposeResult:
-        yield from self._panes
+        yield from self._panes[:FIRST]
+
+    def on_mount(self) -> None:
+        """Add the panes that no start shows, after the first paint: each takes 20 ms."""
+        self.call_after_refresh(self._add_the_others)
+
+    async def _add_the_others(self) -> None:
+        await self.mount_all(self._panes[FIRST:])
+        self.dress()
 
     @property
     def shown(self) -> list[Pane]:
         """The panes that are on screen, in order."""
-        return [pane for pane in self._panes if pane.display]
+        return [pane for pane in self._panes if pane.display and pane.is_mounted]
 
     def fit(self, width: int) -> None:
         """Stack the panes when the window is too narrow, or open only one."""
@@ -121,7 +130,7 @@ class Panes(Horizontal):
             dressed = [(kind, LETTERS[n]) for n in range(len(session.judged()))]
         self.set_class(len(dressed) > 3, "many")
         focused = self.screen.focused
-        for n, pane in enumerate(self._panes):
+        for n, pane in enumerate(pane for pane in self._panes if pane.is_mounted):
             if n >= len(dressed) and focused is not None and pane in focused.ancestors:
                 self.screen.set_focus(self.shown[0].query_one(".said"))
             pane.display = n < len(dressed)
