@@ -32,6 +32,7 @@ class Filmstrip(Vertical):
     def __init__(self) -> None:
         super().__init__(id="film")
         self._frames: Sequence[Frame] = ()
+        self._row = 0  # of the step that is shown
         self._kept: tuple[object, ...] = ()  # what the strip was scrolled for
 
     def compose(self) -> ComposeResult:
@@ -63,11 +64,16 @@ class Filmstrip(Vertical):
         lines = rows(self._frames, max(1, width - 1), film.shown)  # a cell is left for the scrollbar
         frames.update(Content("\n").join(coloured(line) for line in lines or [[(BEFORE, "faint")]]))
         marks.update(coloured(legend(self._frames, width, live=live)))
-        self._keep_in_sight(next((at for at, frame in enumerate(self._frames) if frame.step == film.shown), 0))
+        self._row = next((at for at, frame in enumerate(self._frames) if frame.step == film.shown), 0)
+        self.call_after_refresh(self._keep_in_sight)  # a row that was just added has no place yet
 
-    def _keep_in_sight(self, row: int) -> None:
+    def on_resize(self) -> None:
+        """The selected row may be out of sight now."""
+        self.call_after_refresh(self._keep_in_sight)
+
+    def _keep_in_sight(self) -> None:
         """Scroll to a row when another one is selected; else the strip stays where the reader has scrolled it."""
-        strip = self.query_one("#strip", VerticalScroll)
+        row, strip = self._row, self.query_one("#strip", VerticalScroll)
         height = strip.size.height
         before, self._kept = self._kept, (row, height, strip.virtual_size.height)
         if height and self._kept != before and not strip.scroll_offset.y <= row < strip.scroll_offset.y + height:
