@@ -29,13 +29,10 @@ class EngineProcess(LineChild):
     ) -> None:
         options = {"adapters": list(adapters), "adapters_dir": adapters_dir, "model": model, "bare": bare}
         super().__init__("playground.inference.child", options)
-        self._number = 0
 
     def ask(self, ask: Ask) -> int:
         """Ask for answers; return the request number that their events carry."""
-        self._number += 1
-        self.write({"do": "answer", "id": self._number, "ask": ask.to_dict()})
-        return self._number
+        return self.request("answer", ask=ask.to_dict())
 
     def use(self, adapters: Sequence[str] = (), style: str | None = None) -> None:
         """Switch to other adapters of the same base, or without any to another style; None is each adapter's own."""
@@ -43,9 +40,7 @@ class EngineProcess(LineChild):
 
     def why(self, why: Why) -> int:
         """Ask what each side expected at the tokens of finished answers; return the request's number."""
-        self._number += 1
-        self.write({"do": "why", "id": self._number, "why": why.to_dict()})
-        return self._number
+        return self.request("why", why=why.to_dict())
 
     def list(self) -> None:
         """Ask for `Choices` again."""
@@ -64,10 +59,5 @@ class EngineProcess(LineChild):
         for event in self.said(ENGINE_EVENTS):
             failed = failed or (isinstance(event, EngineError) and event.request == -1)
             yield event
-        if self.exit_code and not failed:
-            last = " ".join(self.last_words).strip()[-500:]
-            how = f"exited with code {self.exit_code}"
-            if self.exit_code < 0:
-                why = ", probably out of memory" if self.exit_code == -9 else ""
-                how = f"was killed by signal {-self.exit_code}{why}"
-            yield EngineError(-1, f"The engine {how}. {last}".strip(), "Restart it with F5.")
+        if (ended := self.why_it_ended("The engine")) and not failed:
+            yield EngineError(-1, ended, "Restart it with F5.")

@@ -9,7 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from itertools import count
+from typing import Any, ClassVar, TypeVar
 
 from playground.events.values import Json
 
@@ -25,6 +26,9 @@ class LineChild:
         module: The module to run.
         options: Passed to it as JSON.
     """
+
+    # Of all children: what one is told to cancel, or says late, never meets a request of the one that replaced it.
+    _numbers: ClassVar = count(1)
 
     def __init__(self, module: str, options: Mapping[str, Any]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -52,6 +56,23 @@ class LineChild:
             yield event
         self.exit_code = self._process.wait()
         reader.join(1)
+
+    def request(self, do: str, **what: Any) -> int:
+        """Send a request that is answered; return the number that its events carry."""
+        number = next(self._numbers)
+        self.write({"do": do, "id": number, **what})
+        return number
+
+    def why_it_ended(self, name: str) -> str:
+        """Return in words how this child ended, and its last words; empty if it ended as it should."""
+        if not self.exit_code:
+            return ""
+        how = f"exited with code {self.exit_code}"
+        if self.exit_code < 0:
+            how = f"was killed by signal {-self.exit_code}"
+            how += ", probably out of memory" if self.exit_code == -9 else ""
+        last = " ".join(self.last_words).strip()[-500:]
+        return f"{name} {how}. {last}".strip()
 
     def write(self, request: Mapping[str, Any]) -> None:
         """Send a request; if the child is gone, the request is lost and `said` ends."""

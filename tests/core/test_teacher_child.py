@@ -38,8 +38,8 @@ def test_teacher_child_teaches_one_row_and_takes_steps_back(teacher, tiny_folder
 
     data = rows_file(4)
     config = TrainConfig(model=str(tiny_folder("llama")), data=str(data), lora_r=2).to_dict()
-    (early,) = served(teacher.step())
-    assert (early.request, early.message) == (1, "No row is open.")
+    (early,) = served(number := teacher.step())
+    assert (early.request, early.message) == (number, "No row is open.")
     (blank,) = served(teacher.open(Lesson(config, "Hi.", " ")))
     assert isinstance(blank, TeacherError) and "the answer is empty" in blank.message
     row, first = served(teacher.open(Lesson(config, line=2)))

@@ -167,7 +167,8 @@ def test_steps_wait_for_each_other_but_not_without_end():
     assert teaching.full
     teaching.heard(Served(1))
     assert teaching.busy and not teaching.full
-    teaching.heard(Served(MOST_WAITING + 1))
+    for number in range(2, MOST_WAITING + 2):
+        teaching.heard(Served(number))
     assert not teaching.busy
 
 

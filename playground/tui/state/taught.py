@@ -83,17 +83,17 @@ class Teaching:
     def __init__(self, start: Callable[[], Any], owner: Screen[Any]) -> None:
         self.alive = True
         self._teacher, self._owner = start(), owner
-        self._asked = self._served = 0  # numbers of requests
+        self._waiting: set[int] = set()  # the numbers of requests that are not served yet
 
     @property
     def busy(self) -> bool:
         """Whether a request is being served."""
-        return self.alive and self._served < self._asked
+        return self.alive and bool(self._waiting)
 
     @property
     def full(self) -> bool:
-        """Whether so many requests are waiting that no other should be made."""
-        return self.alive and self._asked - self._served > MOST_WAITING
+        """Whether no other request should be made: enough are waiting."""
+        return self.alive and len(self._waiting) > MOST_WAITING
 
     def listen(self) -> None:
         """Begin to pass on the teacher's events; the owner is mounted now."""
@@ -107,12 +107,12 @@ class Teaching:
 
     def ask(self, what: str, *args: Any, **named: Any) -> None:
         """Make a request by its name."""
-        self._asked = getattr(self._teacher, what)(*args, **named)
+        self._waiting.add(getattr(self._teacher, what)(*args, **named))
 
     def heard(self, event: AnalysisEvent) -> None:
         """Keep what an event says about the teacher."""
         if isinstance(event, Served):
-            self._served = event.request
+            self._waiting.discard(event.request)
         elif isinstance(event, TeacherError) and event.request == -1:
             self.alive = False
 
