@@ -139,3 +139,29 @@ async def test_next_prompt_does_not_wait_for_the_look(screen):
     await screen.answer()
     await screen.ask("And?")
     assert screen.engine.cancelled == [-1001]
+
+
+@screen_test()
+async def test_lens_shows_only_the_answers_that_it_was_opened_on(screen):
+    await screen.say(READY)
+    await screen.ask("Why?")
+    await screen.answer()
+    await screen.ask("And?")
+    await screen.answer()
+    first, second = screen.engine.whys
+    await screen.press("ctrl+l")
+    await screen.say(Looked(98, first, replace(LENS, prompt="Too late"), WALK))
+    assert "Too late" not in shown(screen)
+    await screen.say(Looked(99, second, LENS, WALK))
+    assert "first choice" in shown(screen)
+
+
+@screen_test()
+async def test_look_is_taken_again_when_nothing_else_is_wanted(screen):
+    await screen.say(READY)
+    await screen.ask("Why?")
+    await screen.answer()
+    await screen.press("f7", "left")
+    assert screen.engine.cancelled == [-1001]
+    await screen.press("right")
+    assert screen.engine.whys == [Why(1, "sft")] * 2

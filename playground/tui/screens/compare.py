@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import cycle
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -32,6 +31,7 @@ from playground.tui.state.engine import (
     ready_words,
     stage_words,
 )
+from playground.tui.state.looking import Looking
 from playground.tui.state.session import Session
 from playground.tui.state.trial import Trial
 from playground.tui.strings import (
@@ -53,10 +53,6 @@ from playground.tui.widgets.pane import Pane
 from playground.tui.widgets.panes import Panes, View
 from playground.tui.widgets.prompt import PromptBar
 from playground.tui.widgets.slider import Slider
-
-if TYPE_CHECKING:  # imported when it is opened: the first paint does not wait for it
-    from playground.events.lens import Reading
-    from playground.tui.screens.lens import LensScreen
 
 SHORT = 18  # lines; in lower windows a question, a title and a state have one line each
 STOPS = "Esc stops."
@@ -133,6 +129,7 @@ class CompareScreen(Screen[None]):
         self.session = session or Session()
         self.engine = EngineController(start, self, first)
         self.trial = Trial(self, self.session, self.engine)
+        self.looking = Looking(self, self.session, self.engine)
         self._examples = cycle(EXAMPLES)
         self._offered = False  # a new seed was offered, since greedy answers would repeat
         self._view: View = "raw"
@@ -231,6 +228,7 @@ class CompareScreen(Screen[None]):
     def _ready(self, event: EngineReady) -> None:
         """Show what the adapter can do, and send a waiting prompt."""
         self.trial.end()
+        self.looking.stop()
         self.session.ready = event
         for before in self.session.rounds:
             before.request = 0  # the engine does not remember what another adapter said
@@ -272,65 +270,22 @@ class CompareScreen(Screen[None]):
             self.query_one(Panes).show_as(self._view)
         if now.mode != "open" and not now.why_no_vote():
             self.query_one(JudgeBar).offer(len(now.lanes))
-        self._look_why()
-
-    def _look_why(self) -> None:
-        """Ask what each side expected at the tokens of the shown answers, unless that is known."""
-        why, now = self.session.why(), self.session.shown
-        if why is not None and now is not None and now.looked is None and self.engine.loaded:
-            now.looking = self.engine.why(why)
+        self.looking.begin()
 
     def action_why(self) -> None:
         """Look at what each side expected at every token of the shown answer."""
-        from playground.tui.screens.lens import LensScreen
-
-        now, why = self.session.shown, self.session.why()
-        if now is None or why is None or not self.engine.loaded:
-            self.hint(self._no_why())
-            return
-        if now.looked is None and not now.looking:
-            self._look_why()
-
-        def ask(reading: Reading) -> None:
-            if reading == "training" and now.looked is not None:
-                screen.show(now.looked)
-            else:
-                self.engine.why(replace(why, reading=reading))
-
-        screen = LensScreen(now.looked, ask, now.strength)
-        self.app.push_screen(screen)
-
-    def _no_why(self) -> str:
-        now = self.session.shown
-        if now is None or now.going:
-            return "The lens looks at finished answers: ask something first."
-        if now.hidden:
-            return "The lens would tell which side is which: vote first, with F4."
-        if not self.session.adapted():
-            return "The lens compares base and sft: F6 chooses an adapter."
-        return "Nothing is remembered of these answers. F5 asks again."
+        if why_not := self.looking.open_lens():
+            self.hint(why_not)
 
     def _looked(self, event: Looked) -> None:
-        now = next((now for now in reversed(self.session.rounds) if now.request == event.why.of), None)
-        if now is None:
-            return
-        if event.why.reading == "training":
-            now.looked = event
-        if (lens := self._lens_screen()) is not None:
-            lens.show(event)
-        if now is self.session.shown and not self.trial.shown:
+        now = self.looking.heard(event)
+        if now is not None and now is self.session.shown and not self.trial.shown:
             self.query_one(Panes).explain(now)
             if not self.query_one("#hint", Line).content:
                 self.hint(WHY)
 
-    def _lens_screen(self) -> LensScreen | None:
-        from playground.tui.screens.lens import LensScreen
-
-        return self.app.screen if isinstance(self.app.screen, LensScreen) else None
-
     def _failed(self, event: EngineError) -> None:
-        if (lens := self._lens_screen()) is not None:
-            lens.fail(f"{event.message} {event.hint}")
+        self.looking.failed(event.request, f"{event.message} {event.hint}")
         now = self.session.round
         if now is not None and event.request in (-1, now.request):
             self._interrupted("answer interrupted" if event.request == -1 else event.message)
@@ -468,14 +423,7 @@ class CompareScreen(Screen[None]):
         now = self.session.round
         if now is not None and now.going:
             self.engine.cancel(now.request)
-        self._stop_looking()
-
-    def _stop_looking(self) -> None:
-        """An answer is wanted, which would have to wait."""
-        now = self.session.round
-        if now is not None and now.looking and now.looked is None:
-            self.engine.cancel(now.looking)
-            now.looking = 0
+        self.looking.stop()  # an answer is wanted, which would have to wait
 
     def action_stop(self) -> None:
         """Stop generating or loading, or switch between the prompt and the panes."""
@@ -544,6 +492,7 @@ class CompareScreen(Screen[None]):
         panes.begin(now)
         panes.finish(now, [lane for lane in now.lanes if lane.name in now.answers])
         panes.show_as(self._view)
+        self.looking.begin()
         if session.past is not None:
             self.query_one(JudgeBar).display = False
             at = session.rounds.index(session.past) + 1
@@ -668,13 +617,14 @@ class CompareScreen(Screen[None]):
         """Use this adapter strength from now on; in open mode the last prompt is tried with it."""
         session = self.session
         session.strength = event.value
-        self._stop_looking()
+        self.looking.stop()
         self.trial.moved()
         if session.trial() is not None:
             self.hint(f"Trying λ {event.value:.2f} on the same prompt. Enter or F5 asks in full; Esc goes back.")
         elif session.round is not None and session.strength != session.round.strength:
             self.hint(f"λ {event.value:.2f} counts from the next prompt on.")
         else:
+            self.looking.begin()  # which the trial had stopped
             self.hint(STRENGTH)
 
     def action_settings(self) -> None:

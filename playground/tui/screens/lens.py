@@ -15,7 +15,7 @@ from textual.style import Style
 from textual.widgets import Static
 
 from playground.events.contrast import Expectation, Position
-from playground.events.engine import Looked
+from playground.events.engine import Looked, Why
 from playground.events.lens import Lens, Reading, Walk
 from playground.report.lens import ends_of_base, ends_of_sft, summary_line
 from playground.report.tokens import END, bar, chance, token
@@ -38,6 +38,7 @@ class LensScreen(Leavable[None]):
     """Why sft said it, token by token.
 
     Args:
+        why: The answers that are looked at; what is found out about others is not shown.
         looked: What was found; None if it is still computed, and comes with `show`.
         ask: Asks for another reading; what is found comes with `show`.
         strength: The adapter's strength.
@@ -54,8 +55,9 @@ class LensScreen(Leavable[None]):
         Binding("escape,q", "dismiss", "back", tooltip="Back to the answers"),
     ]
 
-    def __init__(self, looked: Looked | None, ask: Callable[[Reading], None], strength: float) -> None:
+    def __init__(self, why: Why, looked: Looked | None, ask: Callable[[Reading], None], strength: float) -> None:
         super().__init__()
+        self._why = why
         self._first, self._ask, self._strength = looked, ask, strength
         self._looked: Looked | None = None
         self._walk: Walk | None = None
@@ -84,7 +86,9 @@ class LensScreen(Leavable[None]):
         self.call_after_refresh(self._draw)
 
     def show(self, looked: Looked) -> None:
-        """Show what was found."""
+        """Show what was found, unless it is about other answers."""
+        if (looked.why.of, looked.why.lane) != (self._why.of, self._why.lane):
+            return
         first = self._looked is None or self._looked.lens.positions != looked.lens.positions
         self._looked, self._walk = looked, looked.walk or self._walk
         if first:

@@ -39,7 +39,6 @@ class Round:
     repeats: dict[str, bool] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)  # how long each answer took
     looked: Looked | None = None  # what each side expected at the tokens of the answers
-    looking: int = 0  # the request for that
     vote: str = ""
     seen: bool = False  # whether the sides were revealed, because a vote was undone
 
