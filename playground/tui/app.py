@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # imported when they are opened: the first paint does not wai
     from playground.tui.screens.train import TrainScreen
 
 IN_TRAINING = "a training run is using the device · Ctrl+R shows it"
+TRAINED = "no training run is using the device any longer · F5 loads the model"
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 END_SECONDS = 3
 
@@ -293,7 +294,14 @@ class PlaygroundApp(App[None]):
     def _watch(self, folder: Path, *, starting: bool = False) -> None:
         from playground.tui.screens.run import RunScreen
 
-        self.push_screen(RunScreen(folder, starting=starting))
+        self.push_screen(RunScreen(folder, starting=starting), self._watched)
+
+    def _watched(self, _: None) -> None:
+        """Say on the compare screen that its device is free, if the run has ended."""
+        from playground.runs import library
+
+        if not self._compare.engine.alive and library.busy_run(self._home) is None:
+            self._compare.top(TRAINED)
 
     def action_teach(self) -> None:
         """Let the last answer be corrected, and teach that row to a copy of the adapter."""

@@ -907,6 +907,24 @@ async def test_no_second_model_is_loaded_during_a_run(screen, home):
     await screen.settle(lambda: len(screen.engines) == started + 1)
 
 
+@training_test()
+async def test_compare_screen_stops_telling_of_a_run_that_has_ended(screen, home):
+    import filelock
+
+    busy = record(home / "adapters" / "busy", last=6, ended="")
+    run_record(busy, "2026-11-23T10:00:00+00:00", "running")
+    with filelock.FileLock(busy / ".lock"):
+        screen.app.on_ready()
+        await screen.press("ctrl+r")
+        await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+        await screen.press("q")
+        assert "is using the device · Ctrl+R" in screen.text("#top")
+        await screen.press("ctrl+r")
+        await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+    await screen.press("q")
+    assert "F5 loads the model" in screen.text("#top")
+
+
 def test_long_rows_open_at_the_first_trained_token():
     from playground.tui.content.dataset import SHORT, begins_to_learn
 
