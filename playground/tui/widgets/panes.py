@@ -38,8 +38,11 @@ class Panes(Horizontal):
         self.call_after_refresh(self._add_the_others)
 
     async def _add_the_others(self) -> None:
+        for pane in self._panes[FIRST:]:
+            pane.display = False
         await self.mount_all(self._panes[FIRST:])
-        self.dress()
+        if len(self._wanted()) > FIRST:
+            self.dress()
 
     @property
     def shown(self) -> list[Pane]:
@@ -112,22 +115,23 @@ class Panes(Horizontal):
                 pane.end(now.answers[lane.name], now.seconds[lane.name])
         self.explain(now)
 
+    def _wanted(self) -> list[tuple[str, str]]:
+        """Return the kind and the title of each pane that the session shows."""
+        now, session = self._session.shown, self._session
+        if now is not None:
+            return [("hidden" if now.hidden else _kind(lane.side), _title(now, n)) for n, lane in enumerate(now.lanes)]
+        if session.mode == "open":
+            return [(_kind(side), side_words(side)) for side in session.sides()]
+        kind = "sft" if session.mode == "duel" and len(session.adapted()) == 1 else "hidden"
+        return [(kind, LETTERS[n]) for n in range(len(session.judged()))]
+
     def dress(self, why: str = "") -> None:
         """Assign each pane its side: from the round that is shown, or from the next one.
 
         Args:
             why: Why nothing can be asked, a key of `EMPTY`; empty if it can.
         """
-        now, session = self._session.shown, self._session
-        if now is not None:
-            dressed = [
-                ("hidden" if now.hidden else _kind(lane.side), _title(now, n)) for n, lane in enumerate(now.lanes)
-            ]
-        elif session.mode == "open":
-            dressed = [(_kind(side), side_words(side)) for side in session.sides()]
-        else:
-            kind = "sft" if session.mode == "duel" and len(session.adapted()) == 1 else "hidden"
-            dressed = [(kind, LETTERS[n]) for n in range(len(session.judged()))]
+        now, session, dressed = self._session.shown, self._session, self._wanted()
         self.set_class(len(dressed) > 3, "many")
         focused = self.screen.focused
         for n, pane in enumerate(pane for pane in self._panes if pane.is_mounted):
