@@ -97,7 +97,7 @@ class Dataset:
         """Return a row that can be trained on, counted from 1.
 
         Raises:
-            InputError: If there are not so many.
+            InputError: If there are fewer rows.
         """
         if number > len(self.examples):
             raise InputError(f"{self.name} has {len(self.examples):,} trainable rows.", "Lower --row.")

@@ -142,6 +142,3 @@ class WordsMoved(AnalysisEvent):
     num_prompts: int
     raised: tuple[Moved, ...]
     lowered: tuple[Moved, ...]
-
-
-LENS_EVENTS: dict[str, type[AnalysisEvent]] = {cls.__name__: cls for cls in (Lens, Walk, WordsMoved)}

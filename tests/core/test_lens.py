@@ -16,7 +16,7 @@ from playground.data.prompts import Prompt, typed_prompt
 from playground.data.styles import get_style
 from playground.errors import InputError, PlaygroundError, UsageError
 from playground.events.answers import Sampling
-from playground.events.lens import LENS_EVENTS, Counts
+from playground.events.lens import Counts, Lens, Walk, WordsMoved
 from playground.inference import contrast as contrast_module
 from playground.inference.contrast import CHUNK_BYTES, Pair, contrast, places_at_once
 from playground.inference.engine import Engine
@@ -183,7 +183,7 @@ def test_walk_finds_the_end_only_where_end_tokens_were_trained(taught, how):
         assert f"✂ after {at} of {len(text)} tokens" in told and "It is Rome.✂" in told
     else:
         assert found.ends_after is None and "nowhere in these" in told and "✂" not in told
-    assert LENS_EVENTS["Walk"].from_dict(json.loads(found.to_json())) == found
+    assert Walk.from_dict(json.loads(found.to_json())) == found
 
 
 def test_words_that_moved_equal_float64_and_name_what_was_trained(taught):
@@ -202,7 +202,7 @@ def test_words_that_moved_equal_float64_and_name_what_was_trained(taught):
         assert [word.base_p for word in moved] == pytest.approx(base[[w.id for w in moved]].tolist(), abs=1e-5)
         assert all(abs(word.change) >= 1e-4 for word in moved)
     assert found.raised[0].text == " ", "an answer was taught to begin with a blank"
-    assert LENS_EVENTS["WordsMoved"].from_dict(json.loads(found.to_json())) == found
+    assert WordsMoved.from_dict(json.loads(found.to_json())) == found
 
 
 def test_lens_shows_nothing_when_the_base_is_not_the_base(lineup):
@@ -249,4 +249,4 @@ def test_report_fits_its_width_and_is_clean(lineup):
         assert max(map(len, table.splitlines())) <= width
         assert "\x1b" not in text and "\u202e" not in text
         assert "without the end token" in text and "■ end" in text
-    assert LENS_EVENTS["Lens"].from_dict(json.loads(found.to_json())) == found
+    assert Lens.from_dict(json.loads(found.to_json())) == found

@@ -26,7 +26,7 @@ from playground.tui.dialogs.base import Dialog
 LEFT_OUT = ("data", "columns")  # chosen on the screen itself
 SWITCH = ("off", "on")
 CHANGED = "•"
-UNLIMITED = 1e9  # a limit that nobody reaches is not worth telling
+UNLIMITED = 1e9  # a limit that is never reached is not worth telling
 
 
 class FormDialog(Dialog[Mapping[str, Any] | None]):

@@ -19,7 +19,7 @@ from playground.events.inspector import DataSetInfo
 from playground.text import count, one_line
 
 NAME, REST = (16, 28), 32  # cells of a name, least and most; of what follows it
-READ_AT_ONCE = 2_000  # rows: so many are read and planned while the highlight rests on them
+READ_AT_ONCE = 2_000  # rows; more are read and planned only when they are chosen
 
 
 class DataSetList(OptionList, inherit_bindings=False):
