@@ -7,6 +7,7 @@ from typing import Any
 
 from playground import config
 from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown, text_lines
+from playground.data.shapes import Turn
 from playground.errors import InputError
 from playground.events.prompts import Prompt
 
@@ -26,6 +27,12 @@ STORY = (
 def as_prompt(text: str) -> Prompt:
     """Return the prompt with this `text`: with its expectations if it is one of the `STORY`, else without."""
     return next((prompt for prompt in STORY if prompt.prompt == text), Prompt("", text))
+
+
+def turns_of(prompt: Prompt) -> list[Turn]:
+    """Return what a style is given: the prompt as a user's turn, after its system turn if it has one."""
+    system = [Turn("system", prompt.system)] if prompt.system else []
+    return [*system, Turn("user", prompt.prompt)]
 
 
 def typed_prompt(text: str) -> Prompt:

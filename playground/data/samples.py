@@ -20,7 +20,7 @@ MOST = 16  # prompts in a file: every one of them is answered at every sampling
 
 
 def sample_prompts(
-    config: TrainConfig, dataset: Dataset, held_out: tuple[int, ...], fits: Callable[[str], bool]
+    config: TrainConfig, dataset: Dataset, held_out: tuple[int, ...], fits: Callable[[Prompt], bool]
 ) -> tuple[tuple[Prompt, ...], str]:
     """Return the sample prompts of a run, and why they were chosen; no reason if they were given.
 
@@ -49,7 +49,7 @@ def sample_prompts(
             prompts, reason = _own(asked.values(), fits)
     found = [asked.get(prompt.prompt.strip(), prompt) for prompt in prompts]
     return tuple(
-        prompt if prompt.rows else replace(prompt, reference=row.reference, rows=row.rows)
+        prompt if prompt.rows else replace(prompt, reference=row.reference, rows=row.rows, system=row.system)
         for prompt, row in zip(prompts, found, strict=True)
     ), reason
 
@@ -59,23 +59,24 @@ def _by_question(dataset: Dataset, places: Iterable[int], rows: str) -> dict[str
     found: dict[str, Prompt] = {}
     for at in places:
         example = dataset.examples[at]
+        system = "".join(turn.content for turn in example.turns[:1] if turn.role == "system")
         question, answer = (turn.content.strip() for turn in [t for t in example.turns if t.role != "system"][:2])
         if question:
-            found.setdefault(question, Prompt(str(example.line), question, reference=answer, rows=rows))
+            found.setdefault(question, Prompt(str(example.line), question, reference=answer, rows=rows, system=system))
     return found
 
 
-def _own(asked: Iterable[Prompt], fits: Callable[[str], bool]) -> tuple[list[Prompt], str]:
+def _own(asked: Iterable[Prompt], fits: Callable[[Prompt], bool]) -> tuple[list[Prompt], str]:
     """Return a few questions of the data: held-out ones first, of each kind the short ones first."""
     best = sorted(asked, key=lambda prompt: (prompt.rows != "held out", len(prompt.prompt) > SHORT))
-    chosen = list(islice((prompt for prompt in best if fits(prompt.prompt)), NUMBER))
+    chosen = list(islice((prompt for prompt in best if fits(prompt)), NUMBER))
     if not chosen:
         return list(STORY), "fixed: no question of the data leaves room for an answer"
     kinds = {prompt.rows.replace(" ", "-") for prompt in chosen}
     return chosen, f"{' and '.join(sorted(kinds))} questions of the data"
 
 
-def _given(config: TrainConfig, fits: Callable[[str], bool]) -> list[Prompt] | None:
+def _given(config: TrainConfig, fits: Callable[[Prompt], bool]) -> list[Prompt] | None:
     """Return the prompts that a config names, or None if it leaves them open."""
     if config.sample_prompts is not None:
         return [as_prompt(prompt) if isinstance(prompt, str) else prompt for prompt in config.sample_prompts]
@@ -88,6 +89,6 @@ def _given(config: TrainConfig, fits: Callable[[str], bool]) -> list[Prompt] | N
             f"{name} has {len(prompts):,} prompts; a run answers at most {MOST}, again and again.",
             "Shorten it; --compare answers any number afterwards.",
         )
-    if long := next((prompt for prompt in prompts if not fits(prompt.prompt)), None):
+    if long := next((prompt for prompt in prompts if not fits(prompt)), None):
         raise InputError(f"{name}: prompt {long.id} is too long for the model.", "Shorten it.")
     return prompts

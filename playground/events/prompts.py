@@ -13,7 +13,7 @@ class Prompt(Json):
 
     `kind` is one of `playground.data.prompts.KINDS` or empty; `expect` are words of which an answer must contain one;
     `items` is how many items a list must have. A question of the training data comes with its `reference`, the answer
-    in its row, and `rows` says which rows it is from: ``held out`` or ``trained``.
+    in its row, and the `system` turn before it; `rows` says which rows it is from: ``held out`` or ``trained``.
     """
 
     id: str
@@ -23,3 +23,4 @@ class Prompt(Json):
     items: int = 0
     reference: str = ""
     rows: str = ""
+    system: str = ""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from playground.data.encode import Encoder
-from playground.data.prompts import Prompt
+from playground.data.prompts import Prompt, turns_of
 from playground.data.shapes import Turn
 from playground.data.styles import get_style
 from playground.errors import InputError
@@ -219,7 +219,7 @@ def require_base(base: Base, name: str, record: RunRecord | None, *, asked: bool
 
 def lanes_for(lineup: Lineup, prompt: Prompt, draw: int = 0) -> list[Lane]:
     """Return the lanes of one prompt, in the order of the sides; all draw the same random numbers."""
-    turns = [Turn("user", prompt.prompt)]
+    turns = turns_of(prompt)
     return [
         Lane(lineup.raw.raw(prompt.prompt), draw=draw)
         if side.encoder is None

@@ -17,9 +17,10 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from playground.config import ResolvedConfig, TrainConfig
 from playground.data.encode import Encoded, Encoder, encode_all
-from playground.data.examples import Dataset, Turn, read_dataset, unread_words
+from playground.data.examples import Dataset, read_dataset, unread_words
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
+from playground.data.prompts import Prompt, turns_of
 from playground.data.samples import sample_prompts
 from playground.data.styles import get_style
 from playground.environ import uncollected
@@ -173,8 +174,8 @@ def make_plan(
         known = f"the longest row has {longest:,} tokens" if counted else "rows are read as they are needed"
         decide("max_length", max_length, known)
 
-    def fits_context(prompt: str) -> bool:
-        return len(encoder.prompt([Turn("user", prompt)])) + config.sample_max_new_tokens <= context
+    def fits_context(prompt: Prompt) -> bool:
+        return len(encoder.prompt(turns_of(prompt))) + config.sample_max_new_tokens <= context
 
     samples, why = sample_prompts(config, dataset, held_out, fits_context)
     if why:

@@ -15,8 +15,9 @@ from playground.config import ResolvedConfig
 from playground.data.answered import answered
 from playground.data.batches import collate, micro_batches
 from playground.data.encode import Encoded, Encoder
-from playground.data.examples import Dataset, Turn
+from playground.data.examples import Dataset
 from playground.data.order import Order
+from playground.data.prompts import turns_of
 from playground.errors import UsageError
 from playground.events.answers import Sampling
 from playground.events.plans import Plan
@@ -129,7 +130,7 @@ class Training:
         """
         self.require_finite()  # in lanes a NaN of the adapter would reach the base's rows
         prompts = self.config.sample_prompts
-        lanes = [styled_lane(self.encoder, [Turn("user", prompt.prompt)], Blend(ADAPTER)) for prompt in prompts]
+        lanes = [styled_lane(self.encoder, turns_of(prompt), Blend(ADAPTER)) for prompt in prompts]
         if self.state.step == 0:
             lanes += [Lane(self.encoder.raw(prompt.prompt)) for prompt in prompts]
         answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens)) if lanes else []

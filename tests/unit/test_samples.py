@@ -8,8 +8,9 @@ from playground import paths
 from playground.config import STORY, TrainConfig
 from playground.data import examples
 from playground.data.examples import read_dataset
-from playground.data.prompts import Prompt
+from playground.data.prompts import Prompt, turns_of
 from playground.data.samples import MOST, SHORT, sample_prompts
+from playground.data.shapes import Turn
 from playground.errors import InputError
 
 
@@ -50,7 +51,7 @@ def test_question_that_is_also_trained_is_not_called_held_out(data):
 def test_short_questions_and_those_that_fit_are_preferred(data):
     long, longest = "long " * SHORT, "longest " * SHORT
     rows = data((longest, "a"), (long, "b"), ("Short?", "c"), ("Held out?", "d"))
-    prompts, _ = chosen(rows, (0, 1, 3), fits=lambda prompt: prompt.strip() != longest.strip())
+    prompts, _ = chosen(rows, (0, 1, 3), fits=lambda prompt: prompt.prompt != longest.strip())
     assert [p.prompt.split()[0] for p in prompts] == ["Held", "long", "Short?"]
     prompts, reason = chosen(rows, fits=lambda prompt: False)
     assert [p.prompt for p in prompts] == list(STORY) and reason.startswith("fixed: no question")
@@ -62,6 +63,7 @@ def test_a_conversation_is_asked_its_first_question(tmp_path):
     path.write_text(json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]}))
     (prompt,), _ = chosen(read_dataset(path))
     assert (prompt.prompt, prompt.reference) == ("Hi?", "Hello.")
+    assert turns_of(prompt) == [Turn("system", "Be brief."), Turn("user", "Hi?")], "as the row was trained"
 
 
 def test_bundled_data_has_the_prompts_of_the_story(monkeypatch, tmp_path):
@@ -94,7 +96,7 @@ def test_prompts_of_a_file_are_asked_with_references_from_the_data(data, tmp_pat
 def test_unusable_file_of_prompts_is_refused(data, tmp_path, content, said):
     (file := tmp_path / "ask.txt").write_text(content)
     with pytest.raises(InputError, match=said):
-        chosen(data(("a", "b")), fits=lambda prompt: "long" not in prompt, sample_prompts_file=str(file))
+        chosen(data(("a", "b")), fits=lambda prompt: "long" not in prompt.prompt, sample_prompts_file=str(file))
     with pytest.raises(InputError, match="no file"):
         chosen(data(("a", "b")), sample_prompts_file=str(tmp_path / "none.txt"))
 

@@ -58,7 +58,7 @@ class Filmstrip(Vertical):
             return
         width = self.content_region.width
         number = f"{prompts.index(prompt) + 1} of {len(prompts)} ↑↓" if len(prompts) > 1 else ""
-        about = " · ".join(filter(None, (clean(prompt.rows), number)))
+        about = " · ".join(filter(None, (clean(prompt.rows), "after its system prompt" * bool(prompt.system), number)))
         text = fit(prompt.prompt, max(1, width - len(about) - 2))
         asked.update(coloured([(text, "strong"), (f"  {about}", "faint")]))
         lines = rows(self._frames, max(1, width - 1), film.shown)  # a cell is left for the scrollbar
