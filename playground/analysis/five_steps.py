@@ -28,7 +28,7 @@ from playground.events.values import Progress
 from playground.inference.contrast import Pair, contrast
 from playground.inference.engine import Lane, styled_lane
 from playground.inference.lineup import require_base
-from playground.models import lora
+from playground.models.adapter_file import AdapterFile, read_adapter
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base, pick_device
@@ -52,12 +52,12 @@ class _Start:
     """Where a scratch adapter starts: from a copy, or from nothing."""
 
     name: str = ""
-    file: lora.AdapterFile | None = None
+    file: AdapterFile | None = None
     record: RunRecord | None = None
 
     @classmethod
     def of(cls, folder: Path | None) -> _Start:
-        return cls(label(folder), lora.read_adapter(folder), read_record(folder)) if folder else cls()
+        return cls(label(folder), read_adapter(folder), read_record(folder)) if folder else cls()
 
 
 class FiveSteps:

@@ -19,6 +19,7 @@ from playground.events.runs import RunRecord
 from playground.events.values import Progress
 from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora
+from playground.models.adapter_file import AdapterFile, read_adapter
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base
@@ -125,7 +126,7 @@ class _Found:
     """An adapter that was read and is not attached yet."""
 
     name: str
-    file: lora.AdapterFile
+    file: AdapterFile
     record: RunRecord | None
 
     @property
@@ -135,7 +136,7 @@ class _Found:
 
 def _read(folders: Sequence[Path]) -> list[_Found]:
     return [
-        _Found(name, lora.read_adapter(folder), read_record(folder))
+        _Found(name, read_adapter(folder), read_record(folder))
         for name, folder in zip(labels(folders), folders, strict=True)
     ]
 

@@ -1,66 +1,22 @@
-"""LoRA adapters: attaching a new one, reading one from a folder, writing one.
-
-Adapter folders are untrusted. Their config is parsed as data against an allow-list before PEFT sees
-any of it, weights are safetensors only, and every tensor must have its place, its shape and finite
-values: a NaN would reach the base lanes too, because 0 * NaN is NaN.
-"""
+"""LoRA adapters on a base: attaching a new one or one that was read, and writing one."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from playground.data.jsonl import shown
 from playground.errors import InputError
+from playground.models.adapter_file import AdapterFile
 from playground.models.load import Base
-from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS
 from playground.text import one_line
 
-_MATRIX = re.compile(r"base_model\.model\.([A-Za-z0-9_.]{1,256})\.lora_[AB]\.weight")
-_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
-
-# The fields of PEFT's LoraConfig, by what they mean for an adapter that is already trained. A field that is in none of
-# these tables, as one of a future PEFT may be, has to be off.
-_READ = {"peft_type", "r", "lora_alpha", "use_rslora", "init_lora_weights"}
-# Where it came from and how it was trained; which layers it is on, because the names of its tensors say that; and the
-# settings of features that have to be off themselves.
-_NEUTRAL = {
-    "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type",
-    "lora_dropout", "runtime_config", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-    "eva_config", "corda_config", "loftq_config", "lora_ga_config", "qalora_group_size", "megatron_core",
-}  # fmt: skip
-# How A and B were initialised. These leave the base unchanged, so the trained tensors are all there is.
-_PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
-# These take a part of each weight out of the base and into A and B. The base in memory is then not the one that the
-# adapter was trained on: added to it, the same tensors mean something else.
-_CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
-_PLAIN_NEEDED = "A lane needs a plain LoRA adapter on linear layers; merge other kinds into a model of their own."
-
-
-@dataclass(frozen=True)
-class AdapterFile:
-    """An adapter read from `folder` and found valid; `tensors` carry PEFT's names.
-
-    `modules` are the layers it is on, as its tensors name them: a config may use a pattern, with exceptions, or
-    wrongly.
-    """
-
-    folder: Path
-    r: int
-    lora_alpha: float
-    modules: tuple[str, ...]
-    use_rslora: bool
-    base_name: str
-    tensors: dict[str, torch.Tensor]
+V = TypeVar("V", int, float)
 
 
 def attach_new(base: Base, r: int, lora_alpha: int, seed: int) -> PeftModel:
@@ -69,102 +25,6 @@ def attach_new(base: Base, r: int, lora_alpha: int, seed: int) -> PeftModel:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return get_peft_model(base.model, config)
-
-
-def read_adapter(folder: Path) -> AdapterFile:
-    """Read and check an adapter folder.
-
-    Raises:
-        InputError: Naming what is missing, unknown or invalid.
-    """
-    config = _read_config(folder)
-    if not (folder / WEIGHTS).is_file():
-        other = next((file.name for file in folder.glob("adapter_model.*")), None)
-        raise InputError(
-            f"{folder} has {other} but no {WEIGHTS}." if other else f"{folder} has no {WEIGHTS}.",
-            "Only safetensors are read, because other formats can run code; save the adapter again with PEFT.",
-        )
-    try:
-        tensors = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{folder / WEIGHTS} is damaged: {error}.", "Copy or train the adapter again.") from None
-    if not tensors:
-        raise InputError(f"{folder / WEIGHTS} has no tensors.", "Copy or train the adapter again.")
-    matches = {name: _MATRIX.fullmatch(name) for name in tensors}
-    if (other := next((name for name, match in matches.items() if match is None), None)) is not None:
-        raise InputError(
-            f"{folder} cannot be compared with its base here: {one_line(other, 120)} is not a LoRA matrix of a linear "
-            "layer under PEFT's names.",
-            _PLAIN_NEEDED,
-        )
-    for name, tensor in tensors.items():
-        if tensor.dtype not in _DTYPES:
-            kind = str(tensor.dtype).removeprefix("torch.")
-            raise InputError(f"{folder / WEIGHTS}: {name} is stored as {kind}.", "Save it in float32 or bfloat16.")
-        if not torch.isfinite(tensor.float()).all():  # as it is used: float64 can hold more
-            raise InputError(f"{folder / WEIGHTS}: {name} has values that are not finite.", "Train it again.")
-    return AdapterFile(
-        folder=folder,
-        r=config["r"],
-        lora_alpha=config["lora_alpha"],
-        modules=tuple(sorted({match[1] for match in matches.values() if match})),
-        use_rslora=config.get("use_rslora") is True,
-        base_name=str(config.get("base_model_name_or_path") or ""),
-        tensors=tensors,
-    )
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    try:
-        config = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder} has no {ADAPTER_CONFIG}.", "Name the folder of a LoRA adapter.") from None
-    except RecursionError:
-        raise InputError(f"{folder / ADAPTER_CONFIG} is nested too deep.", "Copy or train the adapter again.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder / ADAPTER_CONFIG} cannot be read: {error}.", "Copy or train the adapter again."
-        ) from None
-    if not isinstance(config, dict):
-        config = {}
-    if what := _not_plain(config):
-        raise InputError(f"{folder} cannot be compared with its base here: {what}.", _way_out(config))
-    return config
-
-
-def _not_plain(config: dict[str, Any]) -> str:
-    """Return why an adapter is not a plain LoRA on the unchanged base; empty if it is."""
-    if config.get("peft_type") != "LORA":
-        return f"its type is {shown(config.get('peft_type'))}, not LORA"
-    r, alpha = config.get("r"), config.get("lora_alpha")
-    if not isinstance(r, int) or isinstance(r, bool) or not 1 <= r <= 512:
-        return f"r is {shown(r)}"
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 0 < alpha <= 10_000:  # false for NaN too
-        return f"lora_alpha is {shown(alpha)}"
-    if not isinstance(config.get("use_rslora"), bool | None):
-        return f"use_rslora is {shown(config['use_rslora'])}"
-    if _changes_base(start := config.get("init_lora_weights")):
-        return f"it was initialised with {shown(start)}, which also changes the weights of the base"
-    if not any(start is plain or (isinstance(start, str) and start == plain) for plain in _PLAIN_STARTS):
-        return f"its init_lora_weights is {shown(start)}, which is not supported"
-    for key, value in config.items():
-        if key not in _READ | _NEUTRAL and value not in (None, False, "none", [], {}):
-            return f"it uses {one_line(key, 60)} = {shown(value)}"
-    return ""
-
-
-def _changes_base(start: object) -> bool:
-    return isinstance(start, str) and start.lower().startswith(_CHANGES_BASE)  # "pissa_niter_16" too
-
-
-def _way_out(config: dict[str, Any]) -> str:
-    start = config.get("init_lora_weights")
-    if _changes_base(start) and not str(start).lower().startswith("loftq"):
-        return (
-            "Where it was trained, save it as plain LoRA: model.save_pretrained(folder, "
-            "path_initial_model_for_weight_conversion=…), as PEFT's documentation describes."
-        )
-    return _PLAIN_NEEDED
 
 
 def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) -> PeftModel:
@@ -179,6 +39,8 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
     config = LoraConfig(
         r=file.r,
         lora_alpha=file.lora_alpha,
+        rank_pattern=_by_value(file.rank_pattern, file.modules),
+        alpha_pattern=_by_value(file.alpha_pattern, file.modules),
         target_modules=list(file.modules),
         use_rslora=file.use_rslora,
         task_type="CAUSAL_LM",
@@ -204,8 +66,23 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
             model.delete_adapter(name)
         raise _misfit(base, file, f"{wrong[0]} is missing, unknown or of another shape ({len(wrong)} such tensors)")
     set_peft_model_state_dict(model, file.tensors, adapter_name=name)
+    model.peft_config[name].rank_pattern = file.rank_pattern
+    model.peft_config[name].alpha_pattern = file.alpha_pattern
     model.requires_grad_(False)
     return model.eval()
+
+
+def _by_value(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:
+    """Return `pattern` with one key for each value.
+
+    PEFT tries every key on every layer and compiles it anew each time: a thousand names take it half a minute.
+    """
+    keys = [(re.compile(rf"(.*\.)?({key})$"), value) for key, value in pattern.items()]
+    found: dict[V, list[str]] = {}
+    for module in modules:
+        if (value := next((value for key, value in keys if key.match(module)), None)) is not None:
+            found.setdefault(value, []).append(re.escape(module))
+    return {f"^({'|'.join(names)})": value for value, names in found.items()}
 
 
 def attach_copy(base: Base, file: AdapterFile, name: str) -> PeftModel:

@@ -25,6 +25,7 @@ from playground.events.runs import Evaluated, RunRecord, Sample, Sampled
 from playground.events.values import Progress
 from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora
+from playground.models.adapter_file import AdapterFile
 from playground.models.budget import tokens_at_once
 from playground.models.fingerprint import Fingerprint
 from playground.models.footprint import checkpoint_activations
@@ -194,7 +195,7 @@ def prepare(planned: Planned, progress: Progress, ranks: Ranks) -> Training:
 
 
 def assemble(
-    planned: Planned, base: Base, fingerprint: Fingerprint, ranks: Ranks, start: lora.AdapterFile | None = None
+    planned: Planned, base: Base, fingerprint: Fingerprint, ranks: Ranks, start: AdapterFile | None = None
 ) -> Training:
     """Put an adapter on a bare base, with an optimiser that has taken no step.
 

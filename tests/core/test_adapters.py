@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import math
+import re
+import time
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import EvaConfig, LoraConfig, LoraRuntimeConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.config import CordaConfig, LoraGAConfig
 from peft.tuners.lora.corda import preprocess_corda
@@ -18,7 +20,8 @@ from test_training import config
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 
 from playground.errors import InputError
-from playground.models import lora
+from playground.models import adapter_file, lora
+from playground.models.adapter_file import read_adapter
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend, lanes
 from playground.models.load import load_base
@@ -41,7 +44,7 @@ def test_plain_peft_loads_our_adapter_with_the_same_logits(tiny_folder, rows_fil
         bare = plain(**inputs).logits
         theirs = PeftModel.from_pretrained(plain, tmp_path / "run").eval()(**inputs).logits
     base = load_base(str(folder), quantize)
-    model = lora.attach(base, None, lora.read_adapter(tmp_path / "run"), "default")
+    model = lora.attach(base, None, read_adapter(tmp_path / "run"), "default")
     with torch.no_grad(), lanes(model, [SFT] * 4):
         ours = base.model(**inputs).logits
     real = inputs["attention_mask"].bool()
@@ -59,7 +62,7 @@ def test_plain_peft_adapter_gives_the_same_logits_here(tiny_folder, tmp_path):
     plain.save_pretrained(tmp_path / "theirs")
     inputs = batch()
     base = load_base(str(folder), "none")
-    model = lora.attach(base, None, lora.read_adapter(tmp_path / "theirs"), "default")
+    model = lora.attach(base, None, read_adapter(tmp_path / "theirs"), "default")
     with torch.no_grad(), lanes(model, [SFT] * 4):
         ours = base.model(**inputs).logits
     with torch.no_grad():
@@ -104,7 +107,7 @@ def as_if_trained(model):
 
 def ours(folder, adapter):
     base = load_base(str(folder), "none")
-    model = lora.attach(base, None, lora.read_adapter(adapter), "default")
+    model = lora.attach(base, None, read_adapter(adapter), "default")
     with lanes(model, [SFT] * 4):
         return logits(base.model)
 
@@ -129,15 +132,49 @@ ACCEPTED = {
     "a pattern": {"target_modules": r".*\.(q|up)_proj"},
     "some layers": {"target_modules": ["q_proj"], "layers_to_transform": [1]},
     "alpha below r": {"r": 6, "lora_alpha": 1},
-}
+    "ranks": {"rank_pattern": {"q_proj": 2, "layers.1.mlp.up_proj": 7, "^model.layers.0.mlp.up_proj": 3}},
+    "scales": {"alpha_pattern": {"self_attn.v_proj": 31, "proj": 100, "layers.1.mlp.down_proj": 0.5}},
+    "both": {"rank_pattern": {"o_proj": 8}, "alpha_pattern": {"o_proj": 2, "layers.0.self_attn.o_proj": 90}},
+    "ranks with rsLoRA": {"rank_pattern": {"up_proj": 16}, "use_rslora": True},
+    "layers of a list": {"target_modules": ["q_proj"], "layers_to_transform": [0], "layers_pattern": "layers"},
+    "stored transposed": {"fan_in_fan_out": True},
+    "where it came from": {
+        "task_type": "CAUSAL_LM", "revision": "main", "base_model_name_or_path": "some/where", "inference_mode": True,
+        "auto_mapping": {"base_model_class": "LlamaForCausalLM"}, "peft_version": "0.1",
+    },
+    "settings of what is off": {
+        "eva_config": EvaConfig(), "corda_config": CordaConfig(), "lora_ga_config": LoraGAConfig(), "loftq_config": {},
+        "qalora_group_size": 8, "megatron_core": "elsewhere", "runtime_config": LoraRuntimeConfig(),
+    },
+}  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*eva.*")
+def test_each_accepted_field_is_compared_with_plain_peft():
+    """What is in neither table has to be off, which the test of unknown fields shows."""
+    compared = {"r", "lora_alpha", "peft_type"} | {name for options in ACCEPTED.values() for name in options}
+    assert compared == adapter_file._READ | adapter_file._NEUTRAL
+
+
+@pytest.mark.filterwarnings("ignore:.*(eva|corda|lora_ga|fan_in_fan_out|peft_version|pattern).*")
 @pytest.mark.parametrize("options", ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_every_accepted_kind_gives_what_plain_peft_gives(quiet_folder, tmp_path, options):
     options = {"r": 4, "lora_alpha": 9, "target_modules": "all-linear", **options}
     as_if_trained(get_peft_model(bare(quiet_folder), LoraConfig(**options))).save_pretrained(tmp_path / "a")
     assert_equal_to_plain_peft(quiet_folder, tmp_path / "a")
+
+
+def test_names_with_the_adapters_name_in_them_are_read(quiet_folder, tmp_path):
+    """So do programs that save a training's state instead of an adapter; plain PEFT reads them too."""
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    get_peft_model(bare(quiet_folder), config).save_pretrained(tmp_path)
+    weights = tmp_path / "adapter_model.safetensors"
+    tensors = load_file(weights)
+    renamed = {name.replace(".weight", ".default.weight"): tensor for name, tensor in tensors.items()}
+    save_file(renamed, weights)
+    assert_equal_to_plain_peft(quiet_folder, tmp_path)
+    save_file({name: tensor.clone() for name, tensor in (renamed | tensors).items()}, weights)
+    with pytest.raises(InputError, match="under two names"):
+        read_adapter(tmp_path)
 
 
 def begun_by(start, folder):
@@ -169,7 +206,7 @@ def test_init_that_changes_base_is_refused_until_converted(quiet_folder, tmp_pat
     model.save_pretrained(tmp_path / "as it is")
     model.save_pretrained(tmp_path / "converted", path_initial_model_for_weight_conversion=tmp_path / "begun")
     with pytest.raises(InputError, match=f"initialised with '{start}', which also changes the weights") as refused:
-        lora.read_adapter(tmp_path / "as it is")
+        read_adapter(tmp_path / "as it is")
     assert "path_initial_model_for_weight_conversion" in refused.value.hint
     assert_equal_to_plain_peft(quiet_folder, tmp_path / "converted")
     assert (ours(quiet_folder, tmp_path / "converted") - wanted).abs().max() <= 1e-5
@@ -184,7 +221,7 @@ def saved(tiny_folder, tmp_path):
     folder.mkdir()
     save_file(lora.state(model), folder / "adapter_model.safetensors")
     (folder / "adapter_config.json").write_text(lora.config_json(model))
-    lora.read_adapter(folder)  # sound before the damage
+    read_adapter(folder)  # sound before the damage
     return folder
 
 
@@ -202,7 +239,13 @@ HOSTILE = {
     "layer replication": ({"layer_replication": [[0, 3], [0, 3]]}, "layer_replication"),
     "alora": ({"alora_invocation_tokens": [1]}, "alora_invocation_tokens"),
     "unknown": ({"run_this": "rm -rf"}, "run_this"),
-    "rank pattern": ({"rank_pattern": {"q_proj": 400}}, "rank_pattern"),
+    "rank pattern": ({"rank_pattern": {"q_proj": 513}}, "its rank_pattern is 513 for q_proj"),
+    "rank pattern true": ({"rank_pattern": {"q_proj": True}}, "its rank_pattern is True"),
+    "rank pattern as list": ({"rank_pattern": ["q_proj"]}, "rank_pattern is ['q_proj'"),
+    "rank pattern endless": ({"rank_pattern": {f"q{n}": 4 for n in range(5000)}}, "rank_pattern has 5,000 entries"),
+    "slow expression": ({"alpha_pattern": {"(a+)+b": 4}}, "(a+)+b, which is not the name of a layer"),
+    "alpha pattern nan": ({"alpha_pattern": {"q_proj": math.nan}}, "its alpha_pattern is nan"),
+    "alpha pattern endless": ({"alpha_pattern": {"q_proj": 10**400}}, "its alpha_pattern is 1000"),
     "parameters": ({"target_parameters": ["x"]}, "target_parameters"),
     "loftq": ({"init_lora_weights": "loftq", "loftq_config": {"loftq_bits": 4}}, "'loftq', which also changes"),
     "capitals": ({"init_lora_weights": "OLoRA"}, "'OLoRA', which also changes"),
@@ -222,15 +265,15 @@ HOSTILE = {
 def test_hostile_configs_are_refused_by_name(saved, change, named):
     config = json.loads((saved / "adapter_config.json").read_text())
     (saved / "adapter_config.json").write_text(json.dumps({**config, **change}))
-    with pytest.raises(InputError, match=named.replace("(", r"\(")):
-        lora.read_adapter(saved)
+    with pytest.raises(InputError, match=re.escape(named)):
+        read_adapter(saved)
 
 
 @pytest.mark.parametrize("targets", ["(a+)+$", ["q_proj", "../x"], ["q_proj"] * 100_000, None])
 def test_target_modules_in_the_config_are_ignored(saved, tiny_folder, targets):
     config = json.loads((saved / "adapter_config.json").read_text())
     (saved / "adapter_config.json").write_text(json.dumps({**config, "target_modules": targets}))
-    lora.attach(load_base(str(tiny_folder("llama")), "none"), None, lora.read_adapter(saved), "default")
+    lora.attach(load_base(str(tiny_folder("llama")), "none"), None, read_adapter(saved), "default")
 
 
 @pytest.mark.parametrize(
@@ -251,7 +294,7 @@ def test_tensors_of_anything_but_inner_linear_layers_are_refused(saved, tiny_fol
     base = load_base(str(tiny_folder("llama")), "none")
     before = logits(base.model)
     with pytest.raises(InputError, match=named):
-        lora.attach(base, None, lora.read_adapter(saved), "default")
+        lora.attach(base, None, read_adapter(saved), "default")
     assert torch.equal(logits(base.model), before)
     assert not any(isinstance(module, LoraLayer) for module in base.model.modules()), "the base is as it was"
 
@@ -259,16 +302,35 @@ def test_tensors_of_anything_but_inner_linear_layers_are_refused(saved, tiny_fol
 def test_unknown_peft_config_fields_must_be_off(saved):
     config = json.loads((saved / "adapter_config.json").read_text())
     fields = {field.name for field in dataclasses.fields(LoraConfig)} | {"a_field_of_a_future_peft"}
-    for name in fields - lora._READ - lora._NEUTRAL:
+    for name in fields - adapter_file._READ - adapter_file._NEUTRAL:
         (saved / "adapter_config.json").write_text(json.dumps({**config, name: {"on": 1}}))
         with pytest.raises(InputError, match=name):
-            lora.read_adapter(saved)
+            read_adapter(saved)
+
+
+def test_a_thousand_patterns_are_read_in_a_second(saved, tiny_folder):
+    """PEFT compiles each of them anew for each layer."""
+    config = json.loads((saved / "adapter_config.json").read_text())
+    patterns = {f"layers.{n}.mlp.{'x' * 100}": 1 + n % 500 for n in range(1000)}
+    changed = {**config, "rank_pattern": patterns, "alpha_pattern": patterns}
+    (saved / "adapter_config.json").write_text(json.dumps(changed))
+    base = load_base(str(tiny_folder("llama")), "none")
+    begun = time.monotonic()
+    lora.attach(base, None, read_adapter(saved), "default")
+    assert time.monotonic() - begun < 1
+
+
+def test_config_of_endless_length_is_refused(saved):
+    with (saved / "adapter_config.json").open("ab") as file:
+        file.truncate(1 << 34)  # a hole; as bytes it would fill the memory
+    with pytest.raises(InputError, match="too large"):
+        read_adapter(saved)
 
 
 def test_deeply_nested_config_is_refused(saved):
     (saved / "adapter_config.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match="nested too deep|cannot be read"):
-        lora.read_adapter(saved)
+        read_adapter(saved)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +346,7 @@ def test_weights_of_unusable_dtype_or_value_are_refused(saved, tensor, named):
     tensors[next(iter(tensors))] = tensor
     save_file(tensors, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match=named):
-        lora.read_adapter(saved)
+        read_adapter(saved)
 
 
 WHERE = {"everywhere": "all-linear", "query and value": ["q_proj", "v_proj"]}
@@ -297,7 +359,7 @@ def test_adapters_on_different_layers_can_share_a_batch(quiet_folder, tmp_path, 
         plain = get_peft_model(bare(quiet_folder), LoraConfig(r=2, target_modules=modules, init_lora_weights=False))
         plain.save_pretrained(tmp_path / name)
     alone = {name: ours(quiet_folder, tmp_path / name) for name in WHERE}
-    one = {name: lora.read_adapter(tmp_path / name) for name in WHERE}
+    one = {name: read_adapter(tmp_path / name) for name in WHERE}
     base = load_base(str(quiet_folder), "none")
     fingerprint, without = Fingerprint(base), logits(base.model)
     model = None
@@ -323,7 +385,7 @@ def test_pickled_weights_are_refused_unread(saved):
     (saved / "adapter_model.safetensors").unlink()
     (saved / "adapter_model.bin").write_bytes(b"\x80\x04cos\nsystem\n.")
     with pytest.raises(InputError, match="adapter_model.bin"):
-        lora.read_adapter(saved)
+        read_adapter(saved)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -332,14 +394,14 @@ def test_non_finite_weights_are_refused(saved, bad):
     next(iter(tensors.values()))[0, 0] = bad
     save_file(tensors, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match="not finite"):
-        lora.read_adapter(saved)
+        read_adapter(saved)
 
 
 def test_truncated_file_is_refused(saved):
     data = (saved / "adapter_model.safetensors").read_bytes()
     (saved / "adapter_model.safetensors").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match="damaged"):
-        lora.read_adapter(saved)
+        read_adapter(saved)
 
 
 @pytest.mark.parametrize("damage", ["drop", "add", "reshape"])
@@ -354,7 +416,7 @@ def test_tensors_must_match_the_base_exactly(saved, tiny_folder, damage):
         tensors[name] = torch.zeros(tensors[name].shape[0], 7)
     save_file(tensors, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match="does not fit"):
-        lora.attach(load_base(str(tiny_folder("llama")), "none"), None, lora.read_adapter(saved), "default")
+        lora.attach(load_base(str(tiny_folder("llama")), "none"), None, read_adapter(saved), "default")
 
 
 def test_an_adapter_for_another_architecture_is_refused(saved, tiny_folder):
@@ -363,10 +425,10 @@ def test_an_adapter_for_another_architecture_is_refused(saved, tiny_folder):
     renamed = {name.replace("q_proj", "c_attn"): tensor for name, tensor in tensors.items()}
     save_file(renamed, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match="does not fit"):
-        lora.attach(base, None, lora.read_adapter(saved), "default")
+        lora.attach(base, None, read_adapter(saved), "default")
 
 
 def test_a_file_without_tensors_is_refused(saved):
     save_file({}, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match="has no tensors"):
-        lora.read_adapter(saved)
+        read_adapter(saved)

@@ -21,6 +21,7 @@ from playground.errors import EnvironmentFault, InputError, PlaygroundError, Usa
 from playground.events.five_steps import FIVE_STEPS_EVENTS, Backward, Forward, RowOpened, Updated
 from playground.inference import contrast as contrast_module
 from playground.models import lora
+from playground.models.adapter_file import read_adapter
 from playground.report import five_steps as report
 from playground.training.loop import train
 
@@ -160,7 +161,7 @@ def test_step_is_bit_equal_to_a_step_of_training(open_steps, tiny_folder, rows_f
     list(train(config(tiny_folder("llama"), data, **changes), tmp_path / "run"))
     session = open_steps(example=read_dataset(data).row(1), **changes)
     list(session.step())
-    mine, theirs = lora.state(session.training.model), lora.read_adapter(tmp_path / "run").tensors
+    mine, theirs = lora.state(session.training.model), read_adapter(tmp_path / "run").tensors
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
@@ -221,7 +222,7 @@ def test_saved_adapters_are_untouched_by_steps_undo_and_restart(open_steps, save
     before = digests(saved)
     session = open_steps(adapter=saved, style="chat")
     assert (session.opened.adapter, session.opened.style, session.opened.lora_r) == ("mine", "alpaca", 2)
-    file = lora.read_adapter(saved)
+    file = read_adapter(saved)
     assert all(torch.equal(file.tensors[n], t) for n, t in lora.state(session.training.model).items())
     encoded = session.training.encoder.example(row())
     first = session.forward()

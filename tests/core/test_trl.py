@@ -8,6 +8,7 @@ from playground.data.encode import Encoder
 from playground.data.examples import Example, Turn
 from playground.data.styles import get_style
 from playground.models import lora
+from playground.models.adapter_file import read_adapter
 from playground.models.fused import fuse_lora
 from playground.models.head import backbone
 from playground.models.load import load_base
@@ -95,7 +96,7 @@ def test_adapter_trained_by_trl_gives_the_same_logits_here(tiny_folder, byte_tok
 
     base = load_base(str(folder), "none")
     plain = base.model(input_ids=ids).logits
-    model = lora.attach(base, None, lora.read_adapter(tmp_path / "adapter"), "default")
+    model = lora.attach(base, None, read_adapter(tmp_path / "adapter"), "default")
     with torch.inference_mode(), lanes(model, [Blend("default"), Blend()]):
         ours = model(input_ids=ids).logits
     assert torch.allclose(ours[0], theirs[0], atol=1e-4)

@@ -61,6 +61,7 @@ def test_base_lanes_of_the_demo_model_are_the_base(folder, quantize):
 
     from playground import paths
     from playground.models import lora
+    from playground.models.adapter_file import read_adapter
     from playground.models.fingerprint import Fingerprint
     from playground.models.lanes import Blend, lanes
     from playground.models.load import load_base
@@ -70,7 +71,7 @@ def test_base_lanes_of_the_demo_model_are_the_base(folder, quantize):
     fingerprint = Fingerprint(base)
     with torch.no_grad():
         before = base.model(input_ids=ids).logits
-        model = lora.attach(base, None, lora.read_adapter(paths.bundled("adapters") / "demo-curated"), "default")
+        model = lora.attach(base, None, read_adapter(paths.bundled("adapters") / "demo-curated"), "default")
         plain = model(input_ids=ids).logits
         with lanes(model, [Blend(), Blend("default")]):
             mixed = base.model(input_ids=ids).logits
