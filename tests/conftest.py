@@ -63,7 +63,7 @@ def byte_tokenizer():
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory, byte_tokenizer):
-    """Return a function from "gemma3", "llama" or "gemma2" to the folder of a tiny random model of it.
+    """Return a function from "gemma3", "llama", "gemma2" or "gpt2" to the folder of a tiny random model of it.
 
     The weights are large enough that greedy answers wander instead of repeating one token.
     """
@@ -80,7 +80,7 @@ def tiny_folder(tmp_path_factory, byte_tokenizer):
 
 def _save_tiny(name: str, folder: Path, tokenizer) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, LlamaConfig
+    from transformers import AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig
 
     common = {
         "vocab_size": 512,
@@ -107,7 +107,12 @@ def _save_tiny(name: str, folder: Path, tokenizer) -> None:
         "gemma3": lambda: Gemma3TextConfig(**common, **windows),
         # Both soft-capped, which transformers computes with eager attention alone.
         "gemma2": lambda: Gemma2Config(**common, **windows, final_logit_softcapping=30.0, attn_logit_softcapping=50.0),
-    }
+        # Its linear layers are `Conv1D`, whose weights are (in, out), and its positions are learned.
+        "gpt2": lambda: GPT2Config(
+            vocab_size=512, n_embd=64, n_inner=128, n_layer=3, n_head=4, n_positions=512, initializer_range=0.1,
+            pad_token_id=0, eos_token_id=1, bos_token_id=2, tie_word_embeddings=False,
+        ),
+    }  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(20)
         model = AutoModelForCausalLM.from_config(configs[name](), attn_implementation="eager", dtype=torch.float32)

@@ -129,7 +129,9 @@ def _saved(model: PreTrainedModel) -> int:
             kept[key] = tensor  # kept alive, so that no other tensor can take its place
         return tensor
 
-    decoder = backbone(model)
+    decoder: Any = backbone(model)
+    # Some models look for padding in the ids to warn of it, and ids without content cannot be looked through.
+    decoder.warn_if_padding_and_no_attention_mask = lambda *given: None
     ids = torch.zeros((1, PROBE), dtype=torch.long)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         decoder(input_ids=ids, use_cache=False)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 
 def _onednn_available() -> bool:
@@ -71,13 +72,20 @@ _differentiable: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], tor
 
 
 class FrozenLinear(nn.Linear):
-    """A linear layer of the frozen base on a CPU. PEFT sees an ordinary ``nn.Linear`` and wraps it."""
+    """A linear layer of the frozen base on a CPU. PEFT sees an ordinary ``nn.Linear`` and wraps it.
+
+    Attributes:
+        stored_transposed: Whether the model's files have its weight as ``(in, out)``, as GPT-2's have.
+    """
+
+    stored_transposed = False
 
     @classmethod
-    def take(cls, linear: nn.Linear, weight: torch.Tensor) -> FrozenLinear:
-        """Return a frozen layer with `weight` and the bias of `linear`."""
+    def take(cls, linear: nn.Linear | Conv1D, weight: torch.Tensor) -> FrozenLinear:
+        """Return a frozen layer with `weight` ``(out, in)`` and the bias of `linear`."""
         frozen = cls(1, 1, bias=False, device="meta")
-        frozen.in_features, frozen.out_features = linear.in_features, linear.out_features
+        frozen.out_features, frozen.in_features = weight.shape
+        frozen.stored_transposed = isinstance(linear, Conv1D)
         frozen.weight = nn.Parameter(weight, requires_grad=False)
         if linear.bias is not None:
             frozen.bias = nn.Parameter(linear.bias.detach().to(weight.dtype), requires_grad=False)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from playground.environ import uncollected
@@ -155,8 +156,10 @@ def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
     output = model.get_output_embeddings()
     for path, module in list(model.named_modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear) and child is not output:
+            if isinstance(child, nn.Linear | Conv1D) and child is not output:
                 weight = child.weight.detach()
+                if isinstance(child, Conv1D):  # GPT-2's linear layer, whose weight is (in, out)
+                    weight = weight.t()
                 key = f"{path}.{name}.weight"
                 setattr(module, name, FrozenLinear.take(child, values.of(key, weight) if values else weight.float()))
     # Buffers such as rotary frequencies are float32 already; only parameters remain to be widened.

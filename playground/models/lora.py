@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from transformers.pytorch_utils import Conv1D
 
 from playground.errors import InputError
 from playground.models.adapter_file import AdapterFile
@@ -105,7 +106,7 @@ def _require_inner_linear(base: Base, file: AdapterFile) -> None:
     for name in file.modules:
         if (layer := layers.get(name)) is head:
             raise _misfit(base, file, "it adapts the head as well, which is computed separately from the lanes")
-        if not isinstance(layer, torch.nn.Linear | LoraLayer):
+        if not isinstance(layer, torch.nn.Linear | Conv1D | LoraLayer):
             raise _misfit(base, file, f"{one_line(name, 120)} is not a linear layer of this model")
 
 

@@ -12,6 +12,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 
 from playground.errors import EnvironmentFault, InputError
+from playground.models.linear import FrozenLinear
 from playground.models.load import Base
 
 
@@ -47,7 +48,7 @@ def merge(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        merged.save_pretrained(temporary)
+        merged.save_pretrained(temporary, state_dict=_as_stored(merged))
         base.tokenizer.save_pretrained(temporary)
         os.replace(temporary, folder)
     except (OSError, SafetensorError) as error:
@@ -57,6 +58,15 @@ def merge(
     merged.float()  # the same arithmetic as the other side: only the weights differ
     gaps = [_kl(mine, _log_probabilities(merged, ids)) for mine, ids in zip(before, prompts, strict=True)]
     return float(torch.cat(gaps).mean()), float(torch.cat(gaps).max())
+
+
+def _as_stored(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the weights of `model` in the shapes that its files have."""
+    weights = model.state_dict()
+    for name, module in model.named_modules():
+        if isinstance(module, FrozenLinear) and module.stored_transposed:
+            weights[f"{name}.weight"] = module.weight.t().contiguous()
+    return weights
 
 
 @torch.inference_mode()

@@ -28,9 +28,11 @@ from playground.models.load import load_base
 from playground.training.loop import train
 
 
-@pytest.mark.parametrize("quantize", ["none", "nf4"])
-def test_plain_peft_loads_our_adapter_with_the_same_logits(tiny_folder, rows_file, tmp_path, quantize):
-    folder = tiny_folder("gemma3")
+@pytest.mark.parametrize(
+    ("name", "quantize"), [("gemma3", "none"), ("gemma3", "nf4"), ("gpt2", "none"), ("gpt2", "nf4")]
+)
+def test_plain_peft_loads_our_adapter_with_the_same_logits(tiny_folder, rows_file, tmp_path, name, quantize):
+    folder = tiny_folder(name)
     list(train(config(folder, rows_file(12), quantize=quantize), tmp_path / "run"))
     options = {}
     if quantize == "nf4":

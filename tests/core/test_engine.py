@@ -17,7 +17,7 @@ PROMPTS = [
 ]
 
 
-@pytest.fixture(params=["gemma3", "llama", "gemma2"])
+@pytest.fixture(params=["gemma3", "llama", "gemma2", "gpt2"])
 def engine(request, tiny_folder):
     base = load_base(str(tiny_folder(request.param)), "none")
     return Engine(base, adapted(base), None)
