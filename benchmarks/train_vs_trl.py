@@ -70,7 +70,7 @@ def trl(data: Path, quantize: str) -> dict[str, Any]:
     from trl import SFTConfig, SFTTrainer
 
     from playground.models import demo
-    from playground.models.load import pick_device
+    from playground.models.device import pick_device
     from playground.training.plan import plan_training
     from playground.training.ranks import Ranks
     from playground.training.setup import prepare

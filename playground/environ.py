@@ -16,6 +16,11 @@ BEFORE_TORCH = {
     # bitsandbytes, which PEFT imports, decorates functions with torch.compile: this makes it do nothing, and saves the
     # import of the compiler, a fifth of the time to the first answer. Nothing here is compiled.
     "TORCHDYNAMO_DISABLE": "1",
+    # With --deterministic, cuBLAS needs workspaces of a fixed size. PyTorch reads this once, at the first product of
+    # the process, which may be long before that option is known.
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    # Batches have many lengths: blocks of the GPU's memory that can grow leave fewer gaps than blocks of fixed sizes.
+    "PYTORCH_ALLOC_CONF": "expandable_segments:True",
     # Keep library messages out of the program's own output.
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
@@ -25,7 +30,8 @@ BEFORE_TORCH = {
 def before_torch() -> None:
     """Set what the user has not set. Call it before torch and transformers are imported."""
     for name, value in BEFORE_TORCH.items():
-        os.environ.setdefault(name, value)
+        if not (name == "PYTORCH_ALLOC_CONF" and "PYTORCH_CUDA_ALLOC_CONF" in os.environ):  # its older name
+            os.environ.setdefault(name, value)
 
 
 @contextmanager

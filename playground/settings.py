@@ -7,6 +7,7 @@ In order of precedence: a typed flag, the environment (``SFT_PLAYGROUND_LEARNING
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -18,6 +19,20 @@ from playground.config import TrainConfig, read_options
 from playground.errors import EnvironmentFault, InputError, UsageError
 
 PREFIX = "SFT_PLAYGROUND_"
+DEVICE = PREFIX + "DEVICE"  # what --device sets, for this process and its children
+_DEVICES = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+
+
+def device() -> str:
+    """Return the device that was asked for: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        UsageError: If it is none of these, or the settings file cannot be read.
+    """
+    wanted = os.environ.get(DEVICE) or _own_settings().get("device", "auto")
+    if not isinstance(wanted, str) or not _DEVICES.fullmatch(wanted):
+        raise UsageError(f"There is no device {wanted!r}.", "Name auto, cpu, cuda, or one of several as in cuda:1.")
+    return wanted
 
 
 def options(typed: Mapping[str, Any], config_file: Path | None) -> dict[str, Any]:
@@ -32,14 +47,18 @@ def options(typed: Mapping[str, Any], config_file: Path | None) -> dict[str, Any
         InputError: If a file cannot be parsed.
     """
     found: dict[str, Any] = {}
-    path = paths.settings_file()
-    if path.is_file():
-        found |= read_options(_parse(path), str(path))
+    own = {name: value for name, value in _own_settings().items() if name != "device"}
+    found |= read_options(own, str(paths.settings_file()))
     if config_file is not None:
         found |= read_options(_parse(config_file), str(config_file))
     names = {PREFIX + f.name.upper(): f.name for f in fields(TrainConfig)}
     given = {name: os.environ[key] for key, name in names.items() if key in os.environ}
     return found | read_options(given, "the environment") | dict(typed)
+
+
+def _own_settings() -> dict[str, Any]:
+    path = paths.settings_file()
+    return _parse(path) if path.is_file() else {}
 
 
 def _parse(path: Path) -> dict[str, Any]:

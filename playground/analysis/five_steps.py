@@ -29,9 +29,10 @@ from playground.inference.contrast import Pair, contrast
 from playground.inference.engine import Lane, styled_lane
 from playground.inference.lineup import require_base
 from playground.models.adapter_file import AdapterFile, read_adapter
+from playground.models.device import pick_device
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
-from playground.models.load import Base, load_base, pick_device
+from playground.models.load import Base, load_base
 from playground.runs.folder import label, read_record
 from playground.training.plan import Planned, plan_training
 from playground.training.ranks import Ranks

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from playground import paths
+from playground import paths, settings
 from playground.report.words import gigabytes
 from playground.text import clean
 
@@ -48,7 +48,7 @@ def _examine() -> tuple[dict[str, Any], list[str]]:
     import torch
 
     from playground.models import demo
-    from playground.models.load import compute_dtype, pick_device
+    from playground.models.device import compute_dtype, name_of, pick_device, why_no_gpu
     from playground.models.memory import free_memory
     from playground.training.record import versions
 
@@ -59,10 +59,9 @@ def _examine() -> tuple[dict[str, Any], list[str]]:
     if sys.platform == "win32":
         problems.append("Windows is supported through WSL 2 only: run this in a WSL terminal.")
     if device.type == "cuda":
-        major, minor = torch.cuda.get_device_capability(device)
-        facts["device"] = f"{torch.cuda.get_device_name(device)}, capability {major}.{minor}"
+        facts["device"] = name_of(device)
     else:
-        why = "this PyTorch has no CUDA" if torch.version.cuda is None else "no usable GPU was found"
+        why = "--device or a setting says so" if settings.device() == "cpu" else why_no_gpu(torch.device("cuda", 0))
         facts["device"] = f"CPU with {torch.get_num_threads()} threads, because {why}"
     facts["free memory"] = gigabytes(free_memory(device))
     facts["arithmetic"] = str(compute_dtype(device)).removeprefix("torch.")

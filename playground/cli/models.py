@@ -30,7 +30,7 @@ def list_(*, as_json: bool) -> int:
     with Narrator() as narrator:
         narrator.progress("starting PyTorch", 0.0)
         from playground.models.catalogue import judged, known_models
-        from playground.models.load import pick_device
+        from playground.models.device import pick_device
         from playground.models.memory import free_memory
 
         device = pick_device()

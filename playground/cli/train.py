@@ -189,7 +189,7 @@ def _show_licence(narrator: Any) -> None:
 
 def _suggest_larger(narrator: Any) -> None:
     """Tell users with a GPU, once, that it could train a larger model than the demo model."""
-    from playground.models.load import pick_device
+    from playground.models.device import pick_device
 
     told = paths.cache_dir() / "told-of-larger-models"
     device = pick_device()

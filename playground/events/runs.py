@@ -232,3 +232,4 @@ class RunRecord(Json):
     num_eval: int = 0
     eval_loss: float | None = None
     command: str = ""
+    device: str = ""

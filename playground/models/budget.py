@@ -31,7 +31,7 @@ def memory_by_part(
     the base stays packed and a micro-batch goes through whole.
     """
     cpu = device.type == "cpu"
-    wide = 4 if cpu else 2
+    wide = size.width
     linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
     tokens = min(rows_at_once * longest, tokens_at_once(longest, device))
     activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)

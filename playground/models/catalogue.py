@@ -12,8 +12,8 @@ from transformers import AutoConfig
 
 from playground.events.models import KnownModel
 from playground.models.budget import memory_by_part
+from playground.models.device import before_ampere, planned_dtype
 from playground.models.footprint import Footprint, footprint
-from playground.models.load import compute_dtype
 
 LONGEST = 1024  # tokens per row, for which a model is said to fit
 LORA_R = 16
@@ -40,7 +40,8 @@ def known_models() -> list[tuple[KnownModel, dict[str, Any]]]:
 
 def size_of(shape: dict[str, Any], device: torch.device) -> Footprint:
     """Return the footprint of a model of this `shape` on `device`."""
-    return footprint(AutoConfig.for_model(**shape), compute_dtype(device), LORA_R)
+    config = AutoConfig.for_model(**shape)
+    return footprint(config, planned_dtype(device, config), LORA_R, repeated_heads=before_ampere(device))
 
 
 def needs(size: Footprint, device: torch.device, *, checkpointing: bool) -> int:

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import torch
 
-from playground.errors import PlaygroundError
+from playground.errors import InputError, PlaygroundError
 from playground.models.head import backbone
 from playground.models.lanes import Blend, lanes
 from playground.models.load import Base
+from playground.models.probe import probe_ids
 
-_PROBE = "The capital of the country is a question: what does a model know, and what does it say?"
 _LENGTH = 8
 
 
@@ -31,10 +31,13 @@ class Fingerprint:
 
     def __init__(self, base: Base) -> None:
         self._base = base
-        ids = base.tokenizer(_PROBE, add_special_tokens=False)["input_ids"][: 2 * _LENGTH]
-        ids = (list(ids) * 2 * _LENGTH)[: 2 * _LENGTH]  # however the tokenizer cuts it, two full rows
-        self._ids = torch.tensor(ids, device=base.device).view(2, _LENGTH)
+        self._ids = torch.tensor(probe_ids(base.tokenizer, 2 * _LENGTH), device=base.device).view(2, _LENGTH)
         self._hidden, self._logits = self._forward(base.model)
+        if not torch.isfinite(self._hidden).all():  # NaN equals nothing, so nothing could be proved
+            raise InputError(
+                f"{base.identity.name} computes values that are not finite in {base.identity.dtype}.",
+                "Its weights may be damaged; download them again.",
+            )
         self.digest = hashlib.sha256(self._hidden.float().cpu().numpy().tobytes()).hexdigest()
 
     def holds(self, model: torch.nn.Module, adapters: Sequence[Blend]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from playground.models.head import backbone
 
 PROBE = 64  # tokens
 _ATTENTION = "shapes_only"
-_measured: dict[tuple[str, torch.dtype, int], Footprint] = {}
+_measured: dict[tuple[str, torch.dtype, int, bool], Footprint] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Footprint:
         layers: Number of layers.
         hidden: Width of the hidden state.
         vocabulary: Rows of the head.
+        width: Bytes of a number of the arithmetic.
     """
 
     linear_parameters: int
@@ -50,6 +52,7 @@ class Footprint:
     layers: int
     hidden: int
     vocabulary: int
+    width: int
 
     @property
     def parameters(self) -> int:
@@ -57,21 +60,22 @@ class Footprint:
         return self.linear_parameters + self.other_parameters
 
 
-def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Footprint:
+def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, *, repeated_heads: bool = False) -> Footprint:
     """Measure the model of `config`; cached, because the data inspector plans with the same model again and again.
 
     Args:
         config: The model's config.
         dtype: The dtype of the arithmetic.
         lora_r: The adapter's rank.
+        repeated_heads: Whether attention gets a key and a value for each query head, see `device.attention`.
 
     Raises:
         InputError: If the architecture cannot be measured this way, or is not a causal language model.
     """
-    key = (config.to_json_string(use_diff=False), dtype, lora_r)
+    key = (config.to_json_string(use_diff=False), dtype, lora_r, repeated_heads)
     try:
         if key not in _measured:
-            _measured[key] = _footprint(config, dtype, lora_r)
+            _measured[key] = _footprint(config, dtype, lora_r, repeated_heads)
         return _measured[key]
     except (ValueError, KeyError, RuntimeError, NotImplementedError, AttributeError, TypeError) as error:
         first = str(error).strip().split("\n")[0][:200]
@@ -81,8 +85,8 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foot
         ) from error
 
 
-def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Footprint:
-    AttentionInterface.register(_ATTENTION, _attend)
+def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeated_heads: bool) -> Footprint:
+    AttentionInterface.register(_ATTENTION, partial(_attend, repeated=repeated_heads))
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(
             config, dtype=dtype, attn_implementation=_ATTENTION, trust_remote_code=False
@@ -108,6 +112,7 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int) -> Foo
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
         vocabulary=head.weight.shape[0],
+        width=dtype.itemsize,
     )
 
 
@@ -153,11 +158,12 @@ class _Attention(torch.autograd.Function):
 
 
 def _attend(
-    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
-) -> tuple[torch.Tensor, None]:
+    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, *,
+    repeated: bool, **options: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
     groups = query.shape[1] // key.shape[1]
     # Where rows are longer than a window there is a mask, and with a mask keys and values are repeated.
-    if groups > 1 and (options.get("sliding_window") or key.shape[-1] > 256):
+    if groups > 1 and (repeated or options.get("sliding_window") or key.shape[-1] > 256):
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     apply: Callable[..., torch.Tensor] = _Attention.apply  # it has no types in some releases of torch
     return apply(query, key, value).transpose(1, 2).contiguous(), None

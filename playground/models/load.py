@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from playground.errors import EnvironmentFault, InputError
 from playground.events.runs import BaseIdentity
 from playground.events.values import Progress
 from playground.models import demo, nf4, source
+from playground.models.device import attention, compute_dtype, pick_device
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
+from playground.models.probe import FLOAT16_ROOM, largest_value, probe_ids
 from playground.models.tokenizer import open_tokenizer
 
 
@@ -34,23 +35,6 @@ class Base:
     end_token_id: int
     pad_token_id: int
     device: torch.device
-
-
-def pick_device() -> torch.device:
-    """Return this process's GPU if there is one, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device("cpu")
-
-
-def compute_dtype(device: torch.device) -> torch.dtype:
-    """Return the dtype of the arithmetic: float32 on a CPU, bfloat16 on GPUs that support it, else float16.
-
-    Capability decides, because ``torch.cuda.is_bf16_supported`` is also true where it is emulated.
-    """
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
 @uncollected()
@@ -81,20 +65,24 @@ def load_base(
     if quantize == "nf4":
         _require_bitsandbytes()
     tokenizer, end = open_tokenizer(where)
-    try:
-        model = _load_model(where, quantize, device)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise source.explain(error, where) from error
+    dtype = compute_dtype(device)
+    model = _load_model(where, quantize, device, dtype)
+    overflows = dtype == torch.float16 and _largest(model, tokenizer, device) > FLOAT16_ROOM
+    if overflows:
+        progress("loading the model again, in float32 because float16 overflows", 0.0)
+        del model
+        dtype = torch.float32
+        model = _load_model(where, quantize, device, dtype)
     progress("loading the model", 1.0)
     pad = tokenizer.pad_token_id
     head = Head.of(model)
-    _check_head(model, head, end)
+    _check_head(model, head, probe_ids(tokenizer, 4))
     identity = BaseIdentity(
         name=where.name,
-        description=_describe(where, quantize),
+        description=_describe(where, quantize) + (", in float32 because float16 overflows" if overflows else ""),
         revision=source.revision(where),
         quantize=quantize,
-        dtype=str(compute_dtype(device)).removeprefix("torch."),
+        dtype=str(dtype).removeprefix("torch."),
     )
     return Base(model, tokenizer, head, identity, end, end if pad is None else pad, device)
 
@@ -114,11 +102,23 @@ def _require_bitsandbytes() -> None:
         ) from None
 
 
-def _load_model(where: source.Source, quantize: str, device: torch.device) -> PreTrainedModel:
+def _largest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device: torch.device) -> float:
+    return largest_value(backbone(model), probe_ids(tokenizer, 32, begin=True), device)
+
+
+def _load_model(where: source.Source, quantize: str, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+    try:
+        return _load_in(where, quantize, device, dtype)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise source.explain(error, where) from error
+
+
+def _load_in(where: source.Source, quantize: str, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
     options: dict[str, Any] = {}
-    if device.type == "cuda":
-        options["device_map"] = {"": device.index or 0}
-        options["dtype"] = compute_dtype(device)
+    dense = device.type == "cpu" and dtype == torch.float32
+    if not dense:
+        options["device_map"] = {"": "cpu" if device.type == "cpu" else device.index or 0}
+        options["dtype"] = dtype
         if quantize == "nf4":
             from transformers import BitsAndBytesConfig
 
@@ -126,19 +126,20 @@ def _load_model(where: source.Source, quantize: str, device: torch.device) -> Pr
                 load_in_4bit=True,
                 bnb_4bit_quant_type="nf4",
                 bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=compute_dtype(device),
+                bnb_4bit_compute_dtype=dtype,
             )
     else:
         options["dtype"] = "auto"  # memory-mapped as stored; _to_float32 makes the only copy
     # Set explicitly: by default, transformers would also take a name from the repository's config.
     config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
     kind: Any = AutoModelForCausalLM._model_mapping.get(type(config), None)
-    attention = "eager" if kind is not None and not kind._supports_sdpa else "sdpa"  # Gemma 2 caps its scores
+    fused = kind is None or kind._supports_sdpa  # Gemma 2 caps its scores, which only the plain attention does
+    options["attn_implementation"] = attention(device) if fused else "eager"
     model = AutoModelForCausalLM.from_pretrained(
-        where.location, trust_remote_code=False, use_safetensors=True, attn_implementation=attention, **options
+        where.location, trust_remote_code=False, use_safetensors=True, **options
     )
     model.name_or_path = model.config._name_or_path = where.name  # what an adapter's config will name
-    if device.type == "cpu":
+    if dense:
         # Packed values next to the weights are trusted only if our own conversion wrote them.
         packed = Path(where.location) if where.kind == "demo" else None
         _to_float32(model, nf4.Values(packed) if quantize == "nf4" else None)
@@ -169,12 +170,17 @@ def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
     model.tie_weights()
 
 
-def _check_head(model: PreTrainedModel, head: Head, token: int) -> None:
+def _check_head(model: PreTrainedModel, head: Head, ids: list[int]) -> None:
     """Refuse a model whose logits are not what `Head` computes: better no answer than a wrong one."""
-    probe = torch.full((1, 4), token, device=head.weight.device)
+    probe = torch.tensor([ids], device=head.weight.device)
     with torch.inference_mode():
         hidden = backbone(model)(input_ids=probe, use_cache=False).last_hidden_state[:, -1]
         ours, theirs = head.logits(hidden), model(input_ids=probe, use_cache=False).logits[:, -1].float()
+    if not torch.isfinite(theirs).all():
+        raise InputError(
+            f"{model.name_or_path} computes values that are not finite in {str(model.dtype).removeprefix('torch.')}.",
+            "Its weights may be damaged; download them again.",
+        )
     if not torch.allclose(ours, theirs, rtol=2e-2, atol=2e-2 * theirs.abs().max().item()):
         raise InputError(
             f"{model.config.model_type} models compute their logits in a way that is not supported.",

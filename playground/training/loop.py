@@ -20,7 +20,7 @@ from playground.events.runs import (
     Sampled,
 )
 from playground.events.values import Progress
-from playground.models.load import pick_device
+from playground.models.device import pick_device
 from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_record
 from playground.training import speed
 from playground.training.checkpoint import has_checkpoint, newest_checkpoint, save_checkpoint

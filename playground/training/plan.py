@@ -29,8 +29,8 @@ from playground.events.plans import Choice, Plan
 from playground.events.values import Progress
 from playground.models import source
 from playground.models.budget import PROGRAM, memory_by_part
+from playground.models.device import before_ampere, compute_dtype, pick_device, planned_dtype
 from playground.models.footprint import Footprint, footprint
-from playground.models.load import compute_dtype, pick_device
 from playground.models.memory import free_memory, program_memory
 from playground.models.source import Source
 from playground.models.tokenizer import open_tokenizer
@@ -155,6 +155,7 @@ def make_plan(
         return value
 
     model = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
+    dtype = planned_dtype(device, model)
     context = int(getattr(model.get_text_config(), "max_position_embeddings", LONGEST_AUTO))
     quantize = config.quantize
     if quantize == "auto":
@@ -180,7 +181,7 @@ def make_plan(
     samples, why = sample_prompts(config, dataset, held_out, fits_context)
     if why:
         decide("sample_prompts", len(samples), why)
-    size = footprint(model, compute_dtype(device), config.lora_r)
+    size = footprint(model, dtype, config.lora_r, repeated_heads=before_ampere(device))
     rate = config.learning_rate
     if rate is None:
         small = size.parameters < SMALL
@@ -226,7 +227,7 @@ def make_plan(
         memory=needed,
         free=free,
         seconds=num_tokens * config.num_train_epochs / (pace * world) if pace and num_tokens else None,
-        warnings=_warnings(encoder, end_token_id, counted),
+        warnings=(*_warnings(encoder, end_token_id, counted), *_unsure(dtype, device)),
         nearest="",
         num_eval=len(held_out),
         unread=unread_words(dataset),
@@ -320,6 +321,15 @@ def _nearest(size: Footprint, plan: Plan, device: torch.device) -> str:
                             if changed
                         )
     return ""
+
+
+def _unsure(dtype: torch.dtype, device: torch.device) -> tuple[str, ...]:
+    if dtype == compute_dtype(device):
+        return ()
+    return (
+        "this GPU has no bfloat16; if float16 overflows, which shows once the model is loaded, float32 is used: slower,"
+        " and what memory is planned for",
+    )
 
 
 def _warnings(encoder: Encoder, end_token_id: int, rows: Sequence[Encoded]) -> tuple[str, ...]:

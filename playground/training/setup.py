@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,12 +26,13 @@ from playground.inference.engine import Engine, Lane, styled_lane
 from playground.models import lora
 from playground.models.adapter_file import AdapterFile
 from playground.models.budget import tokens_at_once
+from playground.models.device import name_of, pick_device
 from playground.models.fingerprint import Fingerprint
 from playground.models.footprint import checkpoint_activations
 from playground.models.fused import fuse_lora
 from playground.models.head import backbone
 from playground.models.lanes import Blend
-from playground.models.load import Base, load_base, pick_device
+from playground.models.load import Base, load_base
 from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS
 from playground.training.checkpoint import (
     TrainState,
@@ -174,6 +174,7 @@ class Training:
             config=self.config.to_dict(),
             versions=versions(),
             command=self.config.command(),
+            device=name_of(self.base.device),
         )
 
 
@@ -185,7 +186,6 @@ def prepare(planned: Planned, progress: Progress, ranks: Ranks) -> Training:
     """
     begun, config = time.monotonic(), planned.config
     if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     device = pick_device()
     base = load_base(config.model, config.quantize, progress, device)
@@ -251,7 +251,9 @@ def _without_dropout(model: torch.nn.Module) -> None:
 
 
 def check_resumable(record: RunRecord, training: Training) -> bool:
-    """Return whether resuming from `record` is bit-exact, which it is if the versions are the same.
+    """Return whether resuming from `record` is bit-exact.
+
+    It is with the same versions on a CPU. On a GPU it has to be the same one too, with deterministic kernels.
 
     Raises:
         UsageError: If data, base or config differ, naming each difference.
@@ -271,4 +273,5 @@ def check_resumable(record: RunRecord, training: Training) -> bool:
         raise UsageError(
             f"The run {record.name} cannot be resumed: " + "; ".join(different) + ".", "Start a new run instead."
         )
-    return record.versions == mine.versions
+    same_kernels = training.base.device.type == "cpu" or training.config.deterministic
+    return record.versions == mine.versions and record.device in ("", mine.device) and same_kernels

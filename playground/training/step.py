@@ -64,7 +64,7 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
     Raises:
         OutOfMemory: On all ranks.
     """
-    loss_sum = 0.0
+    loss_sum, scale = 0.0, _loss_scale(training, num_trained)
     with _agreeing_on_memory(training):
         for batch in _pieces(training, rows):
             # ---- 1. Forward: hidden states of each token in its context, where a token of an answer comes next.
@@ -73,8 +73,9 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
             # ---- 3. Loss: the sum of -log p of these tokens. One function, so that all logits never exist at once.
             loss = training.loss.compare(hidden, batch.targets)
             # ---- 4. Backward: how the loss would change with each trained weight, added up over the pieces.
-            (loss / num_trained).backward()
+            (loss * scale / num_trained).backward()
             loss_sum += float(loss.detach())
+        _unscale(training, scale)
     mean_loss = _over_all_ranks(training, loss_sum) / num_trained
     # ---- 5. Update: one step with the clipped gradient. Only finite values reach the weights.
     grad_norm = float(torch.nn.utils.clip_grad_norm_(training.parameters, training.config.max_grad_norm))
@@ -145,6 +146,22 @@ def _agreeing_on_memory(training: Training) -> Iterator[None]:
         if training.base.device.type == "cuda":
             torch.cuda.empty_cache()
         raise OutOfMemory
+
+
+def _loss_scale(training: Training, num_trained: int) -> int:
+    """Return the factor of the loss in the backward pass: above 1 only in float16, whose smallest numbers are large.
+
+    The gradient of the mean over a thousand tokens would lose most of its digits there, that of their sum does not.
+    The adapter's own gradients are float32, so they can be divided by it.
+    """
+    return num_trained if training.base.identity.dtype == "float16" else 1
+
+
+def _unscale(training: Training, scale: int) -> None:
+    if scale != 1:
+        for parameter in training.parameters:
+            if parameter.grad is not None:
+                parameter.grad /= scale
 
 
 def _over_all_ranks(training: Training, loss_sum: float) -> float:

@@ -458,12 +458,13 @@ def test_resuming_with_changed_data_or_steps_is_refused(tiny_folder, rows_file, 
         list(train(config(tiny_folder("llama"), tmp_path / "rows.jsonl", **changes), tmp_path / "run", resume=True))
 
 
-def test_resume_with_other_library_versions_is_not_exact(tiny_folder, rows_file, tmp_path):
+@pytest.mark.parametrize("change", [{"versions": {"torch": "0.0"}}, {"device": "A Card, capability 8.6"}])
+def test_resume_with_other_versions_or_device_is_not_exact(tiny_folder, rows_file, tmp_path, change):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "run", stop=stop_after(2)))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    record["versions"]["torch"] = "0.0"
-    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    assert record["device"] == "cpu"
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | change))
     list(train(settings, tmp_path / "run", resume=True))
     assert read_record(tmp_path / "run").exact is False
 
