@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 from click.utils import PacifyFlushWrapper
 
-from playground import __version__
+from playground import __version__, settings
 from playground.cli.streams import silence
 from playground.environ import before_torch
 from playground.errors import PlaygroundError
@@ -40,6 +40,7 @@ COMMANDS = {
 
 
 OWN = ("-q", "--quiet", "-v", "--verbose")  # options of the program, not of a command
+OWN_WITH_VALUE = "--device"
 
 
 class _Group(click.Group):
@@ -58,9 +59,21 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:  # set while a shell completes a word
+            device, args = _taken_out(args)
             args = _spell_out_compare(args, self.list_commands(ctx))
-            args = sorted(args, key=lambda arg: arg not in OWN)  # program options count wherever they are typed
+            # Program options count wherever they are typed.
+            args = [*device, *sorted(args, key=lambda arg: arg not in OWN)]
         return super().parse_args(ctx, args)
+
+
+def _taken_out(args: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words of the program's option that has a value, and the others."""
+    end = args.index("--") if "--" in args else len(args)
+    for at, arg in enumerate(args[:end]):
+        if arg == OWN_WITH_VALUE or arg.startswith(OWN_WITH_VALUE + "="):
+            after = at + (1 if "=" in arg else 2)
+            return args[at:after], args[:at] + args[after:]
+    return [], args
 
 
 def _spell_out_compare(args: list[str], commands: list[str]) -> list[str]:
@@ -97,11 +110,17 @@ and stops. Watch both, side by side:
 )
 @click.option("--compare", metavar="PROMPTS", expose_value=False, help="Short for the command 'compare PROMPTS'.")
 @click.version_option(__version__, "-V", "--version", prog_name="sft-playground")
+@click.option(
+    "--device", metavar="DEVICE", help="Where models compute: auto, cpu, cuda, or one of several as in cuda:1."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress output: only results and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Show library log messages and warnings.")
 @click.pass_context
-def cli(ctx: click.Context, *, quiet: bool, verbose: bool) -> int:
-    """Set the verbosity; without a command, open the app, or print the help if there is no terminal."""
+def cli(ctx: click.Context, *, device: str | None, quiet: bool, verbose: bool) -> int:
+    """Set device and verbosity; without a command, open the app, or print the help if there is no terminal."""
+    if device is not None:
+        os.environ[settings.DEVICE] = device  # for the processes that this one starts, too
+        settings.device()  # a wrong name is refused before anything is loaded
     if verbose and not quiet:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
         os.environ["TRANSFORMERS_VERBOSITY"] = "info"

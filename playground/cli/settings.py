@@ -13,8 +13,8 @@ from playground.text import clean
 def settings_() -> None:
     """Show the settings file and what it sets.
 
-    It is TOML, with options of train as keys, such as lora_r = 8. A flag, the environment
-    (SFT_PLAYGROUND_LORA_R) and a --config file take precedence.
+    It is TOML, with options of train as keys, such as lora_r = 8, and device = "cpu" for a computer whose GPU
+    cannot be used. A flag, the environment (SFT_PLAYGROUND_LORA_R) and a --config file take precedence.
     """
 
 
@@ -27,12 +27,13 @@ def path() -> int:
 
 @settings_.command("show")
 def show() -> int:
-    """Print all options of train; * marks those you have set."""
+    """Print all options of train, and the device; * marks those you have set."""
     given = settings.options({}, None)
     for name, value in TrainConfig(**given).to_dict().items():
         mark = "*" if name in given else " "
         shown = "auto" if value is None else value
         click.echo(f"{mark} {name} = {clean(str(shown))}")
+    click.echo(f"{' ' if settings.device() == 'auto' else '*'} device = {settings.device()}")
     where = paths.settings_file()
     click.echo(f"* from {where}{'' if where.is_file() else ' (does not exist yet)'} or the environment", err=True)
     return 0

@@ -3,6 +3,7 @@ import shlex
 import pytest
 
 from playground import paths, settings
+from playground.cli.app import run
 from playground.config import TrainConfig, read_options
 from playground.errors import InputError, UsageError
 
@@ -21,6 +22,20 @@ def test_precedence_is_flag_environment_file_settings(home, monkeypatch):
     found = TrainConfig(**settings.options({"lora_r": 4}, home / "c.yaml"))
     assert (found.lora_r, found.seed, found.lora_alpha, found.num_train_epochs) == (4, 3, 2, 1)
     assert found.max_grad_norm == TrainConfig().max_grad_norm
+
+
+def test_device_is_flag_then_environment_then_settings(home, monkeypatch):
+    assert settings.device() == "auto"
+    paths.settings_file().write_text('device = "cuda:1"\nlora_r = 3\n')
+    assert settings.device() == "cuda:1"
+    assert settings.options({}, None) == {"lora_r": 3}
+    monkeypatch.setenv("SFT_PLAYGROUND_DEVICE", "cuda")
+    assert settings.device() == "cuda"
+    assert run(["--compare", "x.txt", "--device", "cpu", "--help"]) == 0
+    assert settings.device() == "cpu"
+    assert run(["settings", "--device=cuda:2", "path"]) == 0
+    assert settings.device() == "cuda:2"
+    assert run(["doctor", "--device", "gpu"]) == 2
 
 
 @pytest.mark.parametrize(
