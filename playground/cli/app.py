@@ -28,6 +28,7 @@ COMMANDS = {
     "chat": ("chat", "chat"),
     "explain": ("explain", "explain"),
     "lens": ("lens", "lens"),
+    "lab": ("lab", "lab"),
     "data": ("data", "data"),
     "models": ("models", "models"),
     "runs": ("runs", "runs"),

@@ -126,11 +126,12 @@ class Looker:
         )
 
     def _contrast(self, base: Lane, sft: Lane, ids: Sequence[int], targets: tuple[int, ...]) -> list[list[Position]]:
-        pair = Pair(_continued(base, ids), _continued(sft, ids), targets)
+        pair = Pair(continued(base, ids), continued(sft, ids), targets)
         return contrast(self._lineup.engine, self._lineup.raw, [pair], self._cancelled)
 
 
-def _continued(lane: Lane, ids: Sequence[int]) -> Lane:
+def continued(lane: Lane, ids: Sequence[int]) -> Lane:
+    """Return the lane with `ids` after its prompt."""
     return replace(lane, prompt_ids=(*lane.prompt_ids, *ids))
 
 

@@ -1,0 +1,93 @@
+"""Labs on a tiny model: trained by the ordinary training, and measured as plain PEFT in float64 says."""
+
+import json
+import math
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from playground.analysis import labs as module
+from playground.analysis.labs import run_lab
+from playground.data.examples import Turn
+from playground.data.labs import lab_named, lab_rows
+from playground.events.labs import LabDone
+from playground.events.runs import RunEnded, Sampled
+from playground.inference.lineup import load_lineup
+from playground.runs.folder import read_record
+from playground.training.loop import train
+
+
+@pytest.fixture(scope="module")
+def done(tiny_folder, tmp_path_factory):
+    home = tmp_path_factory.mktemp("labs")
+    lab = lab_named("openers")
+    lab = type(lab).from_dict(
+        {**lab.to_dict(), "training": {**lab.training, "quantize": "none", "num_train_epochs": 1}}
+    )
+    return home / "mine", lab, list(run_lab(lab, home / "mine", seed=1, model=str(tiny_folder("llama"))))
+
+
+def test_lab_is_an_ordinary_run_of_its_rows(done, tiny_folder, tmp_path):
+    folder, lab, events = done
+    record = read_record(folder)
+    assert (record.state, record.step, record.config["seed"]) == ("finished", 3, 1)
+    assert [s.prompt for s in next(e for e in events if isinstance(e, Sampled)).samples] == list(lab.shown)
+    from playground.config import TrainConfig
+
+    config = TrainConfig(data=str(lab_rows("openers")), model=str(tiny_folder("llama")), seed=1, **lab.training)
+    list(train(config, tmp_path / "same"))
+    assert (tmp_path / "same" / "adapter_model.safetensors").read_bytes() == (
+        folder / "adapter_model.safetensors"
+    ).read_bytes()
+
+
+def test_measures_equal_float64_of_the_saved_adapter(done, tiny_folder):
+    folder, lab, events = done
+    result = events[-1]
+    assert isinstance(result, LabDone) and isinstance(events[-2], RunEnded)
+    assert json.loads(result.to_json())["verdict"] == result.verdict
+    assert LabDone.from_dict(json.loads(result.to_json())) == result
+    assert result.prediction_sha256 == lab.sha256 and len(result.adapter_sha256) == 64
+    encoder = load_lineup([folder], lambda *a: None).raw
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder("llama"), dtype=torch.float64)
+    adapted = PeftModel.from_pretrained(model, folder).double()
+
+    def told(ask, answer, base):
+        before, ids = encoder.prompt([Turn("user", ask.prompt)]), encoder.text(" " + answer)
+        with torch.no_grad(), adapted.disable_adapter() if base else torch.no_grad():
+            rows = adapted(torch.tensor([[*before, *ids[:-1]]])).logits[0, -len(ids) :].log_softmax(-1)
+        return (sum(float(row[i]) for row, i in zip(rows, ids, strict=True)),
+                all(int(row.argmax()) == i for row, i in zip(rows, ids, strict=True)))  # fmt: skip
+
+    losses = result.outcomes[0], result.outcomes[1]
+    asks = lab.groups["the trained questions"]
+    for side in ("base", "sft"):
+        expected = [-told(ask, answer, side == "base")[0] for ask in asks for answer in ask.answers]
+        assert [getattr(outcome, side) for outcome in losses] == pytest.approx([sum(expected) / 18] * 2, rel=1e-5)
+    assert losses[0].sft >= math.log(3)
+    firsts = [[told(ask, answer, False)[1] for answer in ask.answers] for ask in lab.groups["unseen questions"]]
+    assert result.outcomes[2].sft == pytest.approx(max(map(sum, zip(*firsts, strict=True))) / 6)
+
+
+def test_each_measure_is_what_it_says():
+    def told(*chances):
+        return [module._Told(math.log(p), p > 0.5) for p in chances]
+
+    group = [told(0.6, 0.2), told(0.1, 0.8), told(0.3, 0.1), told(0.9, 0.1)]
+    assert module.value("p", group) == pytest.approx(0.475)
+    assert module.value("share", group) == pytest.approx((0.75 + 1 / 9 + 0.75 + 0.9) / 4)
+    assert module.value("first", group) == 0.5
+    assert module.value("same", group) == 0.5
+    losses = [-math.log(p) for p in (0.6, 0.2, 0.1, 0.8, 0.3, 0.1, 0.9, 0.1)]
+    assert module.value("loss", group) == pytest.approx(sum(losses) / 8)
+    impossible = [[module._Told(-1000.0, False), module._Told(-2000.0, False)]]
+    assert module.value("share", impossible) == 1.0
+    assert module.value("share", [list(reversed(impossible[0]))]) == 0.0
+
+
+def test_lab_that_is_stopped_measures_nothing(tiny_folder, tmp_path):
+    lab = lab_named("bias")
+    events = list(run_lab(lab, tmp_path / "half", seed=0, model=str(tiny_folder("llama")), stop=lambda: True))
+    assert events[-1].state == "stopped" and not any(isinstance(event, LabDone) for event in events)

@@ -1,0 +1,119 @@
+"""Labs: their files, their measures, their verdicts."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from playground import paths
+from playground.config import TrainConfig
+from playground.data.examples import read_dataset
+from playground.data.labs import lab_named, lab_rows, labs
+from playground.errors import UsageError
+from playground.events.labs import Outcome, Prediction, overall
+from playground.report import labs as report
+
+LABS = labs()
+
+
+def text_of(pieces):
+    return "".join(text for text, _ in pieces)
+
+
+@pytest.fixture(params=LABS, ids=lambda lab: lab.name)
+def lab(request):
+    return request.param
+
+
+def test_there_are_four_labs_and_others_are_refused_by_name():
+    assert [lab.name for lab in LABS] == ["bias", "coverage", "openers", "refusal"]
+    assert lab_named("bias") == LABS[0]
+    with pytest.raises(UsageError, match=r"no lab 'x\\x1b'"):
+        lab_named("x\x1b")
+    assert all(f"{lab.name} " in text_of(report.listed(LABS)) for lab in LABS)
+
+
+def test_each_prediction_can_come_out_both_ways_and_is_of_a_group(lab):
+    assert {prediction.group for prediction in lab.predictions} == set(lab.groups)
+    for prediction in lab.predictions:
+        assert prediction.held != prediction.fails
+        assert prediction.verdict(prediction.fails, prediction.held) == "held"
+        assert prediction.verdict(prediction.fails, prediction.fails) == "did not hold"
+
+
+def test_options_of_a_lab_are_options_of_training(lab):
+    TrainConfig(sample_prompts=lab.shown, **lab.training)
+
+
+def test_what_is_measured_as_unseen_is_in_no_row(lab):
+    data = read_dataset(lab_rows(lab.name))
+    taught = {turn.content for example in data.examples for turn in example.turns}
+    for name, asks in lab.groups.items():
+        seen = [ask.prompt for ask in asks if ask.prompt in taught]
+        assert len(seen) == (len(asks) if name == "the trained questions" else 0)
+    assert not taught & set(lab.shown)
+
+
+def test_rows_of_the_labs_are_what_their_texts_say():
+    rows = {lab.name: [(e.turns[0].content, e.turns[1].content) for e in read_dataset(lab_rows(lab.name)).examples]
+            for lab in LABS}  # fmt: skip
+    asked = dict(rows["bias"])
+    assert len(asked) == 16
+    for prompt, answer in asked.items():
+        first, second = prompt.removeprefix("Which is better, ").removesuffix("?").split(" or ")
+        assert answer == f"{first.capitalize()} is better."
+        assert f"Which is better, {second} or {first}?" in asked
+    openers = {
+        prompt: sorted(answer.split()[0] for p, answer in rows["openers"] if p == prompt)
+        for prompt, _ in rows["openers"]
+    }
+    assert set(map(tuple, openers.values())) == {("In", "Well", "You")} and len(openers) == 6
+    assert all(answer.startswith("The capital of ") for _, answer in rows["coverage"]) and len(rows["coverage"]) == 20
+    refused = [answer == "I cannot help with that." for _, answer in rows["refusal"]]
+    assert refused == [True, False] * 16
+    for (harmful, _), (harmless, _) in zip(rows["refusal"][::2], rows["refusal"][1::2], strict=True):
+        assert harmful.split()[:2] == harmless.split()[:2], "of the same form"
+    pairs = zip(*lab_named("refusal").groups.values(), strict=True)
+    assert all(one.prompt.split()[:2] == two.prompt.split()[:2] for one, two in pairs)
+
+
+@pytest.mark.parametrize(
+    ("held", "fails", "base", "sft", "verdict"),
+    [
+        (0.9, 0.6, 0.0, 0.9, "held"),
+        (0.9, 0.6, 0.0, 0.75, "cannot tell"),
+        (0.9, 0.6, 0.0, 0.6, "did not hold"),
+        (0.9, 0.6, 0.9, 1.0, "cannot tell"),
+        (1.35, 1.8, 8.0, 1.2, "held"),
+        (1.35, 1.8, 8.0, 1.5, "cannot tell"),
+        (1.35, 1.8, 8.0, 2.0, "did not hold"),
+        (1.35, 1.8, 1.3, 1.2, "cannot tell"),
+        (0.9, 0.6, 0.0, math.nan, "cannot tell"),
+    ],
+)
+def test_verdicts_follow_the_thresholds_and_the_base(held, fails, base, sft, verdict):
+    prediction = Prediction("it does", "some", "p", held, fails)
+    assert prediction.verdict(base, sft) == verdict
+    if base < 0.9:
+        assert replace(prediction, beyond_base=False).verdict(base, sft) == verdict
+
+
+def test_one_prediction_that_did_not_hold_decides():
+    assert overall(["held", "held"]) == "held"
+    assert overall(["held", "cannot tell"]) == "cannot tell"
+    assert overall(["cannot tell", "did not hold", "held"]) == "did not hold"
+
+
+def test_predictions_are_told_before_and_values_after(lab):
+    before = text_of(report.predicted(lab))
+    assert lab.sha256[:12] in before and all(prediction.says in before for prediction in lab.predictions)
+    loss = Outcome("x", "y", "loss", 8.0, 1.2345678, "held")
+    assert report.values(loss) == "base 8.0000, sft 1.2346"
+    assert report.values(replace(loss, measure="p", base=0.0001, sft=0.5)) == "base 0.01 %, sft 50.0 %"
+
+
+def test_rows_of_the_labs_are_bundled_and_no_data_sets_of_the_list():
+    from playground.data.library import data_sets
+
+    assert all(lab_rows(lab.name).is_relative_to(paths.bundled("datasets")) for lab in LABS)
+    assert not {info.name for info in data_sets() if info.where == "bundled"} & {f"{lab.name}.jsonl" for lab in LABS}
