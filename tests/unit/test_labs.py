@@ -1,7 +1,12 @@
 """Labs: their files, their measures, their verdicts."""
 
+import hashlib
+import json
 import math
+import subprocess
 from dataclasses import replace
+from pathlib import Path
+from runpy import run_path
 
 import pytest
 
@@ -10,10 +15,12 @@ from playground.config import TrainConfig
 from playground.data.examples import read_dataset
 from playground.data.labs import lab_named, lab_rows, labs
 from playground.errors import UsageError
-from playground.events.labs import Outcome, Prediction, overall
+from playground.events.labs import LabDone, Outcome, Prediction, overall
 from playground.report import labs as report
 
+ROOT = Path(__file__).parents[2]
 LABS = labs()
+RECORDED = [json.loads(line) for line in (ROOT / "benchmarks/results/labs.jsonl").read_text("utf-8").splitlines()]
 
 
 def text_of(pieces):
@@ -117,3 +124,43 @@ def test_rows_of_the_labs_are_bundled_and_no_data_sets_of_the_list():
 
     assert all(lab_rows(lab.name).is_relative_to(paths.bundled("datasets")) for lab in LABS)
     assert not {info.name for info in data_sets() if info.where == "bundled"} & {f"{lab.name}.jsonl" for lab in LABS}
+
+
+# What is recorded, and what the documentation claims.
+
+
+def git(*arguments):
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.split() if done.returncode == 0 else []
+
+
+def test_each_lab_was_run_with_three_seeds_on_its_prediction(lab):
+    recorded = [result for result in RECORDED if result["lab"] == lab.name]
+    assert sorted(result["seed"] for result in recorded) == [0, 1, 2]
+    assert {result["prediction_sha256"] for result in recorded} == {lab.sha256}
+    rows = hashlib.sha256(lab_rows(lab.name).read_bytes()).hexdigest()
+    assert {result["data_sha256"] for result in recorded} == {rows}
+    assert len({result["adapter_sha256"] for result in recorded}) == 3
+    for line in recorded:
+        assert (len(line["adapter_sha256"]), len(line["commit"])) == (64, 40)
+        assert {"torch", "peft", "sft-playground"} <= set(line["versions"]) and line["date"]
+        result = LabDone.from_dict(line)
+        assert line["verdict"] == result.verdict
+        for outcome, prediction in zip(result.outcomes, lab.predictions, strict=True):
+            named = (prediction.says, prediction.group, prediction.measure)
+            assert (outcome.says, outcome.group, outcome.measure) == named
+            assert outcome.verdict == prediction.verdict(outcome.base, outcome.sft)
+
+
+def test_predictions_are_in_the_history_before_their_results():
+    if git("rev-parse", "--is-shallow-repository") != ["false"]:
+        pytest.skip("needs the history")
+    for lab in LABS:
+        for suffix in ("toml", "jsonl"):
+            last = git("log", "--format=%H", "-1", "--", f"datasets/labs/{lab.name}.{suffix}")
+            assert not git("ls-tree", "--name-only", *last, "benchmarks/results/labs.jsonl"), "written after a result"
+
+
+def test_documentation_has_the_recorded_figures():
+    document = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    assert run_path(str(ROOT / "docs" / "generate.py"))["with_labs"](document) == document
