@@ -26,6 +26,7 @@ from playground.events.runs import (
     Sampled,
     StepDone,
     StepSkipped,
+    Warned,
 )
 from playground.report import plan as words
 from playground.report.words import duration, gigabytes, how_it_ended, setting
@@ -106,7 +107,10 @@ class Narrator:
                 if not self._live:
                     self.line(f"loss on the held-out rows {event.eval_loss:.2f}")
             case StepSkipped():
-                self.line(f"step {event.step} was skipped: {event.reason}; the weights are unchanged", "yellow")
+                rows = f"; its rows: {', '.join(map(str, event.rows))}" if event.rows else ""
+                self.line(f"step {event.step} was skipped: {event.reason}; the weights are unchanged{rows}", "yellow")
+            case Warned():
+                self.line(event.message, "yellow")
             case BatchHalved():
                 self.line(
                     f"out of memory: retrying this batch, {count(event.micro_batch_size, 'row')} at a time", "yellow"

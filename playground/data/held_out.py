@@ -6,11 +6,12 @@ import hashlib
 import random
 from array import array
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from playground.data.encode import Encoded
 
 SHARE, LEAST, MOST = 0.05, 4, 200
+T = TypeVar("T")
 TOO_FEW = 40  # a smaller data set is trained as a whole, unless held-out rows are requested
 
 
@@ -49,10 +50,10 @@ def _key(row: Encoded) -> bytes:
     return hashlib.sha256(repr((row.input_ids, row.labels)).encode()).digest()
 
 
-class Without(Sequence[Encoded]):
+class Without(Sequence[T]):
     """The trained rows: all but those at the given indices."""
 
-    def __init__(self, rows: Sequence[Encoded], places: Sequence[int]) -> None:
+    def __init__(self, rows: Sequence[T], places: Sequence[int]) -> None:
         left_out = set(places)
         self._rows = rows
         self._places = array("Q", (at for at in range(len(rows)) if at not in left_out))

@@ -65,10 +65,22 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepSkipped(Event):
-    """The loss or the gradient was not finite, so the weights were not updated."""
+    """The loss or the gradient was not finite, so the weights were not updated.
+
+    `rows` are the lines of the step's rows in the data set; empty in older runs.
+    """
 
     step: int
     reason: str
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something after `step` that the user should know of and that does not end the run, in a sentence."""
+
+    step: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +196,7 @@ EVENTS: dict[str, type[Event]] = {
         RunStarted,
         StepDone,
         StepSkipped,
+        Warned,
         BatchHalved,
         Sampled,
         Evaluated,

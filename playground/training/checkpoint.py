@@ -12,9 +12,10 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load, save
@@ -23,6 +24,7 @@ from playground.disk import sync_folder, write_file
 from playground.errors import PlaygroundError
 
 MANIFEST = "manifest.json"
+FAR_APART = 15  # steps; skipped ones that are closer are one trouble
 
 
 @dataclass
@@ -53,7 +55,9 @@ class TrainState:
 
 
 def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], keep: int = 2) -> Path:
-    """Write a checkpoint into `folder` and delete all but the newest `keep`.
+    """Write a checkpoint into `folder` and delete all but the newest `keep`, and one from before the last trouble.
+
+    The steps between skipped ones may already have learned what makes the next one skipped.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written; nothing is left behind then.
@@ -82,10 +86,22 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    for old in _names(folder)[:-keep]:
-        if old != target:  # damaged ones of later steps must not push out the one just written
+    names, trouble = _names(folder), _last_trouble(state.skipped_steps)
+    spared = [path for path in names if _step(path) < trouble][-1:] if trouble else []
+    for old in names[:-keep]:
+        if old != target and old not in spared:  # damaged ones of later steps must not push out the one just written
             _discard(old)
     return target
+
+
+def _last_trouble(skipped: list[int]) -> int:
+    """Return the first of the last skipped steps that are close together; 0 if none was skipped."""
+    first = skipped[-1] if skipped else 0
+    for step in reversed(skipped):
+        if first - step > FAR_APART:
+            break
+        first = step
+    return first
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -93,14 +109,31 @@ def has_checkpoint(folder: Path) -> bool:
     return bool(_names(folder))
 
 
-def newest_checkpoint(folder: Path) -> tuple[TrainState, dict[str, bytes]] | None:
-    """Return the state and the files of the newest checkpoint in `folder` that is complete and finite, if any.
+class Found(NamedTuple):
+    """A checkpoint that can be resumed from.
+
+    Attributes:
+        state: Its state.
+        files: Its other files, and the state's, by name.
+        damaged: The names of later ones, which cannot.
+    """
+
+    state: TrainState
+    files: dict[str, bytes]
+    damaged: tuple[str, ...]
+
+
+def newest_checkpoint(folder: Path, needs: Collection[str] = ()) -> Found | None:
+    """Return the newest checkpoint in `folder` that is complete, has the files in `needs` and is finite, if any.
 
     Earlier versions also wrote non-finite values, from which no run can continue.
     """
+    damaged: list[str] = []
     for path in reversed(_names(folder)):
-        if (found := _read(path)) is not None and _is_finite(found[1]):
-            return found
+        found = _read(path)
+        if found is not None and found[1].keys() >= set(needs) and _is_finite(found[1]):
+            return Found(*found, tuple(damaged))
+        damaged.append(path.name)
     return None
 
 
@@ -115,17 +148,23 @@ def _is_finite(files: dict[str, bytes]) -> bool:
 def _read(path: Path) -> tuple[TrainState, dict[str, bytes]] | None:
     try:
         manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
+        if any(Path(name).name != name for name in manifest):
+            return None
         files = {name: (path / name).read_bytes() for name in manifest}
         if any(hashlib.sha256(files[name]).hexdigest() != manifest[name]["sha256"] for name in manifest):
             return None
         return TrainState(**json.loads(files["state.json"])), files
-    except (OSError, ValueError, KeyError, TypeError):  # all the ways in which a manifest can be damaged
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # the ways in which a manifest can be damaged
         return None
 
 
 def _names(folder: Path) -> list[Path]:
     found = [path for path in folder.glob("step-*") if path.name[5:].isdecimal() and path.is_dir()]
-    return sorted(found, key=lambda path: int(path.name[5:]))
+    return sorted(found, key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.name[5:])
 
 
 def _discard(path: Path) -> None:

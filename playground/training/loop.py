@@ -18,6 +18,7 @@ from playground.events.runs import (
     RunRecord,
     RunStarted,
     Sampled,
+    Warned,
 )
 from playground.events.values import Progress
 from playground.models.device import pick_device
@@ -29,7 +30,7 @@ from playground.training.control import NoRequests, Requests, serve
 from playground.training.plan import plan_training, require_room
 from playground.training.ranks import Ranks
 from playground.training.record import NullRunFolder, RunFolder
-from playground.training.setup import Training, check_resumable, prepare
+from playground.training.setup import MOMENTS, Training, check_resumable, prepare
 from playground.training.step import sampling_distance, take_step
 
 CHECKPOINT_SECONDS = 60.0
@@ -108,10 +109,12 @@ def _run(
     until_answered: bool,
     stop: Callable[[], bool],
 ) -> Iterator[Event]:
-    record = _begin(training, folder, resume)
+    record, damaged = _begin(training, folder, resume)
     resume = training.state.step > 0  # a run without a checkpoint starts again, with its first samples
     clock.loaded(training.seconds_load)
     yield _started(training, record, folder)
+    if damaged:
+        yield Warned(training.state.step, f"passed over what cannot be continued from: {', '.join(damaged)}")
     run.write_record(record)
     state, num_steps = training.state, training.num_steps
     begun = state.step
@@ -162,21 +165,22 @@ def _run(
         raise
 
 
-def _begin(training: Training, folder: Path, resume: bool) -> RunRecord:
+def _begin(training: Training, folder: Path, resume: bool) -> tuple[RunRecord, tuple[str, ...]]:
+    """Return the run's record, and the names of checkpoints that were too damaged to continue from."""
     if not resume:
-        return training.new_record(folder.name)
+        return training.new_record(folder.name), ()
     record = read_record(folder)
     assert record is not None  # `train` has checked
     exact = check_resumable(record, training)
     checkpoints = folder / CHECKPOINTS
     if not has_checkpoint(checkpoints) and not (folder / WEIGHTS).exists():
         # It ended before it had saved anything. Its start is a function of its config, so nothing is lost.
-        return replace(training.new_record(record.name), created_at=record.created_at)
-    if (found := newest_checkpoint(checkpoints)) is None:
+        return replace(training.new_record(record.name), created_at=record.created_at), ()
+    if (found := newest_checkpoint(checkpoints, (WEIGHTS, MOMENTS))) is None:
         raise UsageError(f"The run {record.name} has no whole checkpoint to resume from.", "Start a new run.")
-    training.restore(*found)
+    training.restore(found.state, found.files)
     training.state.exact = training.state.exact and exact
-    return replace(record, state="running")
+    return replace(record, state="running"), found.damaged
 
 
 def _started(training: Training, record: RunRecord, folder: Path) -> RunStarted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from peft import PeftModel
@@ -15,6 +15,7 @@ from playground.data.answered import answered
 from playground.data.batches import collate, micro_batches
 from playground.data.encode import Encoded, Encoder
 from playground.data.examples import Dataset
+from playground.data.held_out import Without
 from playground.data.order import Order
 from playground.data.prompts import turns_of
 from playground.errors import UsageError
@@ -46,6 +47,7 @@ from playground.training.plan import Planned
 from playground.training.ranks import Ranks
 from playground.training.record import now, versions
 
+MOMENTS = "optimizer.safetensors"
 ADAPTER = "default"  # PEFT saves an adapter of another name into a subfolder
 
 
@@ -57,6 +59,7 @@ class Training:
         state: The state after the last step, even if that was skipped.
         sound: The state after the last step that changed the weights. They have not changed since, so this is what a
             checkpoint holds: a resumed run tries a skipped step again.
+        losses: Of the last steps, to notice a spike.
     """
 
     config: ResolvedConfig
@@ -67,6 +70,7 @@ class Training:
     encoder: Encoder
     rows: Sequence[Encoded]
     eval_rows: Sequence[Encoded]
+    held_out: Sequence[int]
     order: Order
     loss: SupervisedLoss
     optimizer: torch.optim.Optimizer
@@ -75,6 +79,7 @@ class Training:
     sound: TrainState
     engine: Engine
     seconds_load: float = 0.0
+    losses: list[float] = field(default_factory=list)
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -96,6 +101,11 @@ class Training:
         """Optimiser steps of the whole run."""
         return self.plan.num_steps
 
+    def lines(self, step: int) -> tuple[int, ...]:
+        """Return the lines in the data set of the rows of optimiser step `step`."""
+        examples = Without(self.dataset.examples, self.held_out)
+        return tuple(sorted(examples[row].line for row in self.batch(step)))
+
     def batch(self, step: int) -> list[int]:
         """Return the rows of optimiser step `step`, counted from 0 over all epochs."""
         return self.order.batch(step, lambda row: len(self.rows[row].input_ids))
@@ -114,7 +124,7 @@ class Training:
         return {
             WEIGHTS: tensor_bytes(lora.state(self.model)),
             ADAPTER_CONFIG: lora.config_json(self.model).encode(),
-            "optimizer.safetensors": tensor_bytes(optimizer_tensors(self.optimizer, self.parameter_names)),
+            MOMENTS: tensor_bytes(optimizer_tensors(self.optimizer, self.parameter_names)),
         }
 
     def restore(self, state: TrainState, files: dict[str, bytes]) -> None:
@@ -122,7 +132,7 @@ class Training:
         self.state, self.sound = state, state.copy()
         tensors = load(files[WEIGHTS])
         lora.put_state(self.model, tensors)
-        restore_optimizer(self.optimizer, self.parameter_names, files["optimizer.safetensors"])
+        restore_optimizer(self.optimizer, self.parameter_names, files[MOMENTS])
 
     def sample(self, started: float) -> Sampled:
         """Answer the sample prompts with the current adapter, without affecting training.
@@ -230,6 +240,7 @@ def assemble(
         encoder=planned.encoder,
         rows=planned.rows,
         eval_rows=[planned.everything[at] for at in planned.held_out],
+        held_out=planned.held_out,
         order=planned.order,
         loss=SupervisedLoss(backbone(base.model), base.head),
         optimizer=optimizer,

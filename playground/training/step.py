@@ -7,6 +7,7 @@ happened becomes an event.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,14 +17,17 @@ import torch
 from playground.data.batches import Batch, collate, micro_batches
 from playground.data.encode import IGNORE_INDEX, Encoded
 from playground.errors import EnvironmentFault, PlaygroundError
-from playground.events.runs import BatchHalved, Event, StepDone, StepSkipped
+from playground.events.runs import BatchHalved, Event, StepDone, StepSkipped, Warned
 from playground.models.memory import peak_memory
 from playground.training.clock import Clock
 from playground.training.schedule import learning_rate
 from playground.training.setup import Training
 
 SAMPLINGS = 7  # a run is sampled about this often after step 0
-MAX_SKIPPED = 3
+# A run ends when so many of its last steps were skipped: three in a row, or ten of fifteen.
+TOO_MANY_SKIPPED = ((3, 3), (10, 15))
+SPIKE, SPIKE_NATS = 3.0, 2.0  # a loss this many times the median of the steps before, and this far above it
+LOOKED_BACK, TOO_FEW = 20, 10  # losses that make a median
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,12 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
 def take_step(training: Training, clock: Clock) -> Iterator[Event]:
     """Take one optimiser step on the next rows.
 
-    Yields a `StepDone` or a `StepSkipped`, and a `BatchHalved` before it for each time memory ran out.
+    Yields a `StepDone` or a `StepSkipped`, a `BatchHalved` before it for each time memory ran out, and a `Warned` after
+    it if the loss is a spike.
 
     Raises:
         EnvironmentFault: If memory runs out with a single row.
-        PlaygroundError: If the loss was not finite for three steps in a row.
+        PlaygroundError: If too many of the last steps were skipped.
     """
     config, state = training.config, training.state
     rows = [training.rows[index] for index in training.batch(state.step)]
@@ -110,6 +115,7 @@ def take_step(training: Training, clock: Clock) -> Iterator[Event]:
     state.step += 1
     if update.finite:
         yield _done(training, clock, update, rows)
+        yield from _spike(training, update.loss)
     else:
         yield _skipped(training, update)
         _require_progress(training)
@@ -203,16 +209,31 @@ def _done(training: Training, clock: Clock, update: Update, rows: Sequence[Encod
 def _skipped(training: Training, update: Update) -> StepSkipped:
     step = training.state.step
     training.state.skipped_steps.append(step)
-    return StepSkipped(step, f"loss {update.loss:g}, gradient norm {update.grad_norm:g}")
+    return StepSkipped(step, f"loss {update.loss:g}, gradient norm {update.grad_norm:g}", training.lines(step - 1))
 
 
 def _require_progress(training: Training) -> None:
     step = training.state.step
-    if training.state.skipped_steps[-MAX_SKIPPED:] == list(range(step - MAX_SKIPPED + 1, step + 1)):
-        raise PlaygroundError(
-            f"The loss was not finite for {MAX_SKIPPED} steps in a row.",
-            "Lower --learning-rate and check the rows with 'data check'.",
-        )
+    for most, window in TOO_MANY_SKIPPED:
+        if sum(skipped > step - window for skipped in training.state.skipped_steps) >= most:
+            how = f"{most} steps in a row" if most == window else f"{most} of the last {window} steps"
+            raise PlaygroundError(
+                f"The loss or its gradient was not finite for {how}.",
+                "Start a new run with a lower --learning-rate, and look at the rows of the skipped steps.",
+            )
+
+
+def _spike(training: Training, loss: float) -> Iterator[Warned]:
+    """Warn of a loss far above those before it; then wait until there is a new median, or each step would warn."""
+    before = training.losses
+    usual = statistics.median(before) if len(before) >= TOO_FEW else float("inf")
+    if loss > SPIKE * usual and loss > usual + SPIKE_NATS:
+        before.clear()
+        step = training.state.step
+        lines = ", ".join(map(str, training.lines(step - 1)))
+        yield Warned(step, f"the loss rose to {loss:.2f}, from {usual:.2f} before; the rows of step {step}: {lines}")
+    before.append(loss)
+    del before[:-LOOKED_BACK]
 
 
 def _seconds_left(training: Training, clock: Clock) -> float | None:

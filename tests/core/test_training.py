@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -26,6 +27,7 @@ from playground.events.runs import (
     Sampled,
     StepDone,
     StepSkipped,
+    Warned,
     event_from_json,
 )
 from playground.runs.folder import read_record
@@ -271,6 +273,11 @@ def test_skipped_step_is_not_saved_and_is_retried(tiny_folder, rows_file, tmp_pa
     whole = list(train(settings, tmp_path / "whole"))
     assert [e.step for e in whole if isinstance(e, StepSkipped)] == [4, 5] and whole[-1].state == "finished"
     assert not {4, 5} & {e.step for e in whole if isinstance(e, CheckpointSaved)}
+    planned = plan_training(settings, lambda *a: None)
+    lines = [planned.dataset.examples[at].line for at in range(18) if at not in planned.held_out]
+    batch = planned.order.batch(3, lambda row: len(planned.rows[row].input_ids))
+    named = next(e.rows for e in whole if isinstance(e, StepSkipped))
+    assert named == tuple(sorted(lines[row] for row in batch))
     stopped = list(train(settings, tmp_path / "parts", stop=stop_after(at)))
     assert stopped[-1].step == at and checkpoints(tmp_path / "parts") == [2, 3]
     assert not (tmp_path / "whole" / "steps" / f"{at:06d}").exists(), "a skipped step is not kept as if it were one"
@@ -368,6 +375,45 @@ def test_three_non_finite_steps_in_a_row_end_the_run(tiny_folder, rows_file, tmp
     assert read_record(tmp_path / "run").state == "failed"
 
 
+def test_ten_skipped_steps_of_fifteen_end_the_run(tiny_folder, rows_file, tmp_path, monkeypatch):
+    poison(monkeypatch, lambda step: step > 6 and step % 3, not_finite)  # never three in a row
+    settings = config(tiny_folder("llama"), rows_file(30), per_device_train_batch_size=1, sample_prompts=())
+    with pytest.raises(PlaygroundError, match="10 of the last 15 steps"):
+        list(train(settings, tmp_path / "run"))
+    record = read_record(tmp_path / "run")
+    assert (record.state, record.step) == ("failed", 20)
+
+
+@pytest.mark.parametrize(("loss", "warns"), [(8.9, False), (9.1, True), (float("inf"), True)])
+def test_spike_of_the_loss_warns_once_and_names_its_rows(loss, warns):
+    training = SimpleNamespace(losses=[], state=SimpleNamespace(step=31), lines=lambda step: (step, 99))
+    for before in (3.0, 2.0, 4.0) * 10:
+        assert not list(step._spike(training, before))
+    said = [warned.message for warned in step._spike(training, loss)]
+    assert len(said) == warns and all("rows of step 31: 30, 99" in message for message in said)
+    assert not list(step._spike(training, loss)) or not warns
+
+
+@pytest.mark.parametrize("loss", [2.04, 0.3])
+def test_small_loss_that_triples_is_no_spike(loss):
+    training = SimpleNamespace(losses=[0.05] * 20, state=SimpleNamespace(step=31), lines=lambda step: ())
+    assert not list(step._spike(training, loss))
+
+
+def test_resume_names_the_damaged_checkpoint_it_passes_over(tiny_folder, rows_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    settings = config(tiny_folder("llama"), rows_file(12))
+    list(train(settings, tmp_path / "whole"))
+    list(train(settings, tmp_path / "run", stop=stop_after(3)))
+    last = tmp_path / "run" / "checkpoints" / "step-000003"
+    manifest = json.loads((last / "manifest.json").read_bytes())
+    del manifest["optimizer.safetensors"]
+    (last / "manifest.json").write_text(json.dumps(manifest))
+    resumed = list(train(settings, tmp_path / "run", resume=True))
+    assert resumed[0].step == 2 and isinstance(resumed[1], Warned) and "step-000003" in resumed[1].message
+    assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole")
+
+
 def test_out_of_memory_halves_the_micro_batch_and_retries(tiny_folder, rows_file, tmp_path, monkeypatch):
     from playground.training.loss import SupervisedLoss
 
@@ -419,7 +465,7 @@ def test_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tiny_folder, rows_
     with pytest.raises(EnvironmentFault, match="disk is full"):
         list(train(settings, tmp_path / "run"))
     monkeypatch.undo()
-    state, _ = checkpoint.newest_checkpoint(tmp_path / "run" / "checkpoints")
+    state, _, _ = checkpoint.newest_checkpoint(tmp_path / "run" / "checkpoints")
     assert state.step > 0
     assert not [p for p in (tmp_path / "run").rglob("*") if p.name.startswith((".writing", ".run.json.new"))]
     assert list(train(settings, tmp_path / "run", resume=True))[-1].state == "finished"

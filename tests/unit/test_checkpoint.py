@@ -35,7 +35,7 @@ def newest_step(folder):
     """Return the step of the newest whole checkpoint, whose files must be that step's, or None."""
     if (found := newest_checkpoint(folder)) is None:
         return None
-    state, files = found
+    state, files, _ = found
     assert {name: files[name] for name in content(0)} == content(state.step)
     return state.step
 
@@ -48,7 +48,7 @@ def test_checkpoint_round_trips(tmp_path):
     state = TrainState(7, 1234, 4, [2, 3], 1.25, 60.5, exact=False)
     path = save_checkpoint(tmp_path / "new" / "folder", state, content(7))
     assert path.name == "step-000007"
-    found_state, files = newest_checkpoint(tmp_path / "new" / "folder")
+    found_state, files, _ = newest_checkpoint(tmp_path / "new" / "folder")
     assert found_state == state
     assert {name: files[name] for name in content(7)} == content(7)
 
@@ -152,6 +152,33 @@ def test_manifest_that_omits_a_file_is_rejected(tmp_path):
     del manifest["state.json"]
     path.write_text(json.dumps(manifest))
     assert newest_step(tmp_path) == 1
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"../step-000001/state.json": {"sha256": ""}}'])
+def test_manifest_of_another_kind_is_passed_over_and_named(tmp_path, text):
+    save(tmp_path, 1)
+    (save(tmp_path, 2) / MANIFEST).write_text(text)
+    found = newest_checkpoint(tmp_path)
+    assert found.state.step == 1 and found.damaged == ("step-000002",)
+
+
+def test_whole_checkpoint_without_a_needed_file_is_passed_over(tmp_path):
+    save(tmp_path, 1)
+    save_checkpoint(tmp_path, TrainState(step=2), {"adapter.bin": b"a"})
+    assert newest_checkpoint(tmp_path).state.step == 2
+    assert newest_checkpoint(tmp_path, ("optimizer.bin",)).state.step == 1
+
+
+def test_checkpoint_from_before_the_last_trouble_is_kept(tmp_path):
+    skipped = []
+    for step in range(1, 60):
+        if step in (3, 40, 42, 43, 50):
+            skipped.append(step)
+            continue
+        save_checkpoint(tmp_path, TrainState(step=step, skipped_steps=list(skipped)), content(step))
+        if step == 20:
+            assert names(tmp_path) == ["step-000002", "step-000019", "step-000020"]
+    assert names(tmp_path) == ["step-000039", "step-000058", "step-000059"]
 
 
 def test_newest_checkpoint_is_none_without_a_complete_one(tmp_path):
@@ -289,8 +316,8 @@ def test_non_finite_checkpoint_is_skipped(tmp_path):
 
     for step, value in ((1, 1.0), (2, float("nan"))):  # as earlier versions wrote it
         save_checkpoint(tmp_path, TrainState(step=step), {"a.safetensors": to_bytes({"x": torch.tensor([value])})})
-    state, _ = newest_checkpoint(tmp_path)
-    assert state.step == 1
+    found = newest_checkpoint(tmp_path)
+    assert found.state.step == 1 and found.damaged == ("step-000002",)
 
 
 def test_copied_state_does_not_change_with_the_original():

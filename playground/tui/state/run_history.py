@@ -17,6 +17,7 @@ from playground.events.runs import (
     Sampled,
     StepDone,
     StepSkipped,
+    Warned,
 )
 from playground.report import filmstrip
 from playground.report.filmstrip import Frame
@@ -64,6 +65,8 @@ class RunHistory:
                 self.saved = event.step
             case StepSkipped():
                 self.note = f"step {event.step} was skipped: {event.reason}"
+            case Warned():
+                self.note = f"step {event.step}: {event.message}"
             case BatchHalved():
                 self.note = f"out of memory: now {event.micro_batch_size} rows at a time"
             case RunEnded():
