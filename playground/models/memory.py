@@ -1,15 +1,54 @@
-"""How much memory is free, and how much is used."""
+"""How much memory is free, how much is used, and what it means to run out of it."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
+from playground.errors import EnvironmentFault
+
 _CGROUP = Path("/sys/fs/cgroup")
 _RECLAIMABLE = ("inactive_file", "active_file", "slab_reclaimable")  # counted as used, freed on demand
+
+
+class MemoryFault(EnvironmentFault):
+    """There was not enough memory for something that cannot be made smaller here."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, on any device."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # How the allocator of a CPU says it.
+    return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+
+
+@contextmanager
+def naming_memory(doing: str) -> Iterator[None]:
+    """Name what was being done when memory ran out.
+
+    Raises:
+        MemoryFault: If it ran out.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryFault(
+            f"Out of memory while {doing}.",
+            "Free some memory, lower --max-length, or choose a smaller model.",
+        ) from error
+
+
+def give_back(device: torch.device) -> None:
+    """Give memory that freed tensors still hold back to a GPU."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def free_memory(device: torch.device) -> int:

@@ -2,12 +2,13 @@
 
 ``python -m playground.training.child OPTIONS`` with OPTIONS a JSON object: ``config``, ``folder`` and ``resume``.
 Events go to the folder's ``events.jsonl``; requests come through the socket `paths.run_socket`.
-On SIGTERM it finishes the step, saves and exits.
+On SIGTERM or SIGINT it finishes the step, saves and exits; on a second one it exits at once.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
 import signal
@@ -44,9 +45,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     before_torch()
     inbox = Inbox()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: inbox.end("stop"))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _heed_signals(inbox)
     log = _Log(folder)
     with lock, _listen(folder, inbox):
         try:
@@ -77,6 +76,27 @@ def _train(options: dict[str, Any], folder: Path, lock: RunLock, inbox: Inbox, l
             log.write(RunEnded("cancelled", "cancelled", 0, None, str(folder), 0, 0.0, 0.0, 0.0, 0.0, 0.0))
             shutil.rmtree(folder, ignore_errors=True)
             return
+
+
+def _heed_signals(inbox: Inbox) -> None:
+    """Stop on the first SIGTERM or SIGINT, exit at once on the second, and ignore the end of the terminal.
+
+    A thread waits for them: Python calls its handlers only between two instructions of the main thread, one of which
+    may be loading a matrix, and it calls them once for two signals that arrive meanwhile.
+    """
+    heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def wait() -> None:
+        os.read(heard, 1)
+        inbox.end("stop")
+        os._exit(128 + os.read(heard, 1)[0])
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class Inbox:

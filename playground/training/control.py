@@ -12,6 +12,7 @@ from playground.events.runs import Continued, Event, Paused, Replied
 from playground.inference.lineup import Lineup, Side
 from playground.inference.service import answer
 from playground.models.lanes import Blend
+from playground.models.memory import naming_memory
 from playground.training.setup import ADAPTER, Training
 
 
@@ -71,10 +72,11 @@ def _reply(training: Training, request: Request, requests: Requests) -> Iterator
     lineup = Lineup(training.engine, sides, ("",), (None,), encoder)
     answers = {}
     try:
-        for event in answer(lineup, request.number, request.ask, requests):
-            if isinstance(event, Spoken) and event.answer is not None:
-                answers[event.lane] = event.answer
-            request.tell(event)
+        with naming_memory("answering"):
+            for event in answer(lineup, request.number, request.ask, requests):
+                if isinstance(event, Spoken) and event.answer is not None:
+                    answers[event.lane] = event.answer
+                request.tell(event)
     except PlaygroundError as error:
         request.tell(EngineError(request.number, error.message, error.hint))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playground.config import TrainConfig
@@ -22,6 +22,7 @@ from playground.events.runs import (
 )
 from playground.events.values import Progress
 from playground.models.device import pick_device
+from playground.models.memory import MemoryFault, give_back, naming_memory
 from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_record
 from playground.training import speed
 from playground.training.checkpoint import has_checkpoint, newest_checkpoint, save_checkpoint
@@ -77,10 +78,11 @@ def train(
         opened.callback(ranks.close)
         if resume and ranks.is_main and lock is None:
             lock = opened.enter_context(RunLock(folder))
-        planned = plan_training(config, progress, ranks)
-        if not force:
-            require_room(planned.plan)
-        training = prepare(planned, progress, ranks)
+        with naming_memory("loading the model"):
+            planned = plan_training(config, progress, ranks)
+            if not force:
+                require_room(planned.plan)
+            training = prepare(planned, progress, ranks)
         training.seconds_load = time.monotonic() - clock.started  # includes planning
         if ranks.is_main and lock is None:
             opened.enter_context(RunLock(folder, new=True))
@@ -116,53 +118,80 @@ def _run(
     if damaged:
         yield Warned(training.state.step, f"passed over what cannot be continued from: {', '.join(damaged)}")
     run.write_record(record)
-    state, num_steps = training.state, training.num_steps
+    state, seen = training.state, _Seen()
     begun = state.step
-    every = sampling_distance(num_steps)
-    sampled: Sampled | None = None
-    evaluated: Evaluated | None = None
-    outcome, reason = "finished", "all steps are done"
-    fresh = True  # nothing to save yet
     try:
-        while True:
-            if not resume and (state.step % every == 0 or state.step == num_steps):
-                sampled, evaluated = _look(training, clock)
-                yield from (event for event in (sampled, evaluated) if event is not None)
-                if not fresh:
-                    yield from _save(training, run, clock)
-                    if training.sound.step == state.step:  # else the weights are another step's
-                        run.keep_step(training.model, state.step)
-                # The first rank knows the answers; every rank must make the same decision.
-                done = sampled is not None and until_answered and state.step > 0 and sampled.all_answered
-                if training.ranks.any(done):
-                    outcome, reason = "stopped", "every sample prompt is answered"
-            # The first rank's clock decides for all: they must check and save at the same step.
-            elif training.ranks.any(training.ranks.is_main and clock.since_save() > CHECKPOINT_SECONDS):
-                yield from _save(training, run, clock)
-            resume = False  # the step it resumes from was sampled before
-            yield from serve(training, requests, lambda: training.sample(clock.started))
-            if training.ranks.any(stop()):
-                outcome, reason = "stopped", "asked to stop"
-            if state.step == num_steps or outcome != "finished":
-                break
-            yield from take_step(training, clock)
-            fresh = False
-        if outcome == "stopped" and not fresh:
+        outcome, reason = yield from _steps(
+            training, run, clock, requests, seen, resume=resume, until_answered=until_answered, stop=stop
+        )
+        if outcome == "stopped":
             yield from _save(training, run, clock)
-        if evaluated is not None:
-            record = replace(record, eval_loss=evaluated.eval_loss)
-        record = _write_end(training, run, record, outcome, sampled)
+        if seen.evaluated is not None:
+            record = replace(record, eval_loss=seen.evaluated.eval_loss)
+        with naming_memory("saving the adapter"):
+            record = _write_end(training, run, record, outcome, seen.sampled)
         ended = clock.ended(outcome, reason, state, folder)
         if training.ranks.is_main and state.step - begun >= TRUSTED_STEPS:
             # Tokens of all ranks were counted; the speed of one is kept.
             pace = ended.tokens_per_second / training.ranks.world
             speed.remember(training.plan.model, training.config.quantize, training.base.device, pace)
         yield ended
-    except (PlaygroundError, OSError) as error:
-        reason = error.message if isinstance(error, PlaygroundError) else disk_fault(error, folder).message
+    except Exception as error:  # whatever ends a run, its last event and its record say so
+        fault = disk_fault(error, folder) if isinstance(error, OSError) else error
+        yield from _rescue(training, run, clock, error)
         _mark_failed(training, run, record)
-        yield clock.ended("failed", reason, state, folder)
-        raise
+        yield clock.ended("failed", _in_words(fault), state, folder)
+        if fault is error:
+            raise
+        raise fault from error
+
+
+@dataclass
+class _Seen:
+    """The last answers to the sample prompts, and the last loss on the held-out rows."""
+
+    sampled: Sampled | None = None
+    evaluated: Evaluated | None = None
+
+
+def _steps(
+    training: Training,
+    run: RunFolder,
+    clock: Clock,
+    requests: Requests,
+    seen: _Seen,
+    *,
+    resume: bool,
+    until_answered: bool,
+    stop: Callable[[], bool],
+) -> Generator[Event, None, tuple[str, str]]:
+    """Take the steps that are left, saving, sampling and serving between them; return the outcome and its reason."""
+    state, ranks, num_steps = training.state, training.ranks, training.num_steps
+    every = sampling_distance(num_steps)
+    while True:
+        if state.step == 0 and ranks.any(stop()):  # while it loaded; the first samples can wait
+            return "stopped", "asked to stop"
+        due = not resume and (state.step % every == 0 or state.step == num_steps)
+        resume = False  # the step it resumes from was sampled before
+        # Saved before it is sampled, which may take a while and memory that is not there. The first rank's clock
+        # decides for all: they must check and save at the same step.
+        if due or ranks.any(ranks.is_main and clock.since_save() > CHECKPOINT_SECONDS):
+            yield from _save(training, run, clock)
+        if due:
+            if 0 < state.step == training.sound.step:  # else the weights are another step's
+                with naming_memory("saving the adapter"):
+                    run.keep_step(training.model, state.step)
+            yield from _look(training, clock, seen)
+            # The first rank knows the answers; every rank must make the same decision.
+            done = until_answered and state.step > 0 and seen.sampled is not None and seen.sampled.all_answered
+            if ranks.any(done):
+                return "stopped", "every sample prompt is answered"
+        yield from serve(training, requests, lambda: _unless_memory(training, lambda: training.sample(clock.started)))
+        if ranks.any(stop()):
+            return "stopped", "asked to stop"
+        if state.step == num_steps:
+            return "finished", "all steps are done"
+        yield from take_step(training, clock)
 
 
 def _begin(training: Training, folder: Path, resume: bool) -> tuple[RunRecord, tuple[str, ...]]:
@@ -194,23 +223,57 @@ def _started(training: Training, record: RunRecord, folder: Path) -> RunStarted:
     )
 
 
-def _look(training: Training, clock: Clock) -> tuple[Sampled | None, Evaluated | None]:
+def _look(training: Training, clock: Clock, seen: _Seen) -> Iterator[Event]:
     """Answer the sample prompts and measure the held-out rows, on the first rank; nothing on the others."""
     if not training.ranks.is_main:
         training.require_finite()  # as the first rank does before it samples
-        return None, None
+        return
     with clock.sampling(share=1.0 if training.state.step else 0.5):  # at first the base answers too
-        return training.sample(clock.started), training.evaluate() if training.eval_rows else None
+        events = [_unless_memory(training, lambda: training.sample(clock.started))]
+        if training.eval_rows:
+            events.append(_unless_memory(training, training.evaluate))
+    for event in events:
+        if isinstance(event, Sampled):
+            seen.sampled = event
+        elif isinstance(event, Evaluated):
+            seen.evaluated = event
+        yield event
+
+
+def _unless_memory(training: Training, look: Callable[[], Event]) -> Event:
+    """Return what `look` finds; if there is no memory for it, a warning, because training can go on without it."""
+    try:
+        return look()
+    except MemoryFault as fault:
+        message = f"{fault.message[0].lower()}{fault.message[1:].rstrip('.')}; the training goes on"
+    give_back(training.base.device)
+    return Warned(training.state.step, message)
 
 
 def _save(training: Training, run: RunFolder, clock: Clock) -> Iterator[Event]:
-    """Write a checkpoint of the last step that changed the weights; non-finite values are never written."""
-    if not training.ranks.is_main:
-        training.require_finite()  # as the first rank does with everything it writes
+    """Write a checkpoint of the last step that changed the weights, unless there is one; never of non-finite values."""
+    if training.saved == training.sound.step:
         return
-    with clock.saving():
-        path = save_checkpoint(run.checkpoints, training.sound, training.checkpoint_files())
-    yield CheckpointSaved(training.sound.step, str(path))
+    if training.ranks.is_main:
+        with clock.saving(), naming_memory("saving a checkpoint"):
+            path = save_checkpoint(run.checkpoints, training.sound, training.checkpoint_files())
+        yield CheckpointSaved(training.sound.step, str(path))
+    else:
+        training.require_finite()  # as the first rank does with everything it writes
+    training.saved = training.sound.step
+
+
+def _rescue(training: Training, run: RunFolder, clock: Clock, error: Exception) -> Iterator[Event]:
+    """Save what was learned before the error that ends the run, if it left the weights whole and the disk takes it."""
+    if not training.torn and not isinstance(error, OSError):
+        with suppress(PlaygroundError, OSError):
+            yield from _save(training, run, clock)
+
+
+def _in_words(fault: Exception) -> str:
+    if isinstance(fault, PlaygroundError):
+        return fault.message
+    return f"something unexpected happened: {type(fault).__name__}: {fault}"
 
 
 def _write_end(

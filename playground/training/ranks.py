@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import distributed
 
+from playground.errors import EnvironmentFault
+
 
 class Ranks:
     """This process's place among `world` processes."""
@@ -37,7 +39,7 @@ class Ranks:
         if self.world == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self._device)
-        distributed.all_reduce(tensor)
+        _reduce(tensor)
         return tensor.tolist()
 
     def least(self, value: int) -> int:
@@ -45,7 +47,7 @@ class Ranks:
         if self.world == 1:
             return value
         tensor = torch.tensor(value, dtype=torch.int64, device=self._device)
-        distributed.all_reduce(tensor, op=distributed.ReduceOp.MIN)
+        _reduce(tensor, distributed.ReduceOp.MIN)
         return int(tensor)
 
     def any(self, flag: bool) -> bool:
@@ -57,7 +59,7 @@ class Ranks:
         if self.world == 1:
             return
         flat = torch.cat([_gradient(parameter).reshape(-1) for parameter in parameters])
-        distributed.all_reduce(flat)
+        _reduce(flat)
         at = 0
         for parameter in parameters:
             parameter.grad = flat[at : at + parameter.numel()].view_as(parameter)
@@ -67,6 +69,23 @@ class Ranks:
         """Leave the process group."""
         if self.world > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def _reduce(tensor: torch.Tensor, how: distributed.ReduceOp.RedOpType = distributed.ReduceOp.SUM) -> None:
+    """Combine a tensor over all ranks, in place.
+
+    Raises:
+        EnvironmentFault: If another process is gone; its own output says why.
+    """
+    try:
+        distributed.all_reduce(tensor, op=how)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise EnvironmentFault(
+            f"Another process of this training is gone: {str(error).strip().splitlines()[-1][:200]}.",
+            "See what it wrote, then continue with --resume.",
+        ) from error
 
 
 def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:

@@ -34,6 +34,7 @@ from playground.models.fused import fuse_lora
 from playground.models.head import backbone
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base
+from playground.models.memory import naming_memory
 from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS
 from playground.training.checkpoint import (
     TrainState,
@@ -59,6 +60,8 @@ class Training:
         state: The state after the last step, even if that was skipped.
         sound: The state after the last step that changed the weights. They have not changed since, so this is what a
             checkpoint holds: a resumed run tries a skipped step again.
+        saved: The step of the last checkpoint.
+        torn: Whether an update was broken off, so that the weights are those of no step.
         losses: Of the last steps, to notice a spike.
     """
 
@@ -79,6 +82,8 @@ class Training:
     sound: TrainState
     engine: Engine
     seconds_load: float = 0.0
+    saved: int = 0
+    torn: bool = False
     losses: list[float] = field(default_factory=list)
 
     @property
@@ -129,7 +134,7 @@ class Training:
 
     def restore(self, state: TrainState, files: dict[str, bytes]) -> None:
         """Continue from a checkpoint, bit for bit."""
-        self.state, self.sound = state, state.copy()
+        self.state, self.sound, self.saved = state, state.copy(), state.step
         tensors = load(files[WEIGHTS])
         lora.put_state(self.model, tensors)
         restore_optimizer(self.optimizer, self.parameter_names, files[MOMENTS])
@@ -138,13 +143,17 @@ class Training:
         """Answer the sample prompts with the current adapter, without affecting training.
 
         Before the first step the base answers the raw prompts too; its answers will not change.
+
+        Raises:
+            MemoryFault: If memory runs out.
         """
         self.require_finite()  # in lanes a NaN of the adapter would reach the base's rows
         prompts = self.config.sample_prompts
         lanes = [styled_lane(self.encoder, turns_of(prompt), Blend(ADAPTER)) for prompt in prompts]
         if self.state.step == 0:
             lanes += [Lane(self.encoder.raw(prompt.prompt)) for prompt in prompts]
-        answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens)) if lanes else []
+        with naming_memory("answering the sample prompts"):
+            answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens)) if lanes else []
         samples = [
             Sample(prompt.prompt, answer, answered(prompt, answer))
             for prompt, answer in zip(prompts * 2, answers, strict=False)
@@ -154,13 +163,18 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> Evaluated:
-        """Measure the loss on the held-out rows, without affecting training."""
+        """Measure the loss on the held-out rows, without affecting training.
+
+        Raises:
+            MemoryFault: If memory runs out.
+        """
         total, num_trained = 0.0, 0
         lengths = [len(row.input_ids) for row in self.eval_rows]
-        for piece in micro_batches(lengths, self.state.micro_batch_size, self.max_tokens):
-            batch = collate([self.eval_rows[at] for at in piece], self.base.pad_token_id, self.base.device)
-            total += float(self.loss(batch))
-            num_trained += len(batch.targets)
+        with naming_memory("measuring the held-out rows"):
+            for piece in micro_batches(lengths, self.state.micro_batch_size, self.max_tokens):
+                batch = collate([self.eval_rows[at] for at in piece], self.base.pad_token_id, self.base.device)
+                total += float(self.loss(batch))
+                num_trained += len(batch.targets)
         return Evaluated(self.state.step, total / num_trained)
 
     def new_record(self, name: str) -> RunRecord:

@@ -18,7 +18,7 @@ from playground.data.batches import Batch, collate, micro_batches
 from playground.data.encode import IGNORE_INDEX, Encoded
 from playground.errors import EnvironmentFault, PlaygroundError
 from playground.events.runs import BatchHalved, Event, StepDone, StepSkipped, Warned
-from playground.models.memory import peak_memory
+from playground.models.memory import give_back, is_out_of_memory, naming_memory, peak_memory
 from playground.training.clock import Clock
 from playground.training.schedule import learning_rate
 from playground.training.setup import Training
@@ -67,6 +67,7 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
 
     Raises:
         OutOfMemory: On all ranks.
+        MemoryFault: If memory ran out on this rank after the backward pass.
     """
     loss_sum, scale = 0.0, _loss_scale(training, num_trained)
     with _agreeing_on_memory(training):
@@ -80,14 +81,17 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
             (loss * scale / num_trained).backward()
             loss_sum += float(loss.detach())
         _unscale(training, scale)
-    mean_loss = _over_all_ranks(training, loss_sum) / num_trained
-    # ---- 5. Update: one step with the clipped gradient. Only finite values reach the weights.
-    grad_norm = float(torch.nn.utils.clip_grad_norm_(training.parameters, training.config.max_grad_norm))
-    finite = not training.ranks.any(not (abs(mean_loss) < float("inf") and grad_norm < float("inf")))
-    if finite:
-        for group in training.optimizer.param_groups:
-            group["lr"] = rate
-        training.optimizer.step()
+    with naming_memory("updating the weights"):
+        mean_loss = _over_all_ranks(training, loss_sum) / num_trained
+        # ---- 5. Update: one step with the clipped gradient. Only finite values reach the weights.
+        grad_norm = float(torch.nn.utils.clip_grad_norm_(training.parameters, training.config.max_grad_norm))
+        finite = not training.ranks.any(not (abs(mean_loss) < float("inf") and grad_norm < float("inf")))
+        if finite:
+            for group in training.optimizer.param_groups:
+                group["lr"] = rate
+            training.torn = True
+            training.optimizer.step()
+            training.torn = False
     training.optimizer.zero_grad(set_to_none=True)
     return Update(mean_loss, num_trained, grad_norm, rate, finite)
 
@@ -141,16 +145,13 @@ def _agreeing_on_memory(training: Training) -> Iterator[None]:
     out_of_memory = False
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError):
-        out_of_memory = True
-    except RuntimeError as error:  # how the CPU allocator reports it
-        if "alloc" not in str(error) or "memory" not in str(error):
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         out_of_memory = True
     if training.ranks.any(out_of_memory):
         training.optimizer.zero_grad(set_to_none=True)
-        if training.base.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back(training.base.device)
         raise OutOfMemory
 
 

@@ -50,8 +50,8 @@ def adapter_sha(folder):
 
 
 def stop_after(steps):
-    """A `stop` that says yes once `steps` optimiser steps have been asked about."""
-    asked = {"count": -1}
+    """A `stop` that says yes once `steps` optimiser steps have been asked about, and before that the first sampling."""
+    asked = {"count": -2}
 
     def stop():
         asked["count"] += 1

@@ -143,7 +143,7 @@ def test_resume_is_bit_exact_with_deterministic(folder, rows_file, tmp_path, qua
         sample_max_new_tokens=4, lora_r=8,
     )  # fmt: skip
     whole = list(train(settings, tmp_path / "whole"))
-    asked = iter([False] * 3 + [True] * 99)
+    asked = iter([False] * 4 + [True] * 99)  # before the first sampling and after each step
     list(train(settings, tmp_path / "parts", stop=lambda: next(asked)))
     resumed = list(train(settings, tmp_path / "parts", resume=True))
     assert resumed[0].step == 3
