@@ -4,14 +4,53 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from playground.errors import EnvironmentFault
 
 
+def owner_only(name: str, flags: int) -> int:
+    """Open a file so that, if this creates it, only its owner can read it; for ``open(…, opener=owner_only)``."""
+    return os.open(name, flags, 0o600)
+
+
+def private_folder(path: Path) -> None:
+    """Create a folder that only its owner can enter; refuse one that others made or can enter.
+
+    Raises:
+        EnvironmentFault: If it is not the user's own, or cannot be created.
+    """
+    try:
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700, parents=True)
+        own = is_private(path)
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be created: {error.strerror or error}.", "Check its parent.") from error
+    if not own:
+        raise EnvironmentFault(
+            f"{path} is not a folder that only you can enter.", "Remove it, or set XDG_RUNTIME_DIR to one of yours."
+        )
+
+
+def is_private(path: Path) -> bool:
+    """Return whether `path` is a folder, not a link to one, of this user that no one else can enter."""
+    found = path.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder with its parents, and wait until their names are on the disk."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
 def write_file(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write a file and wait until it is on the disk; a private one can be read by its owner only."""
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o666)) as stream:
+    with open(path, "wb", opener=owner_only if private else None) as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import traceback
 
 from playground import paths
+from playground.disk import owner_only
 
 
 def write_log(error: Exception) -> str:
@@ -13,7 +13,7 @@ def write_log(error: Exception) -> str:
     path = paths.log_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+        with open(path, "a", encoding="utf-8", opener=owner_only) as stream:
             stream.write("".join(traceback.format_exception(error)) + "\n")
     except OSError:
         return ""

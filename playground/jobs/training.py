@@ -7,6 +7,7 @@ JSON lines. So the app can be closed and reopened, and two apps can watch one ru
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from playground import paths
+from playground.disk import is_private, owner_only
 from playground.errors import EnvironmentFault
 from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent
 from playground.events.runs import Event, RunEnded, RunStarted
@@ -42,7 +44,7 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
     options = json.dumps({"config": config, "folder": str(folder.absolute()), "resume": resume})
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOG).open("ab") as log:
+        with open(folder / LOG, "ab", opener=owner_only) as log:
             subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "playground.training.child", options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -137,9 +139,11 @@ class RunLink:
             hear(EngineError(self._number, f"The run cannot be reached: {error.strerror}.", "It may have ended."))
 
     def _connect(self) -> socket.socket:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection, path = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), paths.run_socket(self.folder)
         try:
-            connection.connect(str(paths.run_socket(self.folder)))
+            if not is_private(path.parent):
+                raise PermissionError(errno.EPERM, "someone else can enter the folder of its socket")
+            connection.connect(str(path))
         except OSError:
             connection.close()
             raise

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from playground.disk import replace_file
+from playground.disk import make_folder, replace_file
 from playground.errors import EnvironmentFault, UsageError
-from playground.events.runs import Event, RunRecord, event_from_json
+from playground.events.runs import CheckpointSaved, Event, RunRecord, event_from_json
 
 ADAPTER_CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # PEFT's names
 RECORD, EVENTS, CARD = "run.json", "events.jsonl", "README.md"
@@ -44,7 +44,7 @@ class RunLock:
         self.folder = folder
         self._lock = filelock.FileLock(folder / LOCK)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self._lock.acquire(timeout=LOCK_SECONDS, poll_interval=0.02)
             if new and (folder / RECORD).exists():
                 self._lock.release()
@@ -117,12 +117,48 @@ def write_record(folder: Path, record: RunRecord) -> None:
     Raises:
         OSError: If writing fails; the old record is then unchanged.
     """
-    replace_file(folder / RECORD, json.dumps(record.to_dict(), indent=2, ensure_ascii=False).encode())
+    replace_file(folder / RECORD, json.dumps(record.to_dict(), indent=2, ensure_ascii=False).encode(), private=True)
 
 
 def state_of(folder: Path, record: RunRecord) -> str:
     """Return the state of a run; a killed process could not record how it ended."""
     return "interrupted" if record.state == "running" and not is_busy(folder) else record.state
+
+
+class EventLog:
+    """A run's open ``events.jsonl``, which only its owner can read; whoever opens it holds the `RunLock`.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._descriptor = os.open(folder / EVENTS, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        os.fchmod(self._descriptor, 0o600)  # earlier versions left it to the umask
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")  # after a line cut by a crash the next one would be lost too
+
+    def write(self, event: Event) -> None:
+        """Append an event, whole or not at all; a checkpoint and the end are then on the disk.
+
+        Raises:
+            OSError: If there is no room for it.
+        """
+        line, done = event.to_json().encode() + b"\n", 0
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while done < len(line):
+                done += os.write(self._descriptor, line[done:])
+            if event.terminal or isinstance(event, CheckpointSaved):
+                os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, before)
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
 
 def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:

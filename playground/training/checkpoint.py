@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load, save
 
-from playground.disk import sync_folder, write_file
+from playground.disk import make_folder, sync_folder, write_file
 from playground.errors import PlaygroundError
 
 MANIFEST = "manifest.json"
@@ -62,7 +62,7 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
     Raises:
         OSError: If the disk is full or the folder cannot be written; nothing is left behind then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     files = {**files, "state.json": json.dumps(asdict(state)).encode()}
     temporary = folder / f".writing-{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -172,6 +172,13 @@ def _discard(path: Path) -> None:
     shutil.rmtree(gone, ignore_errors=True)  # a crashed process with the same pid may have left it
     os.replace(path, gone)
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what saves and deletions that were killed left in `folder`, whose lock the caller holds."""
+    for pattern in (".writing-*", ".gone-*"):
+        for left in folder.glob(pattern):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def tensor_bytes(tensors: dict[str, torch.Tensor]) -> bytes:

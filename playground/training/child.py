@@ -16,18 +16,19 @@ import socketserver
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from playground import paths
+from playground.disk import private_folder
 from playground.environ import before_torch, uncollected
 from playground.errors import PlaygroundError
 from playground.events.engine import Ask, EngineEvent
 from playground.events.requests import ENDINGS, VERBS, Request
 from playground.events.runs import Event, RunEnded, RunStage
 from playground.log import write_log
-from playground.runs.folder import EVENTS, RunLock
+from playground.runs.folder import EventLog, RunLock
 
 STAGE_SECONDS = 0.5  # between two progress updates
 
@@ -47,10 +48,11 @@ def main() -> None:
     inbox = Inbox()
     _heed_signals(inbox)
     log = _Log(folder)
-    with lock, _listen(folder, inbox):
+    with lock:
         try:
-            log.stage("starting PyTorch", 0.0)
-            _train(options, folder, lock, inbox, log)
+            with _listen(folder, inbox):
+                log.stage("starting PyTorch", 0.0)
+                _train(options, folder, lock, inbox, log)
         except PlaygroundError as error:
             log.failed(f"{error.message} {error.hint}")
             sys.exit(error.exit_code)
@@ -182,9 +184,13 @@ class _Handler(socketserver.StreamRequestHandler):
 
 def _listen(folder: Path, inbox: Inbox) -> _Server:
     path = paths.run_socket(folder)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(path.parent)
     path.unlink(missing_ok=True)  # left by a killed process: this one holds the run's lock
-    server = _Server(str(path), _Handler)
+    before = os.umask(0o177)  # a socket gets its mode when it is bound
+    try:
+        server = _Server(str(path), _Handler)
+    finally:
+        os.umask(before)
     server.inbox = inbox
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
@@ -194,7 +200,7 @@ class _Log:
     """The run's events while the training itself does not write them: before its folder is open."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / EVENTS
+        self._folder = folder
         self._ended = False
         self._told = ("", 0.0)
 
@@ -212,12 +218,12 @@ class _Log:
     def failed(self, reason: str) -> None:
         """Write the terminal event, unless the training has."""
         if not self._ended:
-            self.write(RunEnded.failed(self._path.parent, reason))
+            self.write(RunEnded.failed(self._folder, reason))
 
     def write(self, event: Event) -> None:
         """Append an event."""
-        with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
-            file.write(event.to_json() + "\n")
+        with suppress(OSError), closing(EventLog(self._folder)) as log:
+            log.write(event)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,11 +11,11 @@ import torch
 from peft import PeftModel
 
 from playground import __version__
-from playground.disk import disk_fault, replace_file
+from playground.disk import disk_fault, make_folder, replace_file
 from playground.events.runs import Event, RunRecord, Sampled
 from playground.models import demo, lora
-from playground.runs.folder import ADAPTER_CONFIG, CARD, CHECKPOINTS, EVENTS, WEIGHTS, step_folder, write_record
-from playground.training.checkpoint import tensor_bytes
+from playground.runs.folder import ADAPTER_CONFIG, CARD, CHECKPOINTS, WEIGHTS, EventLog, step_folder, write_record
+from playground.training.checkpoint import clear_leftovers, tensor_bytes
 
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
 
@@ -48,14 +47,14 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / CHECKPOINTS
         try:
-            self._events = (path / EVENTS).open("a", encoding="utf-8")
+            self._events = EventLog(path)
         except OSError as error:
             raise disk_fault(error, path) from error
+        clear_leftovers(self.checkpoints)
 
     def log(self, event: Event) -> None:
         """Append an event. After a crash, the last line may be cut off; readers skip such a line."""
-        self._events.write(event.to_json() + "\n")
-        self._events.flush()
+        self._events.write(event)
 
     def write_record(self, record: RunRecord) -> None:
         """Write ``run.json`` whole."""
@@ -77,15 +76,14 @@ class RunFolder:
         In bfloat16: half the size, and the checkpoint holds the exact values.
         """
         folder = step_folder(self.path, step)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         tensors = {name: tensor.to(torch.bfloat16) for name, tensor in lora.state(model).items()}
         replace_file(folder / WEIGHTS, tensor_bytes(tensors))
         replace_file(folder / ADAPTER_CONFIG, lora.config_json(model).encode())
 
     def close(self) -> None:
         """Close the event file."""
-        with suppress(OSError):  # a full disk: what could not be written has been reported
-            self._events.close()
+        self._events.close()
 
 
 class NullRunFolder(RunFolder):
