@@ -13,7 +13,9 @@ from pathlib import Path
 from playground.errors import UsageError
 
 APP = "sft-playground"
-DATA_SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".csv", ".tsv", ".parquet")  # of readable data files
+_TEXTS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+# Of readable data files.
+DATA_SUFFIXES = (*_TEXTS, ".parquet", *(text + packed for text in _TEXTS for packed in (".gz", ".bz2", ".xz")))
 SHIPPED = ("demo-curated", "demo-mini")  # the adapters that come with the program; the app opens with the first
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

@@ -7,10 +7,11 @@ Everything else is read whole, up to a limit.
 
 from __future__ import annotations
 
-import csv
+import bz2
 import gzip
 import hashlib
 import io
+import lzma
 import re
 import sys
 import zlib
@@ -22,24 +23,36 @@ from typing import Any, BinaryIO
 
 from playground import paths
 from playground.data import hub
+from playground.data.json_files import rows_of
 from playground.data.jsonl import (
     MAX_LINE_BYTES,
     Problem,
     decode_line,
     parse_line,
-    parse_value,
     read_bytes,
-    refuse_utf16,
-    shown,
+    refuse_foreign,
 )
+from playground.data.tables import read_csv
 from playground.errors import EnvironmentFault, InputError
 
 Parsed = dict[str, Any] | Problem
 SUFFIXES = paths.DATA_SUFFIXES
+SUPPORTED = ".jsonl, .ndjson, .json, .csv and .tsv, also packed as .gz, .bz2 or .xz; .parquet"
 MAX_WHOLE_BYTES = 512 << 20  # of a file that must be read whole
 KEPT_BYTES = 64 << 20  # of JSON Lines kept in memory; rows of larger files are read from the file
 _HUB = re.compile(r"hf:([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?::([\w.\[\]%+:-]+))?")
 _BOM = b"\xef\xbb\xbf"
+HEAD = 4096  # bytes from which a file is known to be of another kind
+# Compressed files, by suffix: their kind and what opens them.
+_PACKED: dict[str, tuple[str, Callable[[BinaryIO], Any]]] = {
+    ".gz": ("gzip", gzip.open), ".bz2": ("bzip2", bz2.open), ".xz": ("xz", lzma.open),
+}  # fmt: skip
+_OTHERS = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "Save the sheet as 'CSV UTF-8'. "),
+    **dict.fromkeys((".zip", ".zst", ".7z", ".tar", ".tgz"), "Unpack it first. "),
+    **dict.fromkeys((".arrow", ".feather", ".pkl", ".pickle"), "Convert it to .parquet or .jsonl. "),
+    ".txt": "Plain text does not say what is a prompt and what an answer. ",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,36 +89,47 @@ def open_rows(name: str, path: Path) -> Rows:
     """
     if name.startswith("hf:"):
         return _hub(name)
-    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-    match suffix.lower():
-        case ".parquet":
+    packed = path.suffix.lower() in _PACKED
+    match Path(path.stem if packed else path.name).suffix.lower():
+        case ".parquet" if not packed:
             return _parquet(path)
-        case ".csv" | ".tsv":
-            return _listed(path, "CSV", _csv(_whole(path), "\t" if suffix.lower() == ".tsv" else ""))
+        case ".csv" | ".tsv" as kind:
+            return _csv(path, _unpacked(path) if packed else _whole(path), "\t" if kind == ".tsv" else "")
+        case ".json" | ".jsonl" | ".ndjson" if packed:
+            return _json(path, _unpacked(path))
         case ".json":
-            raw = _whole(path)
-            return _listed(path, "a JSON array", _array(raw, str(path))) if _is_array(raw) else _json_lines(path, raw)
-        case ".jsonl.gz" | ".json.gz":
-            return _json_lines(path, _unzipped(path))
-        case ".jsonl" | ".ndjson" | "":
-            return _json_lines(path, None if path.is_file() else read_bytes(path))
-        case _:
+            return _json(path, _whole(path))
+        case ".jsonl" | ".ndjson" | "" if not packed:
+            large = path.is_file() and path.stat().st_size > KEPT_BYTES
+            return _json_lines(path, None) if large else _json(path, read_bytes(path))
+        case kind:
             if not path.is_file():
                 read_bytes(path)  # raises the error about the name
-            raise InputError(f"{path} is not a supported file type.", f"Supported: {', '.join(SUFFIXES)}.")
+            way = _OTHERS.get(kind or path.suffix.lower(), "")
+            raise InputError(f"{path} is not a supported file type.", f"{way}Supported: {SUPPORTED}.")
+
+
+def _json(path: Path, raw: bytes) -> Rows:
+    refuse_foreign(raw[:HEAD], str(path))
+    if (found := rows_of(raw, str(path))) is None:
+        return _json_lines(path, raw)
+    return _listed(path, found[0], found[1], raw)
+
+
+def _csv(path: Path, raw: bytes, delimiter: str) -> Rows:
+    refuse_foreign(raw[:HEAD], str(path))
+    return _listed(path, "CSV", read_csv(raw, delimiter), raw)
 
 
 def _json_lines(path: Path, raw: bytes | None) -> Rows:
-    """Index the lines of a file, or of its content `raw`; the lines of a large file are not kept."""
-    if raw is None and path.stat().st_size <= KEPT_BYTES:
-        raw = read_bytes(path)
+    """Index the lines of a large file, which are not kept, or of the content `raw` of a smaller one."""
     starts, lengths, numbers = array("Q"), array("Q"), array("Q")
     digest = hashlib.sha256()
     at = 0
     with _stream(path, raw) as stream:
         for number, line in enumerate(stream, start=1):
             if number == 1:
-                refuse_utf16(line, str(path))
+                refuse_foreign(line[:HEAD], str(path))
             digest.update(line)
             if line.removeprefix(_BOM if number == 1 else b"").strip():
                 starts.append(at)
@@ -132,8 +156,8 @@ def _stream(path: Path, raw: bytes | None) -> BinaryIO:
         raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
-def _listed(path: Path, container: str, rows: list[tuple[int, Parsed]]) -> Rows:
-    return Rows(path.name, hashlib.sha256(read_bytes(path)).hexdigest(), container, len(rows), rows.__getitem__)
+def _listed(path: Path, container: str, rows: list[tuple[int, Parsed]], raw: bytes) -> Rows:
+    return Rows(path.name, hashlib.sha256(raw).hexdigest(), container, len(rows), rows.__getitem__)
 
 
 def _whole(path: Path) -> bytes:
@@ -145,84 +169,18 @@ def _whole(path: Path) -> bytes:
     return read_bytes(path)
 
 
-def _unzipped(path: Path) -> bytes:
+def _unpacked(path: Path) -> bytes:
+    kind, opened = _PACKED[path.suffix.lower()]
     try:
-        with gzip.open(io.BytesIO(read_bytes(path))) as stream:
+        with opened(io.BytesIO(read_bytes(path))) as stream:
             raw = stream.read(MAX_WHOLE_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is not a complete gzip file: {error}.", "Download or pack it again.") from None
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        raise InputError(f"{path} is not a complete {kind} file: {error}.", "Download or pack it again.") from None
     if len(raw) > MAX_WHOLE_BYTES:
-        raise InputError(f"{path} unpacks to more than {MAX_WHOLE_BYTES >> 20} MB.", "Unpack it first: gunzip FILE.gz")
-    return raw
-
-
-def _is_array(raw: bytes) -> bool:
-    return raw.removeprefix(_BOM).lstrip()[:1] == b"["
-
-
-def _array(raw: bytes, path: str) -> list[tuple[int, Parsed]]:
-    """Parse a JSON array one element at a time, so that each keeps the line it starts on."""
-    refuse_utf16(raw, path)
-    try:
-        text = raw.removeprefix(_BOM).decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8.", "Save it as UTF-8.") from None
-    rows: list[tuple[int, Parsed]] = []
-    blank = re.compile(r"[ \t\r\n]*")
-    at = blank.match(text, text.index("[") + 1).end()  # type: ignore[union-attr]
-    line, counted = 1, 0
-    while text[at : at + 1] != "]":
-        line += text.count("\n", counted, at)
-        counted = at
-        value, at = parse_value(text, at, line)
-        rows.append((line, value))
-        if at < 0:  # nothing after a syntax error can be trusted
-            return rows
-        at = blank.match(text, at).end()  # type: ignore[union-attr]
-        if text[at : at + 1] == ",":
-            at = blank.match(text, at + 1).end()  # type: ignore[union-attr]
-            if text[at : at + 1] == "]":
-                line += text.count("\n", counted, at)
-                return [*rows, (line, Problem(line, "a comma before the end of the array: is a row missing?"))]
-        elif text[at : at + 1] != "]":
-            line += text.count("\n", counted, at)
-            return [*rows, (line, Problem(line, "the array is cut off or a comma is missing"))]
-    end = blank.match(text, at + 1).end()  # type: ignore[union-attr]
-    if end < len(text):
-        line += text.count("\n", counted, end)
-        message = f"there is more after the end of the array: {shown(text[end : end + 80])}; two files in one?"
-        rows.append((line, Problem(line, message)))
-    return rows
-
-
-def _csv(raw: bytes, delimiter: str) -> list[tuple[int, Parsed]]:
-    """Read a table with a header; every cell stays text. An empty cell counts as absent."""
-    try:
-        text = raw.removeprefix(_BOM).decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        return [(line, Problem(line, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file again as UTF-8"))]
-    head = text.split("\n", 1)[0]
-    # A comma or, as some spreadsheets write it, a semicolon.
-    delimiter = delimiter or (";" if head.count(";") > head.count(",") else ",")
-    csv.field_size_limit(MAX_LINE_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[tuple[int, Parsed]] = []
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        if len(set(header)) != len(header):
-            return [(1, Problem(1, f"a column name appears twice: {shown(header)}"))]
-        begun = reader.line_num
-        for cells in reader:
-            line, begun = begun + 1, reader.line_num
-            if len(cells) == len(header):
-                rows.append((line, {name: cell for name, cell in zip(header, cells, strict=True) if cell}))
-            elif cells:
-                rows.append((line, Problem(line, f"{len(cells)} cells, but the header has {len(header)}")))
-    except csv.Error as error:
-        rows.append((reader.line_num, Problem(reader.line_num, f"not CSV: {error}")))
-    return rows
+        raise InputError(
+            f"{path} unpacks to more than {MAX_WHOLE_BYTES >> 20} MB.", "Unpack it first, to a .jsonl file."
+        )
+    return bytes(raw)
 
 
 def _parquet(path: Path) -> Rows:

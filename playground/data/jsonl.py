@@ -11,9 +11,10 @@ import re
 import reprlib
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from playground.errors import EnvironmentFault, InputError
 
@@ -21,6 +22,17 @@ MAX_LINE_BYTES = 4 << 20
 MAX_DEPTH = 64
 MAX_SHOWN = 20
 MAX_DIGITS = 1000
+MAX_STREAM_BYTES = 512 << 20  # of standard input, and of anything else whose length is not known before
+# How files begin that are mistaken for text: gzip, zip, …, with what to do.
+_UNPACK, _AGAIN = "Unpack it, or name it for what it is: .jsonl.gz, .csv.xz, …", "Download the data itself."
+_FOREIGN = (
+    (b"\x1f\x8b", "a gzip file", _UNPACK), (b"BZh", "a bzip2 file", _UNPACK), (b"\xfd7zXZ", "an xz file", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", "Unpack it: unzstd FILE"),
+    (b"PK\x03\x04", "a zip file or a spreadsheet", "Unpack it, or save the sheet as 'CSV UTF-8'."),
+    (b"PAR1", "a Parquet file", "Name it .parquet."), (b"ARROW1", "an Arrow file", "Convert it to .parquet or .jsonl."),
+    (b"version https://git-lfs", "a Git LFS pointer, not the data", "Fetch it: git lfs pull"),
+    (b"<!doctype html", "an HTML page", _AGAIN), (b"<html", "an HTML page", _AGAIN),
+)  # fmt: skip
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?')
 _KINDS = {type(None): "null", bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "an array"}
 
@@ -31,6 +43,7 @@ class Problem:
 
     line: int
     message: str
+    left_out: bool = False  # a row that says itself that it is not to be learned: no reason to refuse the file
 
 
 def refuse(path: str, problems: list[Problem], hint: str) -> InputError:
@@ -48,10 +61,11 @@ def read_bytes(path: Path) -> bytes:
         InputError: If there is no such file.
         EnvironmentFault: If it cannot be read.
     """
-    if str(path) == "-":
-        return sys.stdin.buffer.read()
     try:
-        return path.read_bytes()
+        if str(path) == "-":
+            return _bounded(sys.stdin.buffer, "Standard input")
+        with path.open("rb") as stream:
+            return stream.read() if path.is_file() else _bounded(stream, str(path))
     except FileNotFoundError:
         raise InputError(
             f"There is no file {str(path)!r}.", "Check the name; bundled data sets need no path."
@@ -62,10 +76,21 @@ def read_bytes(path: Path) -> bytes:
         raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
-def refuse_utf16(raw: bytes, path: str) -> None:
-    """Raise InputError if `raw`, the start of a file, is UTF-16."""
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8.")
+def _bounded(stream: BinaryIO, name: str) -> bytes:
+    raw = stream.read(MAX_STREAM_BYTES + 1)
+    if len(raw) > MAX_STREAM_BYTES:
+        raise InputError(f"{name} has more than {MAX_STREAM_BYTES >> 20} MB.", "Write it to a .jsonl file first.")
+    return raw
+
+
+def refuse_foreign(raw: bytes, path: str) -> None:
+    """Raise InputError if `raw`, the start of a file, is of a kind that is not text, or is not the data itself."""
+    start = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:64].lower()
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(raw) > 3 and 3 * raw[:64].count(0) > len(raw[:64])):
+        raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8; in Excel that is 'CSV UTF-8'.")
+    for sign, what, hint in _FOREIGN:
+        if raw.startswith(sign) or start.startswith(sign):
+            raise InputError(f"{path} is {what}.", hint)
 
 
 def decode_line(line: bytes, number: int) -> str | Problem:
@@ -83,9 +108,9 @@ def text_lines(raw: bytes, path: str) -> Iterator[tuple[int, str | Problem]]:
     Only a line feed ends a line: U+2028 and its like are legal inside a JSON string.
 
     Raises:
-        InputError: If the file is UTF-16.
+        InputError: If the file is UTF-16, or no text.
     """
-    refuse_utf16(raw, path)
+    refuse_foreign(raw, path)
     for number, line in enumerate(raw.split(b"\n"), start=1):
         if text := decode_line(line, number):
             yield number, text
@@ -117,17 +142,31 @@ def parse_value(text: str, at: int, number: int) -> tuple[dict[str, Any] | Probl
     """Parse the element of an array that starts at `at`, on line `number`.
 
     Returns:
-        The object or problem, and where it ends; -1 if that is unknown.
+        The object or problem, and where it ends; -1 if that is unknown: the rest cannot be read then.
     """
     try:
         value, end = _DECODER.raw_decode(text, at)
     except json.JSONDecodeError as error:
-        return Problem(error.lineno, f"not JSON: {error.msg} at column {error.colno}"), -1
+        return Problem(error.lineno, f"not JSON: {error.msg} at column {error.colno}; what follows is not read"), -1
     except RecursionError:
-        return Problem(number, "nested too deep"), -1
-    except ValueError as error:
-        return Problem(number, str(error)), -1
+        return Problem(number, "nested too deep; what follows is not read"), -1
+    except ValueError as error:  # from the hooks: the syntax is right, and what follows can be read
+        with suppress(ValueError, RecursionError):
+            return Problem(number, str(error)), _LENIENT.raw_decode(text, at)[1]
+        return Problem(number, f"{error}; what follows is not read"), -1
+    if _depth(text[at:end]) > MAX_DEPTH:
+        return Problem(number, f"nested deeper than {MAX_DEPTH} levels"), end
     return _object(value, number), end
+
+
+def parse_cell(text: str) -> Any:
+    """Return the JSON value that a cell of a table holds as text, or the text if it is none."""
+    if len(text) > MAX_LINE_BYTES or _depth(text) > MAX_DEPTH:
+        return text
+    try:
+        return _DECODER.decode(text)
+    except ValueError:
+        return text
 
 
 def _object(value: Any, number: int) -> dict[str, Any] | Problem:
@@ -172,3 +211,4 @@ def _no_constant(name: str) -> None:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_int)
+_LENIENT = json.JSONDecoder(parse_int=str)  # numbers of any length, equal keys, NaN

@@ -1,13 +1,22 @@
 """The same rows out of every container, with their places and their problems."""
 
+import bz2
+import csv
 import gzip
+import io
 import json
+import lzma
 import random
+import sys
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from playground.data.containers import open_rows
 from playground.data.examples import LOOKED_AT, WHOLE_ROWS, read_dataset
+from playground.data.jsonl import Problem
 from playground.errors import EnvironmentFault, InputError, UsageError
 
 ROWS = [{"prompt": f'p{n}, "é"', "completion": f"c{n}\nsecond line"} for n in range(3)]
@@ -47,6 +56,38 @@ def write_parquet(path, rows):
         ("a.csv", as_csv(ROWS), [2, 4, 6]),
         ("a.csv", b"\xef\xbb\xbf" + as_csv(ROWS, ";"), [2, 4, 6]),
         ("a.tsv", as_csv(ROWS, "\t"), [2, 4, 6]),
+        ("a.csv", as_csv(ROWS, "\t"), [2, 4, 6]),
+        ("a.csv", b"\xef\xbb\xbfsep=;\r\n" + as_csv(ROWS, ";"), [3, 5, 7]),
+        ("a.csv", as_csv(ROWS).replace(b'\r\n"p', b',,\r\n"p') + b",,", [2, 4, 6]),
+        ("a.csv.gz", gzip.compress(as_csv(ROWS)), [2, 4, 6]),
+        ("a.tsv.bz2", bz2.compress(as_csv(ROWS, "\t")), [2, 4, 6]),
+        ("a.ndjson.xz", lzma.compress(as_jsonl(ROWS)), [1, 2, 3]),
+        ("a.json.gz", gzip.compress(as_array(ROWS)), [1, 1, 1]),
+        ("a.jsonl", json.dumps(ROWS, indent=1).encode(), [2, 6, 10]),
+        ("a.jsonl", "\n".join(json.dumps(row, indent=1) for row in ROWS).encode(), [1, 5, 9]),
+        ("a.json", ",\n".join(json.dumps(row, indent=1) for row in ROWS).encode(), [1, 5, 9]),
+        # What libraries and services write around their rows.
+        ("a.json", json.dumps({"version": 1, "data": ROWS}).encode(), [1, 2, 3]),
+        ("a.json", json.dumps({"train": ROWS}, indent=2).encode(), [1, 2, 3]),
+        (
+            "a.json",
+            json.dumps({"rows": [{"row_idx": n, "row": row} for n, row in enumerate(ROWS)]}).encode(),
+            [1, 2, 3],
+        ),
+        (
+            "a.json",
+            json.dumps({name: {str(n): ROWS[n][name] for n in range(3)} for name in ROWS[0]}).encode(),
+            [1, 2, 3],
+        ),
+        ("a.json", json.dumps({str(n): row for n, row in enumerate(ROWS)}).encode(), [1, 2, 3]),
+        ("a.json", json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}).encode(), [1, 2, 3]),
+        (
+            "a.json",
+            json.dumps(
+                {"columns": list(ROWS[0]), "index": [0, 1, 2], "data": [list(row.values()) for row in ROWS]}
+            ).encode(),
+            [1, 2, 3],
+        ),
     ],
 )
 def test_rows_keep_their_text_and_their_lines(tmp_path, name, content, lines):
@@ -84,6 +125,19 @@ def test_parquet_rows_are_read_as_written(tmp_path, monkeypatch):
         ("a.jsonl.gz", gzip.compress(b"a" * 100, mtime=0)[:-5], ["gzip"]),
         ("a.jsonl.gz", b"\x1f\x8b\x08\x00\xba{*\x06k\x04\xff", ["gzip"]),
         ("a.parquet", b"PAR1", ["a.parquet", "cannot be read"]),
+        ("a.csv.gz", b"plain", ["not a complete gzip"]),
+        ("a.csv.bz2", b"BZhplain", ["not a complete bzip2"]),
+        ("a.jsonl.xz", lzma.compress(b"a" * 100)[:-5], ["not a complete xz"]),
+        ("a.csv", "\ufeffprompt\tcompletion\n".encode("utf-16-le"), ["UTF-16"]),
+        ("a.csv", "prompt\tcompletion\n".encode("utf-16-le"), ["UTF-16"]),
+        ("a.jsonl", gzip.compress(b"a"), ["is a gzip file"]),
+        ("a.csv", b"PK\x03\x04rest", ["a zip file or a spreadsheet"]),
+        ("a.json", b"version https://git-lfs.github.com/spec/v1\noid", ["Git LFS pointer"]),
+        ("a.jsonl", b"\n<!DOCTYPE html><html>", ["an HTML page"]),
+        ("a.json", json.dumps({"train": ROWS, "test": ROWS}).encode(), ["'train', 'test'", "file of their own"]),
+        ("a.json", json.dumps({"name": "x", "n": 3}, indent=2).encode(), ["a.json", "the columns 'n', 'name'"]),
+        ("a.json", json.dumps(ROWS, indent=2)[:-20].encode(), ["a.json:12", "what follows is not read"]),
+        ("a.csv", b'prompt,completion\n"a"b,c\nd,e\n', ["not CSV", "what follows is not read"]),
         ("a.xlsx", b"PK", ["a.xlsx", "not a supported file type"]),
         ("a.jsonl", b'{"text": "only"}\n', ["'text'", "SFT trains only answers"]),
     ],
@@ -105,6 +159,71 @@ def test_a_gzip_file_that_unpacks_to_more_than_memory_is_refused(tmp_path, monke
     (tmp_path / "big.json").write_bytes(b"[" + b" " * 1000 + b"]")
     with pytest.raises(InputError, match="JSON Lines"):
         read_dataset(tmp_path / "big.json")
+
+
+def test_one_finding_for_a_file_that_is_misread(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"text": "a", "notes": ["b"] * 50}, indent=2))
+    with pytest.raises(InputError) as caught:
+        read_dataset(tmp_path / "a.json")
+    assert caught.value.message.count("\n") == 0
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/zero"])
+def test_endless_input_is_refused_at_a_limit(monkeypatch, name):
+    monkeypatch.setattr("playground.data.jsonl.MAX_STREAM_BYTES", 1 << 20)
+    with open("/dev/zero", "rb") as zero:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(zero))
+        with pytest.raises(InputError, match="more than 1 MB"):
+            open_rows(name, Path(name))
+
+
+# Rows that are read and problems together are all rows of the file, whatever is wrong with some of them.
+
+GOOD = '{"prompt": "p", "completion": "c"}'
+BAD = [
+    "1", "null", "[]", '["a"]', '"a"', '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": -Infinity}', f'{{"a": {"9" * 4000}}}',
+    f'{{"a": {"[" * 70}{"]" * 70}}}', f'{{"a": {"[" * 400}{"]" * 400}}}', r'{"prompt": "\ud800"}', "{}",
+]  # fmt: skip
+
+
+def counted(path):
+    found = [row for _, row in open_rows(str(path), path)]
+    return sum(isinstance(row, dict) for row in found), sum(isinstance(row, Problem) for row in found)
+
+
+@settings(max_examples=150)
+@given(
+    items=st.lists(st.sampled_from([GOOD] * 8 + BAD), min_size=1, max_size=30),
+    gap=st.sampled_from([",", ", ", ",\n", "\n ,\n\n"]),
+    packed=st.booleans(),
+)
+def test_every_element_of_an_array_is_a_row_or_a_problem(tmp_path_factory, items, gap, packed):
+    path = tmp_path_factory.getbasetemp() / ("fuzz.json.gz" if packed else "fuzz.json")
+    raw = f"[{gap.join(items)}]".encode()
+    path.write_bytes(gzip.compress(raw, 1) if packed else raw)
+    sound = sum(item in (GOOD, "{}", BAD[11]) for item in items)
+    assert counted(path) == (sound, len(items) - sound)
+
+
+@settings(max_examples=150)
+@given(items=st.lists(st.sampled_from([GOOD] * 8 + BAD + ["oops", '{"a', "\x00"]), min_size=2, max_size=30))
+def test_every_line_is_a_row_or_a_problem(tmp_path_factory, items):
+    path = tmp_path_factory.getbasetemp() / "fuzz.jsonl"
+    items[0] = GOOD  # else the file may be one array over several lines
+    path.write_text("\n".join(items))
+    sound = sum(item in (GOOD, "{}", BAD[11]) for item in items)
+    assert counted(path) == (sound, len(items) - sound)
+
+
+@settings(max_examples=150)
+@given(table=st.lists(st.lists(st.text('ab",\n\r;\t é', max_size=4), min_size=1, max_size=4), max_size=20))
+def test_every_record_of_a_table_is_a_row_or_a_problem(tmp_path_factory, table):
+    path = tmp_path_factory.getbasetemp() / "fuzz.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["prompt", "completion"], *table])
+    with path.open(newline="", encoding="utf-8") as stream:
+        records = sum(bool(cells) for cells in csv.reader(stream)) - 1
+    assert sum(counted(path)) == records
 
 
 def test_unreachable_or_invalid_hub_data_sets_are_refused():

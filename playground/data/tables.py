@@ -1,0 +1,59 @@
+"""Tables as text: CSV and TSV as spreadsheets and libraries write them. Every cell stays text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from playground.data.jsonl import MAX_LINE_BYTES, Problem, shown
+
+_BOM = b"\xef\xbb\xbf"
+_SEPARATOR = re.compile(r"\Asep=(.)\r?\n")  # a line that Excel reads and writes before the header
+
+
+def read_csv(raw: bytes, delimiter: str) -> list[tuple[int, dict[str, Any] | Problem]]:
+    """Read a table with a header. An empty cell counts as absent, and so does an empty column without a name.
+
+    Args:
+        raw: The content of the file.
+        delimiter: What separates cells; found out from the header if it is empty.
+    """
+    try:
+        text = raw.removeprefix(_BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return [(line, Problem(line, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file again as UTF-8"))]
+    skipped = 0
+    if told := _SEPARATOR.match(text):
+        delimiter, text, skipped = told[1], text[told.end() :], 1
+    head = text.split("\n", 1)[0]
+    # A comma or, as some spreadsheets write it, a semicolon or a tab.
+    delimiter = delimiter or max((",", ";", "\t"), key=head.count)
+    csv.field_size_limit(MAX_LINE_BYTES)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, dict[str, Any] | Problem]] = []
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        if twice := [name for n, name in enumerate(header) if name and name in header[:n]]:
+            line = 1 + skipped
+            return [(line, Problem(line, f"a column name appears twice: {shown(twice[0])}"))]
+        # The name that pandas gives the column of its index.
+        names = [name or f"Unnamed: {n}" for n, name in enumerate(header)]
+        begun = reader.line_num
+        for cells in reader:
+            line, begun = begun + 1 + skipped, reader.line_num
+            if cells:
+                rows.append((line, _row(names, cells, line)))
+    except csv.Error as error:
+        line = reader.line_num + skipped
+        rows.append((line, Problem(line, f"not CSV: {error}; what follows is not read")))
+    return rows
+
+
+def _row(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, Any] | Problem:
+    if len(cells) < len(names) or any(cells[len(names) :]):
+        return Problem(line, f"{len(cells)} cells, but the header has {len(names)}")
+    return {name: cell for name, cell in zip(names, cells, strict=False) if cell}
