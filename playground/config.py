@@ -41,10 +41,14 @@ class TrainConfig:
         "mini.jsonl", "data set", "Data set: a file, the name of a bundled one, or hf:org/name[:split]."
     )
     columns: tuple[str, ...] = _option(
-        (), "columns", "Read a column under another name, as in prompt=question.", flag="--map"
+        (), "columns", "Read a column under another name, as in prompt=question; context= leaves one out.", flag="--map"
     )
     skip_bad: bool = _option(
         False, "leave out bad rows", "Leave out rows that cannot be used for training instead of refusing the data.",
+        basic=True,
+    )  # fmt: skip
+    repair: bool = _option(
+        False, "mend rows", "Mend rows where that needs no guess: turns out of order, end markers typed into answers.",
         basic=True,
     )  # fmt: skip
     model: str = _option(

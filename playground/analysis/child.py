@@ -145,7 +145,7 @@ def _example(lesson: Lesson) -> Example:
             raise InputError(f"This row cannot be taught: {words}.", "Type a prompt and an answer with text in them.")
         return row
     config = TrainConfig.from_dict(lesson.config)
-    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad, repair=config.repair)
     found: Example | None = next((example for example in dataset.examples if example.line == lesson.line), None)
     if found is None:
         raise InputError(f"Line {lesson.line} of {config.data} is not a row any more.", "Open the data set again.")

@@ -18,7 +18,7 @@ from playground.config import TrainConfig
 from playground.data.encode import HINT, IGNORE_INDEX, Encoded, Encoder, encode_row
 from playground.data.examples import Dataset, Example, Turn
 from playground.data.jsonl import Problem
-from playground.data.shapes import SHAPES
+from playground.data.shapes import TYPED
 from playground.data.styles import get_style
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.five_steps import Backward, Forward, Probe, RowOpened, Updated
@@ -115,7 +115,7 @@ class FiveSteps:
         if start.record is not None:
             name = model or str(start.record.config.get("model", ""))
             config = replace(config, model=name, quantize=start.record.base.quantize, style=start.record.style)
-        alone = Dataset("the row", "The row", "", "typed", SHAPES[0], (example,))
+        alone = Dataset("the row", "The row", "", "typed", TYPED, (example,))
         planned = plan_training(replace(config, eval_rows=0, skip_bad=False), progress, dataset=alone)
         base = load_base(planned.config.model, planned.config.quantize, progress)
         return cls(planned, base, start, example)

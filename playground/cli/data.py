@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from playground.data.encode import Encoder
 
 
+COLUMNS = "Read COLUMN as NAME; NAME= leaves a column out."
 FEW = 5_000  # rows: fewer are read too quickly to need a progress line
 
 
 def _options(function: Any) -> Any:
     for option in reversed((
-        click.option("--map", "columns", multiple=True, metavar="NAME=COLUMN", help="Read COLUMN as NAME."),
+        click.option("--map", "columns", multiple=True, metavar="NAME=COLUMN", help=COLUMNS),
+        click.option("--repair", is_flag=True, help="Mend rows where that needs no guess."),
         click.option("--model", metavar="MODEL", help="Count this model's tokens: 'demo', a folder or a hub id."),
         click.option("--style", type=click.Choice(STYLES), default="chat", show_default=True, help="Prompt style."),
         click.option("--max-length", type=click.IntRange(8), default=1024, show_default=True, help="Tokens per row."),
@@ -41,7 +43,7 @@ def data() -> None:
 @click.argument("file")
 @_options
 @click.option("--json", "as_json", is_flag=True, help="Write the findings as one JSON object.")
-def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any) -> int:
+def check(*, file: str, columns: tuple[str, ...], repair: bool, as_json: bool, **encoding: Any) -> int:
     """Check every row of FILE and show what would be trained on.
 
     FILE is a path, the name of a bundled set, or hf:org/name[:split]. Errors are rows that cannot be used for
@@ -51,8 +53,8 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
     from playground.cli.narrate import Narrator
     from playground.cli.streams import output
     from playground.data.containers import open_rows
-    from playground.data.examples import renaming
     from playground.data.lint import check as look
+    from playground.data.reading import renaming
     from playground.report import data as report
 
     rows = open_rows(file, paths.find_file(file))
@@ -62,7 +64,7 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
     with Narrator() as narrator:
         stage = f"reading {count(len(rows), 'row')}"
         tell = (lambda share: narrator.progress(stage, share)) if len(rows) > FEW else (lambda share: None)
-        result = look(rows, renaming(columns), encoder, tell)
+        result = look(rows, renaming(columns), encoder, tell, repair=repair)
     if as_json:
         click.echo(result.to_json())
     else:
@@ -74,17 +76,17 @@ def check(*, file: str, columns: tuple[str, ...], as_json: bool, **encoding: Any
 @click.argument("file")
 @click.option("--row", "row", type=click.IntRange(1), help="Which row, counted from 1. [default: the first three]")
 @_options
-def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding: Any) -> int:
+def preview(*, file: str, row: int | None, columns: tuple[str, ...], repair: bool, **encoding: Any) -> int:
     """Show which tokens of FILE's rows are trained: the answers and the token that ends them.
 
     Uses the same encoder as training. Trained tokens are bright on a terminal and marked with ⟦ ⟧
     elsewhere.
     """
     from playground.cli.streams import output
-    from playground.data.examples import read_dataset, unread_words
+    from playground.data.examples import read_dataset, remarks_in_words
     from playground.report import data as report
 
-    dataset = read_dataset(file, columns, skip_bad=True)
+    dataset = read_dataset(file, columns, skip_bad=True, repair=repair)
     shown = islice(dataset.examples, 3) if row is None else (dataset.row(row),)
     encoding["model"] = encoding["model"] or "demo"
     encoder = _encoder(**encoding)
@@ -96,7 +98,7 @@ def preview(*, file: str, row: int | None, columns: tuple[str, ...], **encoding:
             report.preview(pieces, example.line, marks=not sys.stdout.isatty(), cut=encoded.cut),
             soft_wrap=not sys.stdout.isatty(),
         )
-    for words in unread_words(dataset):
+    for words in remarks_in_words(dataset):
         click.echo(f"note: {clean(words)}", err=True)
     return 0
 

@@ -71,7 +71,7 @@ def explain(
 
     example: Example | Problem
     if data is not None or number is not None:
-        example = read_dataset(config.data, config.columns, skip_bad=True).row(number or 1)
+        example = read_dataset(config.data, config.columns, skip_bad=True, repair=config.repair).row(number or 1)
     else:
         example = typed_row(*((prompt, answer) if prompt is not None and answer is not None else EXAMPLE))
     if isinstance(example, Problem):

@@ -142,7 +142,7 @@ def _look_at_files(config: TrainConfig) -> None:
     path = paths.find_file(config.data)
     # A pipe can be read only once, and a large file should be.
     if not path.exists() or path.is_dir() or (path.is_file() and path.stat().st_size <= KEPT_BYTES):
-        read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+        read_dataset(config.data, config.columns, skip_bad=config.skip_bad, repair=config.repair)
 
 
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:

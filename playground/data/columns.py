@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from playground.data.unread import HARMLESS
+from playground.data.names import HARMLESS
 
 # What a column can be, with the names that columns of this kind have: the likelier ones first, case-folded.
 NAMES: dict[str, tuple[str, ...]] = {
@@ -84,11 +84,7 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def renamings(roles: Mapping[str, str]) -> tuple[str, ...]:
     """Return the option `columns` that reads each column of ``{role: column}`` in its role."""
-    if roles.keys() & {"system", "context"}:  # which Alpaca's shape has, and a pair has not
-        names = {"prompt": "instruction", "context": "input", "completion": "output", "system": "system"}
-    else:
-        names = {"prompt": "prompt", "completion": "completion"}
-    return tuple(f"{name}={roles[role]}" for role, name in names.items() if role in roles)
+    return tuple(f"{role}={roles[role]}" for role in ("prompt", "context", "completion", "system") if role in roles)
 
 
 def as_flags(renamings: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from playground.data.examples import Dataset, Example, Turn
 from playground.data.jsonl import Problem, refuse
 from playground.data.segments import Segment, Style
+from playground.data.tells import CONTROL
 from playground.errors import InputError
 from playground.text import count
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 IGNORE_INDEX = -100
 BROKEN = "\ufffd"  # what a decoder writes for a part of a character
 HINT = "Raise --max-length, shorten these rows, or leave them out with --skip-bad."
-# What control tokens look like. Some tokenizers do not flag theirs as special, and would find them in typed text.
-CONTROL = re.compile(r"<\|[^<>|]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
 
 
 @dataclass(frozen=True, slots=True)

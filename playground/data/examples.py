@@ -15,17 +15,19 @@ from typing import Any
 
 from playground import paths
 from playground.data import columns as tables
-from playground.data import shapes
 from playground.data.containers import Rows, open_rows
 from playground.data.jsonl import Problem, refuse
-from playground.data.shapes import Shape, Turn
-from playground.data.unread import Unread, unread
+from playground.data.reading import LEFT_OUT, LOOKED_AT, Example, Reading, first_rows, renaming
+from playground.data.shapes import ACCEPTED, TYPED, Shape
+from playground.data.talk import Turn
+from playground.data.tells import tells
+from playground.data.unread import Remarks
 from playground.errors import InputError, UsageError
 
 __all__ = ["Dataset", "Example", "Turn", "UnknownColumns", "read_dataset", "typed_row"]
 
-WHOLE_ROWS = 10_000  # a set of at most this many rows is checked and encoded as a whole before anything else
-LOOKED_AT = 1_000  # rows from which the shape is detected; in a larger set also the rows checked at the start
+# A set of at most this many rows is checked and encoded as a whole before anything else; of a larger one, `LOOKED_AT`.
+WHOLE_ROWS = 10_000
 
 
 class UnknownColumns(InputError):
@@ -35,20 +37,13 @@ class UnknownColumns(InputError):
         message: What is wrong.
         columns: The option `columns` with our guess.
         num_rows: The number of rows of the table.
+        hint: What these options do.
     """
 
-    def __init__(self, message: str, columns: Sequence[str], num_rows: int) -> None:
-        super().__init__(message, f"Say which is which: {tables.as_flags(columns)}")
+    def __init__(self, message: str, columns: Sequence[str], num_rows: int, hint: str = "Say which is which") -> None:
+        super().__init__(message, f"{hint}: {tables.as_flags(columns)}")
         self.columns = tuple(columns)
         self.num_rows = num_rows
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A conversation from `line` of its file: ``[system] (user assistant)+``."""
-
-    turns: tuple[Turn, ...]
-    line: int
 
 
 @dataclass(frozen=True)
@@ -62,8 +57,8 @@ class Dataset:
         container: How it is stored, in words.
         shape: The meaning of its columns.
         examples: The rows. In a large set, each is read and checked when it is accessed.
-        skipped: The rows that were left out, with the reason; empty unless skipping was requested.
-        unread: The columns that are not read; in a large set, those of the rows checked at the start.
+        skipped: The rows that were left out, with the reason: on request, or because they say that they are bad.
+        remarks: What is to be said about its rows; in a large set, about those checked at the start.
     """
 
     name: str
@@ -73,7 +68,7 @@ class Dataset:
     shape: Shape
     examples: Sequence[Example]
     skipped: tuple[Problem, ...] = ()
-    unread: Unread = field(default_factory=Unread)
+    remarks: Remarks = field(default_factory=Remarks)
 
     @property
     def is_whole(self) -> bool:
@@ -111,27 +106,30 @@ class _Lazy(Sequence[Example]):
 
     rows: Rows
     path: str
-    shape: Shape
-    renamed: dict[str, str]
-    good: array[int] | None  # indices of the valid rows, if bad ones are left out
+    reading: Reading
+    good: array[int] | None  # indices of the valid rows, if others are left out
 
     def __len__(self) -> int:
         return len(self.rows) if self.good is None else len(self.good)
 
     def __getitem__(self, index: Any) -> Any:
-        found = as_example(*self.rows.read(index if self.good is None else self.good[index]), self.shape, self.renamed)
+        found = self.reading.example(*self.rows.read(index if self.good is None else self.good[index]))
         if isinstance(found, Problem):
             raise refuse(self.path, [found], "Check the whole file with 'sft-playground data check'.")
         return found
 
 
-def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: bool = False) -> Dataset:
+def read_dataset(
+    name: str | Path, columns: Sequence[str] = (), *, skip_bad: bool = False, repair: bool = False
+) -> Dataset:
     """Read the data set called `name`: a path, a bundled set, or ``hf:org/name[:split]``.
 
     Args:
         name: The data.
-        columns: Renamings such as ``"prompt=question"``: the column `question` is read as `prompt`.
+        columns: Renamings such as ``"prompt=question"``: the column `question` is read as `prompt`; ``"context="``
+            leaves a column out.
         skip_bad: Leave out the rows that cannot be trained instead of refusing the file.
+        repair: Mend rows where that needs no guess.
 
     Raises:
         UnknownColumns: If its columns have to be named first.
@@ -142,125 +140,66 @@ def read_dataset(name: str | Path, columns: Sequence[str] = (), *, skip_bad: boo
     rows = open_rows(str(name), path)
     renamed = renaming(columns)
     first = first_rows(rows)
-    if first and (unseen := [c for c in renamed.values() if not any(c in row for row in first)]):
+    if first and (unseen := [c for c in renamed.values() if c and not any(c in row for row in first)]):
         raise UsageError(f"{path} has no column {unseen[0]!r}.", f"It has {', '.join(sorted(first[0]))[:300]}.")
-    shape = shapes.detect((rename(row, renamed) for row in first), renamed)
-    if shape is None and (roles := roles_to_name(first, renamed)):
-        raise UnknownColumns(f"{path}: {shapes.unknown_columns(first[0])}.", tables.renamings(roles), len(rows))
+    reading = Reading.of(first, renamed, repair=repair)
+    if reading.shape is None and (way := reading.way(first)):
+        raise UnknownColumns(f"{path}: {reading.unknown(first[0])}.", way.columns, len(rows), way.does)
     whole = len(rows) <= WHOLE_ROWS
-    left = Unread()
-    examples, problems = _check(islice(rows, None if whole else LOOKED_AT), shape, renamed, left)
+    remarks = Remarks()
+    examples, problems, bad = _check(islice(rows, None if whole else LOOKED_AT), reading, remarks)
     good: array[int] | None = None
-    if shape is not None and not whole and skip_bad:
-        good, problems = _good_rows(rows, shape, renamed)
+    if reading.shape is not None and not whole and (skip_bad or any(map(reading.is_judged, first))):
+        good, problems, bad = _good_rows(rows, reading)
     if problems and not (skip_bad and examples):
-        error = refuse(str(path), problems, _hint(shape, problems))
-        roles = {} if examples else roles_to_name(first, renamed)
-        raise UnknownColumns(error.message, tables.renamings(roles), len(rows)) if roles else error
-    if not examples or shape is None:
-        raise InputError(f"{path} has no rows.", f"A row needs the columns {shapes.ACCEPTED}.")
-    kept = tuple(examples) if whole else _Lazy(rows, str(path), shape, renamed, good)
-    return Dataset(rows.name, str(path), rows.sha256, rows.container, shape, kept, tuple(problems), left)
+        error = refuse(str(path), problems, _hint(reading.shape, problems))
+        unnamed = None if examples else reading.way(first)
+        raise UnknownColumns(error.message, unnamed.columns, len(rows), unnamed.does) if unnamed else error
+    if bad and not examples:
+        raise refuse(str(path), bad, "There is nothing to learn here but bad answers.")
+    if not examples or reading.shape is None:
+        raise InputError(f"{path} has no rows.", f"A row needs the columns {ACCEPTED}.")
+    kept = tuple(examples) if whole else _Lazy(rows, str(path), reading, good)
+    skipped = tuple(sorted((*problems, *bad), key=lambda problem: problem.line))
+    return Dataset(rows.name, str(path), rows.sha256, rows.container, reading.shape, kept, skipped, remarks)
 
 
-def first_rows(rows: Rows) -> list[dict[str, Any]]:
-    """Return the first rows that can be parsed: those from which shape and columns are detected."""
-    return [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
-
-
-def roles_to_name(first: Sequence[dict[str, Any]], renamed: dict[str, str]) -> dict[str, str]:
-    """Return our guess of ``{role: column}`` where no row can be read, but some could with it; else nothing."""
-
-    def readable(renamed: dict[str, str]) -> bool:
-        shape = shapes.detect((rename(row, renamed) for row in first), renamed)
-        return any(isinstance(as_example(0, row, shape, renamed), Example) for row in first)
-
-    if readable(renamed) or not (roles := tables.guess(first)):
-        return {}
-    return roles if readable(renaming(tables.renamings(roles))) else {}
-
-
-def _good_rows(rows: Rows, shape: Shape, renamed: dict[str, str]) -> tuple[array[int], list[Problem]]:
-    """Check every row of a large set; return the indices of the valid ones, and the problems."""
-    good, problems = array("Q"), []
+def _good_rows(rows: Rows, reading: Reading) -> tuple[array[int], list[Problem], list[Problem]]:
+    """Check every row of a large set; return the indices of the valid ones, the problems, and what was judged bad."""
+    good, problems, bad = array("Q"), list[Problem](), list[Problem]()
     for index, (line, row) in enumerate(rows):
-        if isinstance(found := as_example(line, row, shape, renamed), Problem):
-            problems.append(found)
+        if isinstance(found := reading.example(line, row), Problem):
+            (bad if found.left_out else problems).append(found)
         else:
             good.append(index)
-    return good, problems
+    return good, problems, bad
 
 
 def _check(
-    rows: Iterator[tuple[int, dict[str, Any] | Problem]],
-    shape: Shape | None,
-    renamed: dict[str, str],
-    left: Unread,
-) -> tuple[list[Example], list[Problem]]:
-    """Return the valid rows and the problems of the others; note in `left` the unread columns of the valid ones."""
-    examples: list[Example] = []
-    problems: list[Problem] = []
+    rows: Iterator[tuple[int, dict[str, Any] | Problem]], reading: Reading, remarks: Remarks
+) -> tuple[list[Example], list[Problem], list[Problem]]:
+    """Return the valid rows, the problems of the others and those judged bad; note in `remarks` what is to be said."""
+    examples, problems, bad = list[Example](), list[Problem](), list[Problem]()
     for line, row in rows:
-        found = as_example(line, row, shape, renamed)
+        found = reading.example(line, row)
         if isinstance(found, Problem):
-            problems.append(found)
+            (bad if found.left_out else problems).append(found)
+            remarks.add(line, {}, (LEFT_OUT,) if found.left_out else ())
             continue
         examples.append(found)
-        assert shape is not None
         assert not isinstance(row, Problem)
-        left.add(line, unread_in(row, shape, renamed))
-    return examples, problems
-
-
-def as_example(
-    line: int, row: dict[str, Any] | Problem, shape: Shape | None, renamed: dict[str, str]
-) -> Example | Problem:
-    """Return `row` as an example, read as `shape`, or the problem with it."""
-    if isinstance(row, Problem):
-        return row
-    row = rename(row, renamed)
-    turns = shapes.unknown_columns(row) if shape is None else shapes.read_row(row, shape)
-    return Problem(line, turns) if isinstance(turns, str) else Example(turns, line)
+        remarks.add(line, reading.unread(row), (*found.notes, *tells(found.turns)))
+    return examples, problems, bad
 
 
 def typed_row(prompt: str, answer: str) -> Example | Problem:
     """Return a row that was typed, not read from a file, or the problem with it."""
-    (shape,) = (shape for shape in shapes.SHAPES if shape.columns == ("prompt", "response"))
-    return as_example(0, {"prompt": prompt, "response": answer}, shape, {})
+    return Reading(TYPED).example(0, {"prompt": prompt, "response": answer})
 
 
-def unread_words(dataset: Dataset) -> tuple[str, ...]:
-    """Return a sentence about each column that is not read."""
-    return dataset.unread.words("" if dataset.is_whole else f" of the first {LOOKED_AT:,}")
-
-
-def unread_in(row: dict[str, Any], shape: Shape, renamed: dict[str, str]) -> dict[str, Any]:
-    """Return the parts of a row that are not read, including columns that a renamed one replaces."""
-    replaced = {name: row[name] for name in renamed if name in row and name not in renamed.values() and row[name]}
-    return {**replaced, **unread(rename(row, renamed), shape.reads)}
-
-
-def renaming(columns: Sequence[str]) -> dict[str, str]:
-    """Return ``{name: column}`` from texts such as ``"prompt=question"``.
-
-    Raises:
-        UsageError: If one is not of that form.
-    """
-    renamed: dict[str, str] = {}
-    for text in columns:
-        name, equals, column = text.partition("=")
-        if not (name and equals and column) or name in renamed:
-            raise UsageError(f"--map {text!r} is not valid.", "Write it like --map prompt=question.")
-        renamed[name] = column
-    return renamed
-
-
-def rename(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
-    """Return `row` with its columns renamed."""
-    if not renamed:
-        return row
-    kept = {key: value for key, value in row.items() if key not in renamed.values() and key not in renamed}
-    return kept | {name: row[column] for name, column in renamed.items() if column in row}
+def remarks_in_words(dataset: Dataset) -> tuple[str, ...]:
+    """Return a sentence about each column that is not read, and about whatever else is to be said of the rows."""
+    return dataset.remarks.words("" if dataset.is_whole else f" of the first {LOOKED_AT:,}")
 
 
 def _hint(shape: Shape | None, problems: Sequence[Problem]) -> str:
@@ -269,5 +208,7 @@ def _hint(shape: Shape | None, problems: Sequence[Problem]) -> str:
         rows = f"{tools:,} row{'s' if tools > 1 else ''} with tools"
         return f"{rows}: only text turns are trained; --skip-bad trains on the other rows."
     if shape is None:
-        return f"A row needs the columns {shapes.ACCEPTED}; name other columns with --map prompt=COLUMN."
-    return f"Each row must have {shape}; --skip-bad trains on the valid rows."
+        return "Name the columns that are meant: --map prompt=COLUMN --map completion=COLUMN."
+    mends = any("--repair" in problem.message for problem in problems)
+    way = "--repair mends what needs no guess; " if mends else ""
+    return f"Each row must have {shape}; {way}--skip-bad trains on the valid rows."

@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterator
 
 from playground.data import columns as tables
-from playground.data import shapes
 from playground.data.containers import Rows
-from playground.data.encode import CONTROL, Encoder, encode_row
-from playground.data.examples import Example, as_example, first_rows, rename, roles_to_name, unread_in
+from playground.data.encode import Encoder, encode_row
 from playground.data.jsonl import Problem, shown
-from playground.data.unread import Unread
+from playground.data.reading import LEFT_OUT, Example, Reading, first_rows
+from playground.data.tells import num_words, tells
+from playground.data.unread import Remarks
 from playground.events.data import BINS, DataCheck, Finding
 
 TOLD = 2_000  # rows between two progress updates
@@ -30,6 +30,8 @@ def check(
     renamed: dict[str, str],
     encoder: Encoder | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    *,
+    repair: bool = False,
 ) -> DataCheck:
     """Look at every row of `rows`.
 
@@ -38,12 +40,13 @@ def check(
         renamed: Columns to read under other names.
         encoder: Counts tokens and finds what `max_length` would cut; without it words are counted.
         progress: Called from time to time with the fraction done.
+        repair: Mend rows where that needs no guess.
     """
     first = first_rows(rows)
-    shape = shapes.detect((rename(row, renamed) for row in first), renamed)
-    roles = roles_to_name(first, renamed) if shape is None else {}
+    reading = Reading.of(first, renamed, repair=repair)
+    way = reading.way(first)
     findings: list[Finding] = []
-    left = Unread()
+    remarks = Remarks()
     seen: dict[bytes, int] = {}
     counts = [0] * (len(BINS) + 1)
     nameless: list[int] = []  # rows that need nothing but names for their columns
@@ -51,17 +54,19 @@ def check(
     for number, (line, row) in enumerate(rows):
         if number % TOLD == TOLD - 1:
             progress(number / len(rows))
-        example = as_example(line, row, shape, renamed)
+        example = reading.example(line, row)
         if isinstance(example, Problem):
-            if roles and not isinstance(row, Problem):
+            if example.left_out:
+                remarks.add(line, {}, (LEFT_OUT,))
+            elif way is not None and not isinstance(row, Problem):
                 nameless.append(line)
-                continue
-            kind = "tool turn" if "tools are not trained" in example.message else "bad row"
-            findings.append(Finding(line, "error", kind, example.message))
+            else:
+                kind = "tool turn" if "tools are not trained" in example.message else "bad row"
+                findings.append(Finding(line, "error", kind, example.message))
             continue
-        assert shape is not None
         assert not isinstance(row, Problem)
-        left.add(line, unread_in(row, shape, renamed))
+        remarks.add(line, reading.unread(row), example.notes)
+        findings += [Finding(line, "warning", note.kind, note.message) for note in tells(example.turns)]
         findings += _looks(example, seen)
         length, learned, problem = _length(example, encoder)
         if problem is not None:
@@ -70,17 +75,18 @@ def check(
         turns += len(example.turns)
         units, trained, longest = units + length, trained + learned, max(longest, length)
         counts[next((at for at, most in enumerate(BINS) if length <= most), len(BINS))] += 1
-    if nameless:
-        way = f"say which is which: {tables.as_flags(tables.renamings(roles))}"
-        findings.append(Finding(nameless[0], "error", "unknown columns", way, len(nameless)))
+    if nameless and way is not None:
+        does = way.does[:1].lower() + way.does[1:]
+        words = f"{does}: {tables.as_flags(way.columns)}"
+        findings.append(Finding(nameless[0], "error", way.why, words, len(nameless)))
     return DataCheck(
         name=rows.name,
         container=rows.container,
-        shape=str(shape) if shape else "no known shape",
+        shape=str(reading.shape) if reading.shape else "no known shape",
         num_rows=len(rows),
         num_sound=sound,
         num_turns=turns,
-        findings=(*findings, *left.findings()),
+        findings=(*findings, *remarks.findings()),
         unit="tokens" if encoder else "words",
         num_units=units,
         num_trained=trained,
@@ -97,11 +103,6 @@ def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:
         yield Finding(example.line, "warning", "duplicate", f"the same as line {seen[key]}")
     seen.setdefault(key, example.line)
     for turn in example.turns:
-        if found := CONTROL.search(turn.content):
-            message = f"{turn.role} text contains {shown(found[0])}; it will be trained as plain characters"
-            yield Finding(example.line, "warning", "control token typed as text", message)
-            break
-    for turn in example.turns:
         if found := PLACEHOLDER.search(turn.content):
             message = f"{turn.role} text contains {shown(found[0])}; fill it in, or the model will say it"
             yield Finding(example.line, "warning", "placeholder", message)
@@ -115,7 +116,7 @@ def _looks(example: Example, seen: dict[bytes, int]) -> Iterator[Finding]:
 def _length(example: Example, encoder: Encoder | None) -> tuple[int, int, Finding | None]:
     """Return the length of a row, how much of it is trained, and the problem found by encoding it, if any."""
     if encoder is None:
-        words = [len(turn.content.split()) for turn in example.turns]
+        words = [num_words(turn.content) for turn in example.turns]
         learned = sum(
             n for n, turn in zip(words, example.turns, strict=True) if turn.role == "assistant" and turn.trained
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from playground import config
 from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown, text_lines
-from playground.data.shapes import Turn
+from playground.data.talk import Turn
 from playground.errors import InputError
 from playground.events.prompts import Prompt
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from playground.data.shapes import Turn
+from playground.data.talk import Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,68 +1,95 @@
 """Shapes: what the columns of a row mean. One shape per file, detected and reported.
 
-Each reader turns a row into turns, or returns why it cannot. Roles, keys and limits are
-those that real data sets use; `docs/data.md` lists them.
+Each reader turns a row into turns, or returns why it cannot. Names are in `names`; `docs/data.md` lists what is read.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
-from playground.data.jsonl import shown
-from playground.data.unread import WEIGHTS, message_refusal, refusal
+from playground.data.jsonl import parse_cell, shown
+from playground.data.names import PAIRS, READ, ROLE_KEYS, find, fold, is_empty, is_preference, role_of
+from playground.data.talk import (
+    AS_IS,
+    Note,
+    Options,
+    Read,
+    Turn,
+    Turns,
+    as_text,
+    bad_text,
+    joined,
+    reasoning_key,
+    turns_of,
+    unread_keys,
+    with_reasoning,
+)  # fmt: skip
+from playground.data.unread import refusal
 
-Role = Literal["system", "user", "assistant"]
-ROLES: dict[str, Role] = {
-    "system": "system",
-    "user": "user", "human": "user", "prompter": "user",
-    "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
-    "bing": "assistant", "bard": "assistant",
-}  # fmt: skip
-TOOL_ROLES = {"tool", "tools", "function", "function_call", "observation", "tool_call", "tool_response", "ipython"}
-PAIRS = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))
 ACCEPTED = "prompt and completion, instruction and output, messages (role, content) or ShareGPT conversations"
 MOST_NAMED = 8  # columns in an error
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message. `trained` matters for assistant turns only: it says whether they carry loss."""
-
-    role: Role
-    content: str
-    trained: bool = True
-
-
-Turns = tuple[Turn, ...]
+# What stands for a missing value, if a cell is nothing else: the first group is never an answer.
+NO_ANSWER = {"nan", "NaN", "<NA>", "#N/A", "#NA"}
+MISSING = NO_ANSWER | {"None", "NULL", "null", "N/A", "n/a", "NA", "undefined"}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A way to write examples: its name, its required columns, its reader, and its optional columns.
+    """A way to write examples.
 
-    `read` returns the turns of a row, or a string that says what is wrong with it.
+    Attributes:
+        name: Its name.
+        roles: The column of each role: ``messages``, or ``prompt`` and ``completion``; possibly ``system``,
+            ``context``, ``history`` and ``reasoning``.
     """
 
     name: str
-    columns: tuple[str, ...]
-    read: Callable[[dict[str, Any]], Turns | str]
-    optional: tuple[str, ...] = ()
+    roles: tuple[tuple[str, str], ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that every row must have."""
+        return tuple(column for role, column in self.roles if role in ("messages", "prompt", "completion"))
 
     @property
     def reads(self) -> tuple[str, ...]:
         """All columns that are read."""
-        return (*self.columns, *self.optional)
+        return tuple(column for _, column in self.roles)
+
+    @property
+    def talk(self) -> tuple[str, ...]:
+        """The columns that may hold messages."""
+        found = tuple(column for role, column in self.roles if role == "messages")
+        return found or self.columns
+
+    def of_row(self, row: dict[str, Any]) -> Shape:
+        """Return this shape with what else it reads of a row that has columns that the first rows had not."""
+        if all(column in self.reads for column in row):
+            return self
+        more = _completed({role: column for role, column in self.roles if column in self.columns}, row).roles
+        known = {role for role, _ in self.roles}
+        return replace(self, roles=(*self.roles, *(pair for pair in more if pair[0] not in known)))
 
     def fits(self, row: dict[str, Any]) -> bool:
         """Return whether `row` has the columns of this shape."""
         return all(column in row for column in self.columns)
 
+    def read(self, row: dict[str, Any], options: Options = AS_IS) -> Read | str:
+        """Return the turns of a row with notes about them, or a string that says what is wrong with it."""
+        roles = dict(self.roles)
+        return _messages(row, roles, options) if "messages" in roles else _single(row, roles, options)
+
     def __str__(self) -> str:
-        pair = self.columns in PAIRS
-        return " and ".join(self.columns) if pair else f"{self.name} ({', '.join(self.columns)})"
+        more = [column for column in self.reads if column not in self.columns]
+        named = self.name in ("messages", "ShareGPT", "Alpaca")
+        said = f"{self.name} ({', '.join(self.columns)})" if named else " and ".join(self.columns)
+        return said + (f" with {', '.join(more)}" if more else "")
+
+
+TYPED = Shape("prompt and completion", (("prompt", "prompt"), ("completion", "response")))
 
 
 def detect(rows: Iterable[dict[str, Any]], named: Iterable[str] = ()) -> Shape | None:
@@ -72,22 +99,81 @@ def detect(rows: Iterable[dict[str, Any]], named: Iterable[str] = ()) -> Shape |
         rows: Some rows.
         named: Columns that the user has named: shapes with these take precedence.
     """
-    wanted = set(named)
-    order = sorted(SHAPES, key=lambda shape: not wanted & set(shape.columns))
-    votes = Counter(shape.columns for row in rows if (shape := next((s for s in order if s.fits(row)), None)))
+    wanted, seen = set(named), dict[str, Any]()
+    votes: Counter[tuple[tuple[str, str], ...]] = Counter()
+    for row in rows:
+        if required := _required(row, wanted):
+            votes[required] += 1
+            seen |= {column: value for column, value in row.items() if not is_empty(value)}
+    if not votes:
+        return None
     # Counter keeps the order of first occurrence, so a tie goes to the shape seen first.
-    return next((shape for columns, _ in votes.most_common(1) for shape in SHAPES if shape.columns == columns), None)
+    ((required, _),) = votes.most_common(1)
+    return _completed(dict(required), seen)
 
 
-def read_row(row: dict[str, Any], shape: Shape) -> Turns | str:
-    """Return the turns of `row`, or what is wrong with it."""
+def _required(row: dict[str, Any], wanted: set[str]) -> tuple[tuple[str, str], ...]:
+    """Return the column of each role that a row must have; empty if it cannot be read."""
+    folded = {fold(column): column for column in reversed(row)}
+    folded |= {column: column for column in row}  # an exact name goes before one that differs in case
+    options = list(_candidates(row, folded))
+    chosen = next((option for option in options if wanted & {column for _, column in option}), None)
+    return chosen or next(iter(options), ())
+
+
+def _candidates(row: dict[str, Any], folded: dict[str, str]) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Yield what a row could be, the likeliest first."""
+    talks = [(("messages", folded[name]),) for name in READ["messages"] if name in folded]
+    talks = [talk for talk in talks if not (is_preference(row) and _awaits_answer(row[talk[0][1]]))]
+    yield from (talk for talk in talks if fold(talk[0][1]) in ("messages", "conversations"))
+    for prompt, completion in PAIRS:
+        if prompt in folded and completion in folded:
+            yield (("prompt", folded[prompt]), ("completion", folded[completion]))
+    # The other names may be those of something else.
+    yield from (talk for talk in talks if _is_talk(row[talk[0][1]]))
+    prompts = [folded[name] for name in READ["prompt"] if name in folded]
+    completions = [folded[name] for name in READ["completion"] if name in folded]
+    # Of two prompts only `input` has another meaning; otherwise which one is meant would be a guess.
+    if len(prompts) == 2 and fold(prompts[1]) == "input":
+        prompts = prompts[:1]
+    if len(prompts) == 1 and len(completions) == 1:
+        yield (("prompt", prompts[0]), ("completion", completions[0]))
+
+
+def _completed(roles: dict[str, str], row: dict[str, Any]) -> Shape:
+    """Return the shape of these roles, with what else is read of rows that have the columns of `row`."""
+    optional = ("system",) if "messages" in roles else ("context", "system", "history", "reasoning")
+    more = {role: found for role in optional if (found := find(READ[role], row))}
+    if "messages" in roles:
+        column = roles["messages"]
+        name = {"messages": "messages", "conversations": "ShareGPT"}.get(fold(column), "messages")
+        return Shape(name, (*roles.items(), *more.items()))
+    alpaca = fold(roles["prompt"]) == "instruction"
+    if alpaca and "context" not in more and (found := find(("input",), row)):
+        more["context"] = found
+    name = "Alpaca" if alpaca and fold(roles["completion"]) == "output" else "prompt and completion"
+    return Shape(name, (*roles.items(), *more.items()))
+
+
+def _is_talk(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.lstrip().startswith("[{")
+    texts = isinstance(value, list) and len(value) > 1 and all(isinstance(item, str) for item in value)
+    return texts or (isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value))
+
+
+def _awaits_answer(talk: Any) -> bool:
+    last = talk[-1] if isinstance(talk, list) and talk else None
+    return isinstance(last, dict) and role_of(last.get(find(ROLE_KEYS, last))) == "user"
+
+
+def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Read | str:
+    """Return the turns of `row` with notes about them, or what is wrong with it."""
     if shape.fits(row):
-        turns = shape.read(row)
-        if isinstance(turns, str):  # a tool turn explains more than the column of tools that comes with it
-            return turns
-        why = refusal(row, shape.reads)
-        return why + _as_alpaca(row, shape) if why else turns
-    if other := _shape_of(row):
+        read, why = shape.read(row, options), refusal(row, shape.reads)
+        # A tool turn explains more than the column of tools that comes with it.
+        return read if not why or (isinstance(read, str) and "tools" in why) else why
+    if other := detect([row]):
         return f"this row is {other}, but the file is {shape}"
     return f"it has {_columns(row)}, but the file is {shape}{_advice(row)}"
 
@@ -97,168 +183,140 @@ def unknown_columns(row: dict[str, Any]) -> str:
     return f"it has {_columns(row)}, but not {ACCEPTED}{_advice(row)}"
 
 
+def opened(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """Return `row` with messages that are written as JSON in a text, as tables write them, parsed."""
+    roles = dict(shape.roles)
+    for column in (roles.get("messages"), roles.get("history")):
+        if column and isinstance(cell := row.get(column), str) and cell.lstrip()[:1] in ("[", "{"):
+            row = {**row, column: parse_cell(cell)}
+    return row
+
+
+def keys_not_read(row: dict[str, Any], shape: Shape, options: Options) -> dict[str, Any]:
+    """Return what a row's messages have that is not read: ``{"column[].key": value}``."""
+    talk = {column: row[column] for column in shape.talk if isinstance(row.get(column), list)}
+    return {f"{column}[].{key}": value for column in talk for key, value in unread_keys(talk[column], options).items()}
+
+
 def _columns(row: dict[str, Any]) -> str:
     names = ", ".join(shown(name) for name in sorted(row)[:MOST_NAMED])
     return f"the column{'s' * (len(row) > 1)} {names}{', …' if len(row) > MOST_NAMED else ''}" if row else "no columns"
 
 
-def _shape_of(row: dict[str, Any]) -> Shape | None:
-    return next((shape for shape in SHAPES if shape.fits(row)), None)
-
-
-def _as_alpaca(row: dict[str, Any], shape: Shape) -> str:
-    """Return how to read a pair with a context without rewriting it, or an empty string."""
-    if shape.columns not in PAIRS or "context" not in row:
-        return ""
-    prompt, completion = shape.columns
-    return f", or read it as Alpaca: --map instruction={prompt} --map input=context --map output={completion}"
-
-
 def _advice(row: dict[str, Any]) -> str:
-    if {"chosen", "rejected"} <= row.keys():
-        return "; this is preference data: train on its better side with --map completion=chosen"
+    if is_preference(row):
+        whole = any(isinstance(row[column], str) and "\n\nHuman:" in row[column] for column in row)
+        return "; it is preference data" + (
+            ", whole conversations in one text: split them into messages" if whole else ""
+        )
+    if "segments" in row:
+        return "; segments carry their own mask: write them as 'messages', each with its \"train\""
     if "text" in row:
         return "; 'text' alone does not tell the prompt from the answer, and SFT trains only answers"
-    return ""
+    answers = [column for column, value in row.items() if fold(column) in ("answers", "responses", "outputs") and value]
+    return f"; {shown(answers[0])} may be several answers: write one of them into a column 'answer'" if answers else ""
 
 
-def _pair(names: tuple[str, str]) -> Callable[[dict[str, Any]], Turns | str]:
-    def read(row: dict[str, Any]) -> Turns | str:
-        prompt, completion = (row[name] for name in names)
-        if isinstance(prompt, list) or isinstance(completion, list):
-            return _conversational_pair(prompt, completion)
-        for name, value in zip(names, (prompt, completion), strict=True):
-            if problem := _bad_text(value):
-                return f"{name!r} {problem}"
-        return Turn("user", prompt), Turn("assistant", completion)
-
-    return read
-
-
-def _conversational_pair(prompt: Any, completion: Any) -> Turns | str:
-    """Read TRL's conversational prompt/completion: two lists of messages, of which the second carries loss."""
-    if not isinstance(prompt, list) or not isinstance(completion, list) or not prompt or not completion:
-        return "'prompt' and 'completion' must both be texts or both be lists of messages"
-    turns = _turns([*prompt, *completion], "role", "content")
-    if isinstance(turns, str):
-        return turns
-    return tuple(Turn(turn.role, turn.content, turn.trained and n >= len(prompt)) for n, turn in enumerate(turns))
+def _messages(row: dict[str, Any], roles: dict[str, str], options: Options) -> Read | str:
+    column = roles["messages"]
+    talk = row[column]
+    if isinstance(talk, str) and talk.lstrip()[:1] == "[":
+        return f"{column!r} is a text that looks like JSON but is none; a JSON array of messages is needed"
+    if not isinstance(talk, list) or not talk:
+        return f"{column!r} must be a list of messages with 'role' and 'content', or 'from' and 'value'"
+    read = turns_of(talk, options)
+    if isinstance(read, str) or is_empty(system := row.get(roles.get("system", ""))):
+        return read
+    turns, notes = read
+    system = joined(system)
+    if problem := bad_text(system):
+        return f"{roles['system']!r} {problem}"
+    if turns[0].role == "system":
+        return f"there is a system message and a column {roles['system']!r}"
+    return (Turn("system", system), *turns), notes
 
 
-def _alpaca(row: dict[str, Any]) -> Turns | str:
-    turns: list[Turn] = []
-    for name in ("system", "instruction", "input", "output"):
-        value = row.get(name)
-        if not value and name in ("system", "input"):
+def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Read | str:
+    """Read a prompt and its completion, with a context, a system text and earlier pairs if there are any."""
+    notes: list[Note] = []
+    texts: dict[str, Any] = {}
+    for role in ("system", "prompt", "context", "completion"):
+        column = roles.get(role, "")
+        value = as_text(row.get(column), options, notes)
+        if role in ("system", "context") and (is_empty(value) or _is_missing(column, value, options, notes)):
             continue
-        if problem := _bad_text(value):
-            return f"{name!r} {problem}"
-    if row.get("system"):
-        turns.append(Turn("system", row["system"]))
-    history = row.get("history") or []
+        texts[role] = value
+    prompt, completion = texts["prompt"], texts["completion"]
+    if isinstance(prompt, list | dict) or isinstance(completion, list | dict):
+        return _conversational(prompt, completion, roles, texts.keys() - {"prompt", "completion"}, options)
+    for role, value in texts.items():
+        if problem := bad_text(value):
+            return f"{roles[role]!r} {problem}"
+    if completion.strip() in NO_ANSWER:
+        return f"{roles['completion']!r} is {shown(completion)}, which stands for a missing value: fill it in"
+    for role in ("prompt", "completion"):
+        _is_missing(roles[role], texts[role], AS_IS, notes)
+    earlier = _earlier(row.get(roles.get("history", "")), roles.get("history", ""))
+    if isinstance(earlier, str):
+        return earlier
+    if reasoning_key(row, options) == roles.get("reasoning", ""):
+        answer = with_reasoning(completion, row, options, notes)
+        if answer is None:
+            return f"{roles['reasoning']!r} is not a text"
+        completion = answer
+    head = (Turn("system", texts["system"]),) if "system" in texts else ()
+    asked = f"{prompt}\n\n{texts['context']}" if "context" in texts else prompt
+    return (*head, *earlier, Turn("user", asked), Turn("assistant", completion)), tuple(notes)
+
+
+def _is_missing(column: str, value: Any, options: Options, notes: list[Note]) -> bool:
+    """Return whether a cell that stands for a missing value is left out; note it where it is not."""
+    if not isinstance(value, str) or value.strip() not in MISSING:
+        return False
+    if options.repair:
+        notes.append(Note("repaired: cells such as 'nan' left out", "they stand for a missing value"))
+        return True
+    way = "; --repair leaves it out of everything but prompts and answers"
+    notes.append(Note("looks like a missing value", f"{shown(column)} is {shown(value)}{way}"))
+    return False
+
+
+def _earlier(history: Any, column: str) -> Turns | str:
+    """Return the turns of a column of earlier [prompt, answer] pairs."""
+    if is_empty(history):
+        return ()
     if not isinstance(history, list):
-        return "'history' must be a list of [prompt, answer] pairs"
+        return f"{column!r} must be a list of [prompt, answer] pairs"
+    turns: list[Turn] = []
     for number, pair in enumerate(history, start=1):
         if not isinstance(pair, list) or len(pair) != 2:
-            return f"pair {number} of 'history' is not [prompt, answer]"
+            return f"pair {number} of {column!r} is not [prompt, answer]"
         for value in pair:
-            if problem := _bad_text(value):
-                return f"a text of pair {number} of 'history' {problem}"
+            if problem := bad_text(value):
+                return f"a text of pair {number} of {column!r} {problem}"
         turns += [Turn("user", pair[0]), Turn("assistant", pair[1])]
-    instruction = row["instruction"]
-    prompt = f"{instruction}\n\n{row['input']}" if row.get("input") else instruction
-    return (*turns, Turn("user", prompt), Turn("assistant", row["output"]))
-
-
-def _messages(column: str, role: str, content: str) -> Callable[[dict[str, Any]], Turns | str]:
-    def read(row: dict[str, Any]) -> Turns | str:
-        talk = row[column]
-        if not isinstance(talk, list) or not talk:
-            return f"{column!r} must be a list of messages with {role!r} and {content!r}"
-        turns = _turns(talk, role, content)
-        if not isinstance(turns, str) and (system := row.get("system")):
-            if problem := _bad_text(system):
-                return f"'system' {problem}"
-            if turns[0].role == "system":
-                return "there is a system message and a column 'system'"
-            turns = (Turn("system", system), *turns)
-        return turns
-
-    return read
-
-
-def _turns(talk: Sequence[Any], role_key: str, content_key: str) -> Turns | str:
-    turns: list[Turn] = []
-    for number, message in enumerate(talk, start=1):
-        if not isinstance(message, dict):
-            return f"message {number} is not an object"
-        said = message.get(role_key)
-        if (isinstance(said, str) and said in TOOL_ROLES) or message.get("tool_calls"):
-            return f"message {number} is a tool turn ({shown(said)}), and tools are not trained here"
-        role = ROLES.get(said) if isinstance(said, str) else None
-        if role is None:
-            return f"message {number} has the role {shown(said)}; it must be system, user or assistant"
-        content = _joined(message.get(content_key))
-        if problem := _bad_text(content):
-            return f"the content of message {number} ({role}) {problem}"
-        expected = ("system", "user") if not turns else ("assistant",) if turns[-1].role == "user" else ("user",)
-        if role not in expected:
-            return f"message {number} is from {role}; expected {' or '.join(expected)}"
-        if why := message_refusal(message):
-            return f"message {number} {why}"
-        weight = next((message[key] for key in WEIGHTS if key in message), 1)
-        if weight not in (0, 1):
-            return f"message {number} has the loss weight {shown(weight)}; only 0 and 1 are supported"
-        turns.append(Turn(role, cast(str, content), bool(weight)))
-    if turns[-1].role != "assistant":
-        return f"the conversation ends with {turns[-1].role}; it must end with assistant"
-    if not any(turn.trained for turn in turns if turn.role == "assistant"):
-        return "no assistant message carries loss"
     return tuple(turns)
 
 
-def _joined(content: Any) -> Any:
-    """Return the text of a list of text parts; anything else unchanged."""
-    if not isinstance(content, list):
-        return content
-    texts = []
-    for part in content:
-        text = part.get("text", part.get("value")) if isinstance(part, dict) else part
-        kind = part.get("type", "text") if isinstance(part, dict) else "text"
-        if kind != "text":
-            return {"type": kind}  # an image or audio: refused by its type below
-        if not isinstance(text, str):
-            return text
-        texts.append(text)
-    return "".join(texts)
+def _conversational(
+    prompt: Any, completion: Any, roles: dict[str, str], more: Iterable[str], options: Options
+) -> Read | str:
+    """Read TRL's conversational prompt/completion: two lists of messages, of which the second carries loss."""
+    asked, answered = _as_list(prompt, "user"), _as_list(completion, "assistant")
+    if not asked or not answered:
+        return f"{roles['prompt']!r} and {roles['completion']!r} must both be texts or both be lists of messages"
+    if beside := sorted(more):
+        return f"it has {shown(roles[beside[0]])} next to a list of messages: write it into the first message"
+    read = turns_of(answered, options)
+    if not isinstance(read, str):  # a whole conversation, as in preference data whose prompt is repeated in the answers
+        return f"{roles['completion']!r} has the prompt in it too: --map messages={roles['completion']} reads it alone"
+    return turns_of([*asked, *answered], options, given=len(asked))
 
 
-def _bad_text(value: Any) -> str:
+def _as_list(value: Any, role: str) -> list[Any]:
+    """Return a value as a list of messages: one message, a text, or an object that has them."""
+    if isinstance(value, str):
+        return [{"role": role, "content": value}] if value.strip() else []
     if isinstance(value, dict):
-        return f"has a part of the type {shown(value.get('type'))}; only text is trained"
-    if not isinstance(value, str):
-        return f"must be a string, not {type(value).__name__}" if value is not None else "is missing"
-    if not value.strip():
-        return "is empty"
-    if "\x00" in value:
-        return "contains a NUL character"
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        return "contains half of a surrogate pair"
-    return ""
-
-
-def _conversations(row: dict[str, Any]) -> Turns | str:
-    talk = row["conversations"]
-    first = talk[0] if isinstance(talk, list) and talk else None
-    if isinstance(first, dict) and "role" in first:
-        return _messages("conversations", "role", "content")(row)
-    return _messages("conversations", "from", "value")(row)
-
-
-# The first match wins if a row has the columns of two shapes.
-SHAPES = (
-    Shape("messages", ("messages",), _messages("messages", "role", "content"), ("system",)),
-    Shape("ShareGPT", ("conversations",), _conversations, ("system",)),
-    Shape("Alpaca", ("instruction", "output"), _alpaca, ("system", "input", "history")),
-    *(Shape("prompt and completion", names, _pair(names)) for names in PAIRS),
-)
+        return cast(list[Any], value[column]) if (column := find(READ["messages"], value)) else [value]
+    return value if isinstance(value, list) else []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from playground.config import STYLES
 from playground.data.segments import Segment, Style
-from playground.data.shapes import Turn
+from playground.data.talk import Turn
 from playground.data.template import TemplateStyle
 from playground.errors import InputError
 

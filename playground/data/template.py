@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from playground.data.segments import Segment
-from playground.data.shapes import Turn
+from playground.data.talk import Turn
 from playground.errors import InputError
 
 if TYPE_CHECKING:

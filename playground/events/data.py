@@ -50,12 +50,15 @@ class DataCheck(Json):
         return sum(finding.level == "error" for finding in self.findings)
 
 
-def by_kind(findings: Sequence[Finding]) -> list[tuple[str, str, int, list[Finding]]]:
-    """Return ``(level, kind, number of rows, the first few)`` for each kind, errors first."""
+def by_kind(findings: Sequence[Finding]) -> list[tuple[str, str, int, dict[str, list[Finding]]]]:
+    """Return ``(level, kind, number of rows, {message: its findings})`` for each kind, errors first."""
     tally: Counter[tuple[str, str]] = Counter()
+    said: dict[tuple[str, str], dict[str, list[Finding]]] = {}
     for finding in findings:
-        tally[finding.level, finding.kind] += finding.rows
+        key = finding.level, finding.kind
+        tally[key] += finding.rows
+        said.setdefault(key, {}).setdefault(finding.message, []).append(finding)
     return [
-        (level, kind, count, [f for f in findings if (f.level, f.kind) == (level, kind)][:3])
+        (level, kind, count, said[level, kind])
         for (level, kind), count in sorted(tally.items(), key=lambda item: (item[0][0] != "error", -item[1]))
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 
 from playground.data.encode import Encoder
-from playground.data.shapes import Turn
+from playground.data.talk import Turn
 from playground.errors import InputError
 from playground.events.answers import Answer, Chunk, FinishReason, Sampling
 from playground.inference.cache import LaneCache, cache_argument

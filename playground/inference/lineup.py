@@ -11,8 +11,8 @@ import torch
 
 from playground.data.encode import Encoder
 from playground.data.prompts import Prompt, turns_of
-from playground.data.shapes import Turn
 from playground.data.styles import get_style
+from playground.data.talk import Turn
 from playground.errors import InputError
 from playground.events.engine import LaneRequest
 from playground.events.runs import RunRecord

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from playground.events.data import BINS, DataCheck, by_kind
+from playground.events.data import BINS, DataCheck, Finding, by_kind
 from playground.report.pieces import Piece, coloured
 from playground.text import clean, count, one_line
 
 BAR = 40  # columns
+MOST_SAID, MOST_LINES = 3, 5  # messages of a kind; lines of a message
+UNCUT = 10_000  # characters; messages are shorter
 
 
 def check(result: DataCheck) -> RenderableType:
@@ -24,7 +26,7 @@ def check(result: DataCheck) -> RenderableType:
     title: list[Piece] = [(clean(result.name), "strong"), (f": {result.container}, read as {result.shape}\n", "")]
     lengths = histogram(result.lengths, result.unit, BAR)
     between: list[Piece] = [("\n", "")] if lengths else []  # where no row can be read, there is nothing to draw
-    return coloured([*title, (about, ""), *lengths, *between, *findings(result, 200)])
+    return coloured([*title, (about, ""), *lengths, *between, *findings(result)])
 
 
 def histogram(lengths: Sequence[int], unit: str, width: int) -> list[Piece]:
@@ -39,15 +41,23 @@ def histogram(lengths: Sequence[int], unit: str, width: int) -> list[Piece]:
     return pieces
 
 
-def findings(result: DataCheck, width: int) -> list[Piece]:
-    """Return errors and warnings by kind, with the first of each, in at most `width` characters."""
+def findings(result: DataCheck, width: int = UNCUT) -> list[Piece]:
+    """Return errors and warnings by kind, each message of a kind once, with its lines; cut at `width` characters."""
     pieces: list[Piece] = []
-    for level, kind, number, first in by_kind(result.findings):
+    for level, kind, number, said in by_kind(result.findings):
         pieces.append((f"{level}: {clean(kind)}, {count(number, 'row')}\n", "bad" if level == "error" else "warning"))
-        pieces += [(f"  line {finding.line}: {one_line(finding.message, width)}\n", "faint") for finding in first]
-        if number > len(first):
-            pieces.append((f"  and {number - len(first):,} more\n", "faint"))
+        for message, found in list(said.items())[:MOST_SAID]:
+            pieces.append((f"  {_lines(found)}: {one_line(message, width)}\n", "faint"))
+        if rest := list(said.values())[MOST_SAID:]:
+            pieces.append((f"  and {sum(finding.rows for found in rest for finding in found):,} more\n", "faint"))
     return pieces or [("no problems found\n", "good")]
+
+
+def _lines(found: Sequence[Finding]) -> str:
+    """Return the lines of findings that say the same."""
+    rows, shown = sum(finding.rows for finding in found), found[:MOST_LINES]
+    more = f" and {rows - len(shown):,} more" if rows > len(shown) else ""
+    return f"line{'s' * (len(shown) > 1)} {', '.join(f'{finding.line:,}' for finding in shown)}{more}"
 
 
 def preview(pieces: Sequence[tuple[str, bool]], line: int, *, marks: bool, cut: str) -> RenderableType:

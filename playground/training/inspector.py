@@ -124,8 +124,8 @@ class Inspector:
         hub = config.data.startswith("hf:")
         self._send(InspectorStage(number, f"reading {config.data} from the hub" if hub else "reading the data", 0.0))
         from playground.data.containers import open_rows
-        from playground.data.examples import first_rows, renaming, roles_to_name
         from playground.data.lint import check
+        from playground.data.reading import Reading, first_rows, renaming
 
         def stage(what: str, share: float) -> None:
             self._send(InspectorStage(number, what, share))
@@ -136,12 +136,12 @@ class Inspector:
             raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object per line.")
         first, renamed = first_rows(found), renaming(config.columns)
         known = bool(renamed) and all(any(column in row for row in first) for column in renamed.values())
-        needed = not known and bool(roles_to_name(first, renamed))
+        needed = not known and bool(Reading.of(first, renamed, repair=config.repair).roles_to_name(first))
         if table := as_table(found, first):
             self._send(TableFound(number, table, needed))
             if needed:
                 return
-        looked = check(found, renamed, None, lambda share: stage("checking the rows", share))
+        looked = check(found, renamed, None, lambda share: stage("checking the rows", share), repair=config.repair)
         self._send(Looked(number, looked))
         from playground.training.plan import plan_training  # imports PyTorch: takes seconds, and the rows need not wait
 

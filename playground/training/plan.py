@@ -17,7 +17,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from playground.config import ResolvedConfig, TrainConfig
 from playground.data.encode import Encoded, Encoder, encode_all
-from playground.data.examples import Dataset, read_dataset, unread_words
+from playground.data.examples import Dataset, read_dataset, remarks_in_words
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
 from playground.data.prompts import Prompt, turns_of
@@ -90,7 +90,7 @@ def plan_training(
     Raises:
         PlaygroundError: For any problem with data or model.
     """
-    dataset = dataset or read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+    dataset = dataset or read_dataset(config.data, config.columns, skip_bad=config.skip_bad, repair=config.repair)
     where = source.resolve(config.model, progress)
     tokenizer, end = open_tokenizer(where)
     progress("encoding the data", 0.0)
@@ -230,7 +230,7 @@ def make_plan(
         warnings=(*_warnings(encoder, end_token_id, counted), *_unsure(dtype, device)),
         nearest="",
         num_eval=len(held_out),
-        unread=unread_words(dataset),
+        unread=remarks_in_words(dataset),
         sample_prompts=samples,
     )
     if not plan.fits:

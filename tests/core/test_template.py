@@ -119,13 +119,13 @@ def test_control_tokens_not_marked_special_stay_text(with_template):
 def test_row_refused_by_the_template_is_reported_by_line(with_template):
     from playground.data.encode import encode_all
     from playground.data.examples import Dataset
-    from playground.data.shapes import SHAPES
+    from playground.data.shapes import TYPED
 
     strict = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHATML
     tokenizer = with_template(strict)
     encoder = Encoder(tokenizer, get_style("tokenizer", tokenizer), 1, 1000)
     rows = (Example(ONE, 1), Example((SYSTEM, *ONE), 2))
-    data = Dataset("x", "x", "0", "JSON Lines", SHAPES[0], rows)
+    data = Dataset("x", "x", "0", "JSON Lines", TYPED, rows)
     with pytest.raises(InputError, match="x:2: .*no system"):
         encode_all(encoder, data)
     kept, left = encode_all(encoder, data, skip_bad=True)

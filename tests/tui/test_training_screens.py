@@ -247,7 +247,7 @@ async def test_columns_get_roles_and_both_are_required(screen):
     assert isinstance(screen.app.screen, TrainScreen), "F5 has nothing to train on"
     await screen.press("f4", "p", "down", "a", "down", "s", "enter")
     await screen.settle(lambda: screen.inspector.looked[-1]["columns"])
-    assert screen.inspector.looked[-1]["columns"] == ("instruction=frage", "output=antwort", "system=datum")
+    assert screen.inspector.looked[-1]["columns"] == ("prompt=frage", "completion=antwort", "system=datum")
 
 
 @screen_test((120, 40), Tables)
@@ -338,7 +338,7 @@ async def test_each_option_has_its_whole_help_and_its_choices_without_a_mouse(sc
         form.query_one(f"#{f.name}") for f in sorted(declared, key=lambda f: not f.metadata["basic"])
     ]
     await screen.press("tab")
-    assert "Base model" in screen.shown("#about"), "the help is that of the option that has the focus"
+    assert "Mend rows" in screen.shown("#about"), "the help is that of the option that has the focus"
     for widget in form.focus_chain:
         form.tell(DescendantFocus(widget))
         about = form.query_one("#about", Static)
@@ -987,6 +987,7 @@ def test_held_out_row_is_labelled():
         ("Lower --eval-rows, or add rows.", "Lower “held-out rows”, or add rows (F9 opens the options)."),
         ("Say which is which: --map prompt=frage --map 'completion=a b'", "Say which is which: F4 (columns)"),
         ("This fits: --max-length 64. --force tries anyway.", "This fits: “longest row” 64 (F9 opens the options)."),
+        ("Only text; --map images= leaves it out", "Only text; on the command line, --map images= leaves it out"),
         ("See 'sft-playground train --help' for what each option takes.", ""),
     ],
 )

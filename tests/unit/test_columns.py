@@ -76,7 +76,7 @@ def test_a_guess_names_different_columns_that_are_there(rows):
     ("row", "turns"),
     [
         ({"frage": "q", "antwort": "a", "datum": "1.2.24"}, ["q", "a"]),
-        ({"instruction": "q", "context": "c", "response": "a"}, ["q\n\nc", "a"]),
+        ({"aufgabe": "q", "kontext": "c", "antwort": "a"}, ["q\n\nc", "a"]),
         ({"Frage an uns": "q", "antwort": "a", "system": "s"}, ["s", "q", "a"]),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from playground.data import examples
 from playground.data.encode import IGNORE_INDEX, Encoder, encode_all
 from playground.data.examples import Dataset, Example, Turn, read_dataset
-from playground.data.shapes import SHAPES
+from playground.data.shapes import TYPED
 from playground.data.styles import chat_style
 from playground.errors import InputError
 
@@ -42,7 +42,7 @@ def golden(*parts):
 
 
 def dataset(examples):
-    return Dataset("some", "some.jsonl", "0" * 64, "JSON Lines", SHAPES[0], tuple(examples))
+    return Dataset("some", "some.jsonl", "0" * 64, "JSON Lines", TYPED, tuple(examples))
 
 
 @pytest.fixture(scope="module")

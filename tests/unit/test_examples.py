@@ -1,16 +1,18 @@
 import hashlib
+import itertools
 import json
 import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from playground.data import shapes
-from playground.data.examples import Turn, read_dataset, unread_words
-from playground.data.jsonl import MAX_SHOWN
-from playground.data.unread import HARMLESS, MEANINGFUL, unread
+from playground.data import examples, reading
+from playground.data.examples import Turn, read_dataset, remarks_in_words
+from playground.data.jsonl import MAX_SHOWN, Problem
+from playground.data.names import MEANINGFUL, READ, WEIGHTS, is_harmless
+from playground.data.reading import Reading
 from playground.errors import InputError
 
 PAIR = '{"prompt": "Hi", "completion": "Hello"}'
@@ -90,6 +92,15 @@ def test_only_a_line_feed_ends_a_line(read, separator):
         ({"instruction": "p", "output": "c", "input": ""}, "p", "c"),
         ({"instruction": "p", "output": "c", "input": "i"}, "p\n\ni", "c"),
         ({"prompt": "p", "completion": "c", "id": 7, "source": None, "system": ""}, "p", "c"),
+        ({" Prompt": "p", "COMPLETION": "c"}, "p", "c"),
+        ({"userMessage": "p", "assistant message": "c"}, "p", "c"),
+        ({"input": "p", "output": "c"}, "p", "c"),
+        ({"query": "p", "target": "c"}, "p", "c"),
+        ({"prompt": "p", "completion": "c", "context": "i"}, "p\n\ni", "c"),
+        ({"instruction": "p", "response": "c", "context": "i", "category": "qa"}, "p\n\ni", "c"),
+        ({"instruction": "p", "output": "c", "Context": "i"}, "p\n\ni", "c"),
+        ({"question": "p", "answer": "c", "passage": "i"}, "p\n\ni", "c"),
+        ({"question": "p", "answer": "c", "thinking": "t"}, "p", "<think>\nt\n</think>\n\nc"),
         ({"prompt": " p ", "completion": "\nc"}, " p ", "\nc"),
         pytest.param({"prompt": "[" * 100, "completion": "{" * 100}, "[" * 100, "{" * 100, id="brackets"),
     ],
@@ -149,7 +160,10 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param('{"prompt": "a", "completion": null}', ["'completion'", "missing"], id="completion null"),
         pytest.param('{"prompt": "a", "completion": " \\n"}', ["'completion'", "empty"], id="completion blank"),
         pytest.param(
-            '{"prompt": "a", "completion": "b", "system": "s"}', ["'system'", "as 'messages'"], id="system beside"
+            '{"prompt": "a", "completion": "b", "choices": ["c"]}', ["'choices'", "into the prompt"], id="choices"
+        ),
+        pytest.param(
+            '{"prompt": "a", "completion": "b", "input": "c"}', ["'input'", "--map context=input"], id="unclear input"
         ),
         pytest.param('{"instruction": "a", "output": "b", "input": 5}', ["'input'", "string"], id="input int"),
         pytest.param('{"messages": "[]"}', ["'messages'", "list"], id="messages a string"),
@@ -176,14 +190,10 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param('{"instruction": "a", "output": "b", "history": [["c"]]}', ["pair 1", "history"], id="half pair"),
         pytest.param('{"instruction": "a", "output": "b", "tools": "[{}]"}', ["tools"], id="tools"),
         pytest.param(
-            '{"prompt": "a", "completion": "b", "context": "c"}', ["'context'", "into the prompt"], id="context"
+            messages(("user", "a"), ("assistant", "b"))[:-1] + ', "context": "c"}',
+            ["'context'", "--map context="],
+            id="context beside messages",
         ),
-        pytest.param('{"instruction": "a", "output": "b", "Context": "c"}', ["'Context'"], id="context beside Alpaca"),
-        pytest.param(
-            '{"prompt": "a", "completion": "b", "system_prompt": "c"}', ["'system_prompt'"], id="system prompt"
-        ),
-        pytest.param('{"prompt": "a", "completion": "b", "label": false}', ["'label' is false"], id="judged as bad"),
-        pytest.param('{"prompt": "a", "completion": "b", "label": "False"}', ["'label' is false"], id="bad in a table"),
         pytest.param('{"prompt": "<image>a", "completion": "b", "images": ["c.png"]}', ["'images'"], id="pictures"),
         pytest.param('{"prompt": "a", "completion": "b", "audio": {"path": "c"}}', ["'audio'"], id="sound"),
         pytest.param(
@@ -205,7 +215,7 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
             id="tools beside a talk",
         ),
         pytest.param('{"text": "a b c"}', ["'text'", "answer"], id="text only"),
-        pytest.param('{"prompt": "a", "chosen": "b", "rejected": "c"}', ["preference", "--map"], id="preferences"),
+        pytest.param('{"prompt": "a", "chosen": "b", "rejected": "c"}', ["preference"], id="preferences"),
         pytest.param(messages(("user", "a"), ("assistant", "b"), loss_weight=0), ["loss"], id="nothing trained"),
         pytest.param(messages(("user", "a"), ("assistant", "b"), loss_weight=0.5), ["weight", "0.5"], id="half weight"),
         pytest.param(r'{"prompt": "a\u0000", "completion": "b"}', ["'prompt'", "NUL"], id="NUL"),
@@ -358,43 +368,64 @@ def test_a_conversation_is_accepted_only_if_it_is_sound(scratch, talk):
 
 
 def numbers(dataset):
-    return {name: rows for name, (_, _, rows) in dataset.unread.columns.items()}
+    return {name: rows for name, (_, _, rows) in dataset.remarks.columns.items()}
 
 
 def test_unread_columns_are_named_with_their_rows(tmp_path):
-    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "reasoning_content": "c", "id": 1}]
+    talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "mood": "c", "id": 1}]
     rows = [
         {"messages": talk, "notes": "x", "id": 1, "Source": "web", "empty": "", "nothing": None, "none": []},
-        {"messages": talk, "label": True, "notes": "y"},
+        {"messages": talk, "label": "B", "notes": "y"},
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
     ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     dataset = read_dataset(path)
-    assert numbers(dataset) == {"notes": 2, "label": 1, "messages[].reasoning_content": 2}
-    assert unread_words(dataset)[-1].startswith("'label' is not read"), "the most frequent first"
-    assert "'notes' is not read (2 rows)" in unread_words(dataset)
+    assert numbers(dataset) == {"notes": 2, "label": 1, "messages[].mood": 2}
+    assert remarks_in_words(dataset)[-1].startswith("'label' is not read"), "the most frequent first"
+    assert "'notes' is not read (2 rows)" in remarks_in_words(dataset)
 
 
-@given(
-    name=st.text(min_size=1, max_size=12).filter(
-        lambda name: name.casefold() not in HARMLESS | MEANINGFUL.keys() | {"label"}
-    ),
-    value=st.text(min_size=1, max_size=5).filter(lambda value: value.strip() not in ("", "[]")),
-    shape=st.sampled_from(
-        [
-            {"prompt": "a", "completion": "b"},
-            {"question": "a", "answer": "b"},
-            {"instruction": "a", "output": "b"},
-            {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
-            {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
-        ]
-    ),
-)
-def test_a_random_column_of_a_good_row_is_named(name, value, shape):
-    kind = shapes.detect([shape])
-    if name not in {*kind.columns, *kind.optional}:
-        assert unread({**shape, name: value}, kind.reads) == {name: value}
+known_names = sorted({*itertools.chain(*READ.values(), MEANINGFUL, ("label", "chosen", "rejected", "notes", "text"))})
+a_name = st.text(min_size=1, max_size=12) | st.sampled_from(known_names) | st.sampled_from(known_names).map(str.title)
+GOOD = [
+    {"prompt": "a", "completion": "b"},
+    {"question": "a", "answer": "b"},
+    {"Input": "a", "Output": "b"},
+    {"instruction": "a", "output": "b"},
+    {"instruction": "a", "response": "b", "context": "c"},
+    {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
+    {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+    {"conversation": [{"input": "a", "output": "b"}]},
+]
+
+
+@settings(max_examples=300)
+@given(name=a_name, row=st.sampled_from(GOOD), value=st.sampled_from(["⟪x⟫", ["⟪x⟫"], {"y": "⟪x⟫"}]))
+def test_no_column_goes_unsaid_it_is_read_named_or_refused(name, row, value):
+    assume(name not in row and not is_harmless(name))
+    whole = {**row, name: value}
+    reading = Reading.of([whole], {})
+    read = reading.example(1, whole)
+    if isinstance(read, Problem):
+        assert "message 1" in read.message or any(repr(column)[1:-1] in read.message for column in whole)
+        return
+    assert any("⟪x⟫" in turn.content for turn in read.turns) or name in reading.unread(whole)
+
+
+@settings(max_examples=200)
+@given(key=a_name, of=st.sampled_from(["user", "assistant"]), value=st.sampled_from(["⟪x⟫", ["⟪x⟫"]]))
+def test_no_key_of_a_message_goes_unsaid(key, of, value):
+    assume(not is_harmless(key) and key not in {"role", "content", *WEIGHTS})
+    talk = [{"role": role, "content": role, **({key: value} if role == of else {})} for role in ("user", "assistant")]
+    reading = Reading.of([{"messages": talk}], {})
+    read = reading.example(1, {"messages": talk})
+    if isinstance(read, Problem):
+        assert key in read.message
+        return
+    assert any("⟪x⟫" in turn.content for turn in read.turns) or f"messages[].{key}" in reading.unread(
+        {"messages": talk}
+    )
 
 
 def test_axolotl_answer_with_training_false_carries_no_loss(tmp_path):
@@ -404,7 +435,7 @@ def test_axolotl_answer_with_training_false_carries_no_loss(tmp_path):
     path.write_text(json.dumps({"messages": messages}) + "\n")
     dataset = read_dataset(path)
     assert [turn.trained for turn in dataset.examples[0].turns if turn.role == "assistant"] == [False, True]
-    assert not dataset.unread.columns
+    assert not dataset.remarks.columns
 
 
 def test_column_replaced_by_a_mapped_one_is_named(tmp_path):
@@ -417,7 +448,7 @@ def test_column_replaced_by_a_mapped_one_is_named(tmp_path):
 def test_very_many_columns_are_counted_and_not_all_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({"prompt": "p", "completion": "c", f"x{n}": n}) + "\n" for n in range(300)))
-    words = unread_words(read_dataset(path))
+    words = remarks_in_words(read_dataset(path))
     assert len(words) == 11 and words[-1] == "290 other columns are not read (1 row)"
 
 
@@ -428,12 +459,48 @@ def test_empty_cell_is_not_a_context(tmp_path, blank):
     assert len(read_dataset(path).examples) == 1
 
 
-@pytest.mark.parametrize("names", [("prompt", "completion"), ("prompt", "response"), ("question", "answer")])
-def test_context_column_is_refused_with_a_working_command(tmp_path, names):
+@pytest.mark.parametrize("column", ["input", "document", "choices"])
+def test_refused_column_can_be_read_or_left_out_as_the_error_says(tmp_path, column):
     path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps(dict(zip(names, ("q", "a"), strict=True)) | {"context": "c"}) + "\n")
+    path.write_text(json.dumps({"prompt": "q", "completion": "a", column: "c"}) + "\n")
     with pytest.raises(InputError) as refused:
         read_dataset(path)
-    columns = re.findall(r"--map (\S+=\S+?)(?=[ .]|$)", refused.value.message)
-    (example,) = read_dataset(path, columns).examples
-    assert [turn.content for turn in example.turns] == ["q\n\nc", "a"]
+    ways = re.findall(r"--map (\S+=[^\s;.]*)", refused.value.message)
+    read = [read_dataset(path, [way]).examples[0].turns[0].content for way in ways]
+    assert ways == [f"context={column}", f"{column}="] and read == ["q\n\nc", "q"]
+    assert numbers(read_dataset(path, ways[1:])) == {column: 1}, "what is left out on request is named as well"
+
+
+def test_answers_judged_bad_are_left_out_and_counted(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    row = {"prompt": "p", "completion": "c"}
+    labels = [True, False, "true", "FALSE", None, "B"]
+    path.write_text("".join(json.dumps({**row, "label": label}) + "\n" for label in labels))
+    dataset = read_dataset(path)
+    assert [example.line for example in dataset.examples] == [1, 3, 5, 6]
+    assert [problem.line for problem in dataset.skipped] == [2, 4]
+    assert numbers(dataset) == {"label": 1}, "a label that is no verdict is only named"
+    assert any("'label' is false: left out (2 rows)" in words for words in remarks_in_words(dataset))
+    path.write_text(json.dumps({**row, "label": False}) + "\n")
+    with pytest.raises(InputError, match="judged bad"):
+        read_dataset(path)
+
+
+def test_bad_answer_deep_in_a_large_set_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "WHOLE_ROWS", 20)
+    monkeypatch.setattr(reading, "LOOKED_AT", 5)
+    path = tmp_path / "rows.jsonl"
+    rows = ({"prompt": f"{n}", "completion": "c", "label": n != 17} for n in range(30))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = read_dataset(path)
+    assert not dataset.is_whole and len(dataset.examples) == 29
+    assert [problem.line for problem in dataset.skipped] == [18]
+
+
+def test_context_first_seen_deep_in_a_large_set_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "WHOLE_ROWS", 20)
+    monkeypatch.setattr(reading, "LOOKED_AT", 5)
+    path = tmp_path / "rows.jsonl"
+    rows = ({"prompt": "p", "completion": "c", **({"context": "i"} if n == 25 else {})} for n in range(30))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_dataset(path).examples[25].turns[0].content == "p\n\ni"

@@ -9,8 +9,9 @@ from playground.config import STORY, TrainConfig
 from playground.data import examples
 from playground.data.examples import read_dataset
 from playground.data.prompts import Prompt, turns_of
+from playground.data.reading import Reading
 from playground.data.samples import MOST, SHORT, sample_prompts
-from playground.data.shapes import Turn
+from playground.data.talk import Turn
 from playground.errors import InputError
 
 
@@ -106,6 +107,7 @@ def test_few_rows_of_a_large_data_set_are_read(data, monkeypatch):
     rows = data(*((f"Question {n}?", "Yes.") for n in range(1000)))
     assert not rows.is_whole
     read = []
-    monkeypatch.setattr(examples, "as_example", lambda *row, real=examples.as_example: read.append(1) or real(*row))
+    real = Reading.example
+    monkeypatch.setattr(Reading, "example", lambda *row: read.append(1) or real(*row))
     prompts, _ = chosen(rows, tuple(range(500, 700)))
     assert [p.prompt for p in prompts] == ["Question 500?", "Question 501?", "Question 502?"] and len(read) <= 400

@@ -1,10 +1,12 @@
 """Each shape of data: golden turns, ids and labels."""
 
+import json
+
 import pytest
 
 from playground.data.encode import IGNORE_INDEX, Encoder
 from playground.data.examples import Example
-from playground.data.shapes import detect, read_row
+from playground.data.shapes import detect, opened, read_row
 from playground.data.styles import chat_style
 
 S = {"role": "system", "content": "s"}
@@ -51,14 +53,47 @@ BOTH = [*ONE, "\nUser: u2\nAssistant:", (" a2",)]
         ("ShareGPT", {"conversations": [{"from": "system", "value": "s"}, *GPT]}, SYSTEM),
         ("ShareGPT", {"conversations": GPT, "system": "s"}, SYSTEM),
         ("ShareGPT", {"conversations": [U, A]}, ONE),
+        # Other names of the same.
+        ("prompt and completion", {"instruction": "u", "response": "a", "context": ""}, ONE),
+        (
+            "prompt and completion",
+            {"Instruction": "x", "Response": "a", "Context": "y"},
+            ["User: x\n\ny\nAssistant:", (" a",)],
+        ),
+        ("prompt and completion", {"question": "u", "response": "a", "system_prompt": "s"}, SYSTEM),
+        ("prompt and completion", {"query": "u2", "response": "a2", "history": [["u", "a"]]}, BOTH),
+        ("prompt and completion", {"input": "u", "output": "a"}, ONE),
+        ("prompt and completion", {"prompt": "u", "completion": "a", "label": True}, ONE),
+        ("prompt and completion", {"prompt": "u", "completion": [A]}, ONE),
+        ("prompt and completion", {"prompt": {"messages": [U]}, "completion": A}, ONE),
+        ("messages", {"messages": [{"role": "User", "content": "u"}, {"role": "AI", "content": "a"}]}, ONE),
+        ("messages", {"messages": [{"role": "developer", "content": "s"}, U, A]}, SYSTEM),
+        ("messages", {"messages": json.dumps([U, A])}, ONE),
+        ("messages", {"dialogue": [{"speaker": "human", "text": "u"}, {"speaker": "bot", "text": "a"}]}, ONE),
+        ("messages", {"conversation": [{"system": "s", "input": "u", "output": "a"}]}, SYSTEM),
+        (
+            "messages",
+            {"messages": [U, {**A, "training": False}, U2, A2]},
+            ["User: u\nAssistant:", " a", 1, "\nUser: u2\nAssistant:", (" a2",)],
+        ),
+        (
+            "messages",
+            {
+                "systemInstruction": {"parts": [{"text": "s"}]},
+                "contents": [{"role": "user", "parts": [{"text": "u"}]}, {"role": "model", "parts": [{"text": "a"}]}],
+            },
+            SYSTEM,
+        ),
     ],
 )
 def test_each_shape_gives_these_ids_and_labels(byte_tokenizer, name, row, expected):
     shape = detect([row])
     assert shape is not None
     assert shape.name == name
-    turns = read_row(row, shape)
-    assert not isinstance(turns, str), turns
+    read = read_row(opened(row, shape), shape)
+    assert not isinstance(read, str), read
+    turns, notes = read
+    assert notes == ()
     encoded = Encoder(byte_tokenizer, chat_style(), 1, 1000).example(Example(turns, 1))
     ids, labels = [2], [IGNORE_INDEX]
     for part in expected:  # text, (learned text,) with its end token, or the id of an end token that is not learned

@@ -9,7 +9,7 @@ from playground.config import TrainConfig, flag_of, labels
 
 _SENTENCE = re.compile(r"(?<=[.;])\s+")
 _FLAG = re.compile(r"--[a-z][a-z-]+")
-_MAP = re.compile(r"--map (?:'[^']*'|[^\s.;]+)(?: --map (?:'[^']*'|[^\s.;]+))*")
+_MAP = re.compile(r"--map (?:'[^']*'|[^\s.;=]+=[^\s.;]+)(?: --map (?:'[^']*'|[^\s.;=]+=[^\s.;]+))*")
 
 
 def in_app(text: str) -> str:
@@ -20,7 +20,9 @@ def in_app(text: str) -> str:
     kept, options = [], False
     for sentence in _SENTENCE.split(_MAP.sub("F4 (columns)", text)):
         flags = _FLAG.findall(sentence)
-        if all(flag in names for flag in flags):
+        if "--map" in flags:  # to leave a column out; the form has no place for it
+            kept.append(f"on the command line, {sentence}")
+        elif all(flag in names for flag in flags):
             kept.append(_FLAG.sub(lambda match: f"“{names[match[0]]}”", sentence))
             options |= bool(flags)
     said = " ".join(kept)

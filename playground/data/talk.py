@@ -1,0 +1,249 @@
+"""Talk: lists of messages as turns, read strictly; what can be mended without guessing is mended on request."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, NamedTuple, cast
+
+from playground.data.jsonl import shown
+from playground.data.names import (
+    CALLS,
+    CONTENT_KEYS,
+    PER_MESSAGE,
+    READ,
+    ROLE_KEYS,
+    WEIGHTS,
+    Role,
+    find,
+    fold,
+    is_empty,
+    is_harmless,
+    is_tool,
+    role_of,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message. `trained` matters for assistant turns only: it says whether they carry loss."""
+
+    role: Role
+    content: str
+    trained: bool = True
+
+
+class Note(NamedTuple):
+    """Something that was done with a row, or is worth a look: what, and what to do about it."""
+
+    kind: str
+    message: str
+
+
+class Options(NamedTuple):
+    """How rows are read: names that are `left_out` on request, and whether rows are mended (`repair`)."""
+
+    left_out: frozenset[str] = frozenset()
+    repair: bool = False
+
+
+AS_IS = Options()
+Turns = tuple[Turn, ...]
+Read = tuple[Turns, tuple[Note, ...]]
+WITHOUT_ROLES = Note("messages have no roles", "read as user and assistant in turn")
+
+
+def turns_of(talk: Sequence[Any], options: Options = AS_IS, given: int = 0) -> Read | str:
+    """Return the turns of a list of messages with notes about them, or what is wrong with it.
+
+    The first `given` messages carry no loss.
+    """
+    talk, notes = _as_messages(talk)
+    turns: list[Turn] = []
+    for number, message in enumerate(talk, start=1):
+        turn = _turn(message, number, options, notes)
+        if isinstance(turn, str):
+            return turn
+        turns.append(turn if number > given else replace(turn, trained=False))
+    if options.repair:
+        turns = _mended(turns, notes)
+    if problem := _out_of_order(turns):
+        return problem
+    if not any(turn.trained for turn in turns if turn.role == "assistant"):
+        return "no assistant message carries loss"
+    return tuple(turns), tuple(dict.fromkeys(notes))
+
+
+def _as_messages(talk: Sequence[Any]) -> tuple[Sequence[Any], list[Note]]:
+    """Return `talk` as messages: some sets have only texts, others a question and an answer in each item."""
+    if len(talk) > 1 and all(isinstance(text, str) for text in talk):
+        roles = ("user", "assistant")
+        return [{"role": roles[n % 2], "content": text} for n, text in enumerate(talk)], [WITHOUT_ROLES]
+    pairs: list[dict[str, Any]] = []
+    for item in talk:
+        if not isinstance(item, dict) or find(ROLE_KEYS, item):
+            return talk, []
+        keys = {role: find(READ[role], item) for role in ("system", "prompt", "completion")}
+        if not keys["prompt"] or not keys["completion"]:
+            return talk, []
+        known = {"system": "system", "prompt": "user", "completion": "assistant"}
+        # What else an item has is kept with its answer, so that it is named or refused there.
+        more = {key: value for key, value in item.items() if key not in keys.values()}
+        pairs += [
+            {"role": known[role], "content": item[key], **(more if role == "completion" else {})}
+            for role, key in keys.items()
+            if key and not (role == "system" and is_empty(item[key]))
+        ]
+    return pairs, []
+
+
+def _turn(message: Any, number: int, options: Options, notes: list[Note]) -> Turn | str:
+    """Return a message as a turn, or what is wrong with it."""
+    if not isinstance(message, dict):
+        return f"message {number} is not an object with a role and a content"
+    said = message.get(find(ROLE_KEYS, message))
+    if is_tool(said) or any(not is_empty(message.get(key)) for key in CALLS):
+        return f"message {number} is a tool turn ({shown(said)}), and tools are not trained here"
+    role = role_of(said)
+    if role is None:
+        return (
+            f"message {number} has the role {shown(said)}; it must be system, user or assistant, or mean one of them"
+            " as human and gpt do"
+        )
+    content = joined(message.get(find(CONTENT_KEYS, message)))
+    if problem := bad_text(content):
+        return f"the content of message {number} ({role}) {problem}"
+    for key, value in message.items():
+        if (why := PER_MESSAGE.get(fold(key))) and not is_empty(value):
+            return f"message {number} has {shown(key)}, which is not read here: {why}"
+    weights = [message[key] for key in WEIGHTS if message.get(key) is not None] or [1]
+    if odd := [weight for weight in weights if weight not in (0, 1) or weight != weights[0]]:
+        return f"message {number} has the loss weight {shown(odd[0])}; only 0 and 1 are supported, and one of them"
+    text = cast(str, content)
+    if role == "assistant":
+        thought = with_reasoning(text, message, options, notes)
+        if thought is None:
+            return f"the reasoning of message {number} is not a text"
+        text = thought
+    return Turn(role, text, bool(weights[0]))
+
+
+def with_reasoning(answer: str, where: dict[str, Any], options: Options, notes: list[Note]) -> str | None:
+    """Return `answer` after the reasoning that is next to it, if any; None if that is no text."""
+    if not (key := reasoning_key(where, options)):
+        return answer
+    thought = joined(where[key])
+    if bad_text(thought):
+        return None
+    notes.append(
+        Note(f"{shown(key)} is trained with the answer, in <think> tags", f"--map {shlex.quote(key)}= leaves it out")
+    )
+    return f"<think>\n{thought.strip()}\n</think>\n\n{answer}"
+
+
+def reasoning_key(where: dict[str, Any], options: Options) -> str:
+    """Return the key of the reasoning that is read; empty if there is none."""
+    keys = [key for key in where if fold(key) in READ["reasoning"] and key not in options.left_out]
+    return next((key for key in keys if not is_empty(where[key])), "")
+
+
+def _mended(turns: Sequence[Turn], notes: list[Note]) -> list[Turn]:
+    """Return `turns` in an order that can be trained on, where that needs no guess; note what was done."""
+    head = list(turns[:1]) if turns and turns[0].role == "system" else []
+    rest: list[Turn] = []
+    for _, same in groupby(turns[len(head) :], key=lambda turn: (turn.role, turn.role == "assistant" and turn.trained)):
+        first, *more = same
+        if more:
+            notes.append(Note("repaired: turns of one role in a row joined", "a blank line is between them"))
+            first = replace(first, content="\n\n".join(turn.content for turn in (first, *more)))
+        rest.append(first)
+    while rest and rest[0].role == "assistant":
+        notes.append(Note("repaired: an answer before the first question left out", "the rest of the row is trained"))
+        del rest[0]
+    while rest and rest[-1].role == "user":
+        notes.append(Note("repaired: a question without an answer left out", "the rest of the row is trained"))
+        del rest[-1]
+    return [*head, *rest]
+
+
+def _out_of_order(turns: Sequence[Turn]) -> str:
+    """Return why these turns cannot be trained on, with what `repair` would do; empty if they can."""
+    before = ""
+    for number, turn in enumerate(turns, start=1):
+        expected = ("system", "user") if not before else ("assistant",) if before == "user" else ("user",)
+        if turn.role not in expected:
+            way = "; --repair joins them" if turn.role == before and before != "system" else ""
+            way = "; --repair leaves it out" if turn.role == "assistant" and before in ("", "system") else way
+            return f"message {number} is from {turn.role}; expected {' or '.join(expected)}{way}"
+        before = turn.role
+    if before == "assistant":
+        return ""
+    way = "; --repair leaves its last turn out" if before == "user" and len(turns) > 2 else ""
+    return f"the conversation ends with {before or 'nothing'}; it must end with assistant{way}"
+
+
+def joined(content: Any) -> Any:
+    """Return the text of a list of text parts, or of an object that holds one; anything else unchanged."""
+    if isinstance(content, dict) and isinstance(content.get("parts"), list):
+        content = content["parts"]
+    if not isinstance(content, list):
+        return content
+    texts = []
+    for part in content:
+        text = part.get("text", part.get("value")) if isinstance(part, dict) else part
+        kind = part.get("type", "text") if isinstance(part, dict) else "text"
+        if isinstance(part, dict) and text is None and "type" not in part and len(part) == 1:
+            kind = next(iter(part))  # as in {"image": …}
+        if kind != "text":
+            return {"type": kind}  # an image or audio: refused by its type below
+        if not isinstance(text, str):
+            return text
+        texts.append(text)
+    return "".join(texts)
+
+
+def bad_text(value: Any) -> str:
+    """Return why `value` is no text that can be trained on; empty if it is one."""
+    if isinstance(value, dict):
+        return f"has a part of the type {shown(value.get('type'))}; only text is trained"
+    if not isinstance(value, str):
+        way = "; --repair writes numbers as text" if isinstance(value, int | float) and _is_number(value) else ""
+        return f"must be a string, not {type(value).__name__}{way}" if value is not None else "is missing"
+    if not value.strip():
+        return "is empty"
+    if "\x00" in value:
+        return "contains a NUL character"
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        return "contains half of a surrogate pair"
+    return ""
+
+
+def as_text(value: Any, options: Options, notes: list[Note]) -> Any:
+    """Return a number as text if that was asked for; anything else unchanged."""
+    if not options.repair or not _is_number(value):
+        return value
+    notes.append(Note("repaired: numbers written as text", "as in the file"))
+    return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def unread_keys(talk: Sequence[Any], options: Options) -> dict[str, Any]:
+    """Return the keys of messages that are not read, with a value of each."""
+    found: dict[str, Any] = {}
+    for message in _as_messages(talk)[0]:
+        if not isinstance(message, dict):
+            continue
+        role = find(ROLE_KEYS, message)
+        read = {role, find(CONTENT_KEYS, message), *CALLS, *WEIGHTS}
+        if role_of(message.get(role)) == "assistant":
+            read.add(reasoning_key(message, options))
+        for key, value in message.items():
+            if key not in read and not is_empty(value) and not is_harmless(key):
+                found.setdefault(key, value)
+    return found

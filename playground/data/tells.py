@@ -1,0 +1,64 @@
+"""What texts betray: templates and end tokens that are text now, scripts that have no spaces between words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from playground.data.jsonl import shown
+from playground.data.talk import Note, Turn
+
+# What control tokens look like. Some tokenizers do not flag theirs as special, and would find them in typed text.
+CONTROL = re.compile(r"<\|[^<>|]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
+# How a prompt begins and ends that is in a template already.
+_OPENS = re.compile(
+    r"^[ \t]*(?:#{2,} ?(?:Instruction|Input|Human|User|Question)\b:?|(?:Instruction|Human|User|Question|Q):)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_AWAITS = re.compile(
+    r"(?:^|\s)(?:#{2,} ?(?:Response|Output|Assistant|Answer)\b:?|(?:Response|Assistant|Answer|Bot|AI|A):)\s*\Z",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(
+    r"(?:\s*(?:<\|(?:im_end|endoftext|eot_id|end|eos|end_of_text)\|>|</s>|<eos>|<end_of_turn>|#{3,}|(?<!\bTHE)\sEND))+\s*\Z"
+)
+TAIL = 200  # characters at the end of a text in which an end is looked for
+STRIPPED = Note("repaired: end markers stripped from answers", "an answer gets an end token anyway")
+# Thai, Lao, Burmese, Khmer; kana; Han; and their punctuation is no word.
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
+_WORD = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]+")
+
+
+def tells(turns: Sequence[Turn]) -> Iterator[Note]:
+    """Yield what the texts of a row say about where they come from, each kind once."""
+    ends = [end for turn in turns if (end := _typed_end(turn))]
+    if found := next(((turn, sign[0]) for turn in turns if (sign := CONTROL.search(turn.content))), None):
+        way = "; --repair strips it from the ends of answers" if ends else ""
+        message = f"{found[0].role} text contains {shown(found[1])}; it will be trained as plain characters{way}"
+        yield Note("control token typed as text", message)
+    elif ends:
+        message = f"an answer ends with {shown(ends[0].strip())}, and gets an end token anyway; --repair strips it"
+        yield Note("end marker typed into answers", message)
+    for turn in turns:
+        opens, awaits = _OPENS.search(turn.content), _AWAITS.search(turn.content[-TAIL:])
+        if turn.role == "user" and opens and awaits:
+            message = f"a prompt has {shown(opens[0].strip())} and ends with {shown(awaits[0].strip())}"
+            yield Note("prompt has a template already", f"{message}; --style raw puts nothing around it")
+            break
+
+
+def without_end(turn: Turn) -> Turn:
+    """Return a turn without the end markers that were typed at the end of an answer."""
+    kept = turn.content[: len(turn.content) - len(_typed_end(turn))]
+    return replace(turn, content=kept) if kept.strip() else turn
+
+
+def _typed_end(turn: Turn) -> str:
+    found = _ENDS.search(turn.content[-TAIL:]) if turn.role == "assistant" else None
+    return found[0] if found else ""
+
+
+def num_words(text: str) -> int:
+    """Return the number of words; where a script has no spaces between them, each character counts as one."""
+    return len(text.split()) if text.isascii() else len(_WORD.findall(text))

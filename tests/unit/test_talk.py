@@ -1,0 +1,113 @@
+"""Lists of messages: who speaks, what is read of a message, and what can be mended."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground.data.talk import AS_IS, Options, Turn, turns_of
+
+REPAIR = Options(repair=True)
+S, U, A = (Turn(role, role[0]) for role in ("system", "user", "assistant"))
+
+
+def talk(letters, **more):
+    roles = {"s": "system", "u": "user", "a": "assistant"}
+    return [{"role": roles[letter], "content": f"{letter}{n}", **more} for n, letter in enumerate(letters)]
+
+
+@pytest.mark.parametrize(
+    ("said", "role"),
+    [
+        ("User", "user"), (" HUMAN ", "user"), ("human:", "user"), ("prompter", "user"), ("developer", "system"),
+        ("Chatbot", "assistant"), ("AI", "assistant"), ("GPT", "assistant"), ("model", "assistant"), ("Bot", "assistant"),
+    ],
+)  # fmt: skip
+def test_roles_are_known_in_every_spelling(said, role):
+    order = {"user": "{}a", "assistant": "u{}", "system": "{}ua"}[role]
+    messages = [{"role": said, "content": "x"} if letter == "x" else talk(letter)[0] for letter in order.format("x")]
+    read = turns_of(messages)
+    assert not isinstance(read, str), read
+    assert Turn(role, "x") in read[0]
+
+
+@pytest.mark.parametrize("said", ["tool", "Function", "tool-response", "ipython"])
+def test_tool_roles_are_refused_in_every_spelling(said):
+    assert "tool turn" in turns_of([*talk("ua"), {"role": said, "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("letters", "way", "mended", "kinds"),
+    [
+        ("aua", "--repair leaves it out", "u1 a2", ["an answer before the first question left out"]),
+        ("saua", "--repair leaves it out", "s0 u2 a3", ["an answer before the first question left out"]),
+        ("uau", "--repair leaves its last turn out", "u0 a1", ["a question without an answer left out"]),
+        ("uua", "--repair joins them", "u0+u1 a2", ["turns of one role in a row joined"]),
+        ("uaaua", "--repair joins them", "u0 a1+a2 u3 a4", ["turns of one role in a row joined"]),
+        (
+            "auuau", "--repair leaves it out", "u1+u2 a3",
+            [
+                "turns of one role in a row joined", "an answer before the first question left out",
+                "a question without an answer left out",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_turns_out_of_order_are_mended_on_request(letters, way, mended, kinds):
+    assert way in turns_of(talk(letters))
+    turns, notes = turns_of(talk(letters), REPAIR)
+    assert [turn.content for turn in turns] == [text.replace("+", "\n\n") for text in mended.split()]
+    assert [note.kind for note in notes] == [f"repaired: {kind}" for kind in kinds]
+
+
+@pytest.mark.parametrize("letters", ["usa", "uasua", "s", "u", "a", "su", "sa", "uu", "aa"])
+def test_what_needs_a_guess_is_refused_with_repair_too(letters):
+    assert isinstance(turns_of(talk(letters), REPAIR), str)
+
+
+@given(st.text("sua", min_size=1, max_size=9))
+def test_repair_changes_only_what_is_refused_and_adds_nothing(letters):
+    as_is, mended = turns_of(talk(letters)), turns_of(talk(letters), REPAIR)
+    if isinstance(as_is, str):
+        texts = [] if isinstance(mended, str) else [t for turn in mended[0] for t in turn.content.split("\n\n")]
+        order = [f"{letter}{n}" for n, letter in enumerate(letters)]
+        assert [text for text in order if text in texts] == texts, "in order, and nothing new"
+    else:
+        assert as_is == mended
+
+
+def test_answers_with_and_without_loss_are_not_joined():
+    messages = [*talk("u"), *talk("a", train=False), *talk("a")]
+    assert "expected user" in turns_of(messages, REPAIR)
+
+
+def test_messages_of_the_prompt_carry_no_loss_after_a_repair_either():
+    turns, _ = turns_of([*talk("uuau"), *talk("a")], REPAIR, given=4)
+    assert [turn.trained for turn in turns if turn.role == "assistant"] == [False, True]
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking", "Thinking"])
+def test_reasoning_is_trained_before_the_answer_or_left_out(key):
+    messages = [*talk("u"), {**talk("a")[0], key: " It is so. "}]
+    turns, (note,) = turns_of(messages)
+    assert turns[-1].content == "<think>\nIt is so.\n</think>\n\na0" and f"--map {key}=" in note.message
+    assert turns_of(messages, Options(frozenset({key})))[0][-1].content == "a0"
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"train": False, "weight": 1}, "loss weight"),
+        ({"function_call": {"name": "f"}}, "tool turn"),
+        ({"content": [{"inlineData": {}}]}, "'inlineData'"),
+        ({"content": 4}, "--repair"),
+        ({"thinking": [1]}, "reasoning"),
+    ],
+)
+def test_message_that_says_two_things_or_no_text_is_refused(message, words):
+    assert words in turns_of([*talk("u"), {**talk("a")[0], **message}])
+
+
+def test_texts_without_roles_are_read_in_turn_and_noted():
+    turns, (note,) = turns_of(["q", "a", "q2", "a2"], AS_IS)
+    assert [(turn.role[0], turn.content) for turn in turns] == [("u", "q"), ("a", "a"), ("u", "q2"), ("a", "a2")]
+    assert note.kind == "messages have no roles"

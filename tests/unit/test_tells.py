@@ -1,0 +1,106 @@
+"""What texts betray: templates, end markers, missing values; and words where there are no spaces."""
+
+import time
+
+import pytest
+
+from playground.data.reading import Reading
+from playground.data.talk import Turn
+from playground.data.tells import num_words, tells
+
+
+def kinds(prompt, answer):
+    return [note.kind for note in tells((Turn("user", prompt), Turn("assistant", answer)))]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "### Instruction:\nName a sea.\n\n### Response:\n", "User: Name a sea.\nAssistant:", "\n\nHuman: Hi\n\nAssistant:",
+        "Q: Name a sea.\nA:", "USER: Hi ASSISTANT:", "Below is an instruction.\n\n### Instruction:\nHi\n\n### Response:",
+    ],
+)  # fmt: skip
+def test_prompt_that_has_a_template_is_told(prompt):
+    assert kinds(prompt, "a") == ["prompt has a template already"]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["Name a sea.", "What does Q: mean?", "User: what is that?", "Write a dialogue.\nUser: hi\nBob: ho", "### Input"],
+)
+def test_ordinary_prompt_is_not_suspected(prompt):
+    assert kinds(prompt, "The Aral Sea.") == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "kept"),
+    [
+        ("Aral. END", "end marker typed into answers", "Aral."),
+        ("Aral.\n###", "end marker typed into answers", "Aral."),
+        ("Aral.</s>", "control token typed as text", "Aral."),
+        ("Aral. <|im_end|>\n", "control token typed as text", "Aral."),
+        ("Aral.<|endoftext|></s>", "control token typed as text", "Aral."),
+        ("And so to bed. THE END", "", "And so to bed. THE END"),
+        ("BACKEND", "", "BACKEND"),
+        ("END", "", "END"),
+        ("Say <|im_end|> twice.", "control token typed as text", "Say <|im_end|> twice."),
+    ],
+)
+def test_end_marker_is_told_and_stripped_on_request(answer, kind, kept):
+    assert kinds("p", answer) == ([kind] if kind else [])
+    row = {"prompt": "p", "completion": answer}
+    read = Reading.of([row], {}, repair=True).example(1, row)
+    assert read.turns[1].content == kept
+    assert [note.kind for note in read.notes] == (
+        ["repaired: end markers stripped from answers"] if kept != answer else []
+    )
+
+
+@pytest.mark.parametrize("cell", ["nan", "NaN", "None", "NULL", "N/A", "<NA>"])
+def test_missing_value_is_noted_or_left_out_and_never_an_answer(cell):
+    row = {"instruction": "p", "input": cell, "output": "c"}
+    read = Reading.of([row], {}).example(1, row)
+    assert [note.kind for note in read.notes] == ["looks like a missing value"]
+    read = Reading.of([row], {}, repair=True).example(1, row)
+    assert read.turns[0].content == "p" and "left out" in read.notes[0].kind
+    row = {"prompt": "p", "completion": cell}
+    read = Reading.of([row], {}).example(1, row)
+    refused = cell in ("nan", "NaN", "<NA>")
+    assert (
+        ("missing value" in read.message)
+        if refused
+        else [note.kind for note in read.notes] == ["looks like a missing value"]
+    )
+
+
+def test_numbers_become_text_on_request():
+    row = {"prompt": 1, "completion": 0.5}
+    assert "--repair" in Reading.of([row], {}).example(1, row).message
+    assert [turn.content for turn in Reading.of([row], {}, repair=True).example(1, row).turns] == ["1", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("two words", 2),
+        ("zwei Wörter", 2),
+        ("你好，世界", 5),
+        ("これは 本です", 6),
+        ("สวัสดี", 6),
+        ("안녕 세계", 2),
+        ("GPT很好", 3),
+        ("", 0),
+    ],
+)
+def test_words_are_counted_where_there_are_no_spaces_too(text, words):
+    assert num_words(text) == words
+
+
+@pytest.mark.parametrize(
+    "text", [" " * 1_000_000, "\n" * 1_000_000, "User:\n" * 200_000, "### Response:" * 90_000, " END" * 300_000]
+)
+def test_hostile_texts_are_looked_at_fast(text):
+    begun = time.process_time()
+    kinds(text, text)
+    num_words(text + "é")
+    assert time.process_time() - begun < 2.0
