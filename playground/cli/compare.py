@@ -108,6 +108,7 @@ def compare(
     stamps = [(str(folder.resolve()), _modified(folder)) for folder in folders]
     sampled = (max_new_tokens, temperature, top_p, seed, num_samples)
     journal = Journal(out, [rows, stamps, model, quantize, style, strength, sampled])
+    looks = out is not None and out.suffix == ".html" and len(folders) == 1  # only the page shows why
     try:
         with interruptible("stopping") as interrupt:
             from playground.cli.narrate import Narrator
@@ -124,8 +125,12 @@ def compare(
                 compared, summary = answer_all(
                     lineup, rows, Sampling(max_new_tokens, temperature, top_p, seed), narrator, strength=strength,
                     done=journal.done, each=journal.add, cancelled=interrupt, num_samples=num_samples,
-                    batch_size=batch_size,
+                    batch_size=batch_size, keep_ids=looks,
                 )  # fmt: skip
+                if looks and not interrupt():
+                    from playground.inference.compare import looked_at
+
+                    compared = looked_at(lineup, compared, narrator.progress, interrupt)
             total = len(rows) * num_samples
             journal.finish(compared, summary, whole=len(compared) == total)
             show(compared, summary)
@@ -152,6 +157,7 @@ def answer_all(
     num_samples: int = 1,
     batch_size: int = BATCH_SIZE,
     strength: float = 1.0,
+    keep_ids: bool = False,
 ) -> tuple[list[Compared], Summary]:
     """Answer all prompts except those already `done`, calling `each` as each one is finished."""
     from playground.inference import compare as analysis
@@ -166,7 +172,7 @@ def answer_all(
     compared = list(done)
     for row in analysis.compare(
         lineup, prompts, sampling,
-        batch_size=batch_size, num_samples=num_samples, skip=len(done), cancelled=cancelled,
+        batch_size=batch_size, num_samples=num_samples, skip=len(done), keep_ids=keep_ids, cancelled=cancelled,
     ):  # fmt: skip
         tally.add(row)
         compared.append(row)

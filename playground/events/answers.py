@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from playground.events.values import Json
+from playground.events.values import Json, revive
+
+if TYPE_CHECKING:
+    from playground.events.lens import Lens, Walk
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
@@ -58,7 +61,8 @@ class Compared(Json):
     """One prompt, answered by each side: ``base`` (raw), ``control`` (base with the style), ``sft``.
 
     With several adapters, their sides are ``sft:NAME``. `repeats` says which answers are repetitive;
-    `sample` numbers the answers to one prompt from 0.
+    `sample` numbers the answers to one prompt from 0. `ids` has the tokens of answers that will be looked at; what was
+    found then, `lens` and `walk`, is no part of the JSON.
     """
 
     id: str
@@ -67,6 +71,9 @@ class Compared(Json):
     answered: dict[str, bool]
     repeats: dict[str, bool]
     sample: int = 0
+    ids: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    lens: Lens | None = None
+    walk: Walk | None = None
 
     def only(self, *sides: str) -> Self:
         """Return the answers of these sides, in this order."""
@@ -85,6 +92,8 @@ class Compared(Json):
             side: {**answer.to_dict(), "answered": self.answered[side], "repeats": self.repeats[side]}
             for side, answer in self.answers.items()
         }
+        for side, ids in self.ids.items():
+            sides[side]["token_ids"] = ids
         return {"id": self.id, "prompt": self.prompt, "sample": self.sample, **sides}
 
     @classmethod
@@ -94,7 +103,8 @@ class Compared(Json):
         answers = {name: Answer.from_dict(side) for name, side in sides.items()}
         judged = {name: side["answered"] for name, side in sides.items()}
         looped = {name: side["repeats"] for name, side in sides.items()}
-        return cls(data["id"], data["prompt"], answers, judged, looped, data["sample"])
+        ids = {name: revive(tuple[int, ...], side["token_ids"]) for name, side in sides.items() if "token_ids" in side}
+        return cls(data["id"], data["prompt"], answers, judged, looped, data["sample"], ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from playground.data.answered import answered, repeats_itself
 from playground.data.prompts import Prompt
 from playground.events.answers import Compared, Sampling, SideSummary, Summary
+from playground.events.values import Progress
+from playground.inference.contrast import Cancelled
+from playground.inference.lens import Looker, sides
 from playground.inference.lineup import Lineup, lanes_for
+from playground.text import count
+
+LOOKED = 100  # comparisons that are looked at: each takes about as long as its answers, and a page is read from its top
 
 
 def compare(
@@ -19,6 +26,7 @@ def compare(
     batch_size: int,
     num_samples: int = 1,
     skip: int = 0,
+    keep_ids: bool = False,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Compared]:
     """Yield each prompt answered by each side, in order, `batch_size` prompts at a time.
@@ -30,6 +38,7 @@ def compare(
         batch_size: Prompts that are answered together.
         num_samples: How often each prompt is answered, each time with different random numbers.
         skip: The number of comparisons to leave out because they are already done.
+        keep_ids: Keep the ids of the answers of base and sft, for `looked_at`.
         cancelled: Called at each token; if true, what is not finished is not yielded.
 
     Raises:
@@ -40,17 +49,48 @@ def compare(
     for at in range(skip, len(jobs), batch_size):
         batch = jobs[at : at + batch_size]
         lanes = [lane for n, (prompt, _) in enumerate(batch) for lane in lanes_for(lineup, prompt, draw=at + n)]
-        answers = lineup.engine.answers(lanes, sampling, cancelled)
+        said = lineup.engine.said(lanes, sampling, cancelled)
         for n, (prompt, sample) in enumerate(batch):
-            mine = answers[width * n : width * (n + 1)]
-            if any(answer.finish_reason == "cancelled" for answer in mine):
+            mine = said[width * n : width * (n + 1)]
+            if any(answer.finish_reason == "cancelled" for answer, _ in mine):
                 return  # what is yielded has no gaps, so that a count says where to resume
-            sides = dict(zip((side.name for side in lineup.sides), mine, strict=True))
-            judged = {side: answered(prompt, answer) for side, answer in sides.items()}
-            looped = {side: repeats_itself(answer) for side, answer in sides.items()}
-            yield Compared(prompt.id, prompt.prompt, sides, judged, looped, sample)
+            found = dict(zip((side.name for side in lineup.sides), mine, strict=True))
+            answers = {side: answer for side, (answer, _) in found.items()}
+            judged = {side: answered(prompt, answer) for side, answer in answers.items()}
+            looped = {side: repeats_itself(answer) for side, answer in answers.items()}
+            ids = {side: found[side][1] for side in ("base", "sft")} if keep_ids else {}
+            yield Compared(prompt.id, prompt.prompt, answers, judged, looped, sample, ids)
         if cancelled():
             return
+
+
+def looked_at(
+    lineup: Lineup, rows: Sequence[Compared], progress: Progress, cancelled: Callable[[], bool] = lambda: False
+) -> list[Compared]:
+    """Return comparisons with what base and sft expected at each token of sft's answer, and where sft would have ended.
+
+    Args:
+        lineup: The base and one adapter.
+        rows: The comparisons; of these the first `LOOKED` are looked at if their ids were kept.
+        progress: Called before each.
+        cancelled: Whether to leave the rest as it is.
+
+    Raises:
+        PlaygroundError: If the base lane is not the base.
+    """
+    found = list(rows)
+    for at, row in enumerate(rows[:LOOKED]):
+        progress(f"looking at {count(min(len(rows), LOOKED), 'answer')}", at / min(len(rows), LOOKED))
+        if not row.ids:
+            continue
+        prompt = Prompt(row.id, row.prompt)
+        looker = Looker(lineup, row.prompt, lineup.adapters[0], sides(lineup, prompt), cancelled)
+        try:
+            lens, walk = looker.look(row.ids["sft"], "training"), looker.walk(row.ids["base"])
+        except Cancelled:
+            break
+        found[at] = replace(row, lens=lens, walk=walk)
+    return found
 
 
 class Tally:

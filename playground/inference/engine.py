@@ -134,11 +134,19 @@ class Engine:
         self, wanted: Sequence[Lane], sampling: Sampling, cancelled: Callable[[], bool] = lambda: False
     ) -> list[Answer]:
         """Return the answer of each lane, in order: `stream` to its end."""
+        return [answer for answer, _ in self.said(wanted, sampling, cancelled)]
+
+    def said(
+        self, wanted: Sequence[Lane], sampling: Sampling, cancelled: Callable[[], bool] = lambda: False
+    ) -> list[tuple[Answer, tuple[int, ...]]]:
+        """Return the answer of each lane with its ids, in order; the token that ends it is one of them."""
         found: dict[int, Answer] = {}
+        ids: list[list[int]] = [[] for _ in wanted]
         for chunk in self.stream(wanted, sampling, cancelled):
+            ids[chunk.lane].append(chunk.token_id)
             if chunk.answer is not None:
                 found[chunk.lane] = chunk.answer
-        return [found[number] for number in range(len(wanted))]
+        return [(found[number], tuple(ids[number])) for number in range(len(wanted))]
 
     def ends(self, lane: Lane) -> frozenset[int]:
         """Return the tokens that end an answer of `lane`."""

@@ -49,10 +49,8 @@ def answers(lineup: Lineup, lanes: Sides, max_new_tokens: int) -> tuple[tuple[in
     Raises:
         PlaygroundError: If the base lane is not the base, or the prompt does not fit the model's context.
     """
-    said: tuple[list[int], list[int]] = ([], [])
-    for chunk in lineup.engine.stream([lanes.raw, lanes.sft], Sampling(max_new_tokens)):
-        said[chunk.lane].append(chunk.token_id)
-    return tuple(said[0]), tuple(said[1])
+    (_, base), (_, sft) = lineup.engine.said([lanes.raw, lanes.sft], Sampling(max_new_tokens))
+    return base, sft
 
 
 class Looker:

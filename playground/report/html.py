@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from playground.events.answers import Answer, Compared, Summary
+from playground.report import html_lens
 from playground.report.words import FED, how_it_ended, percent
 from playground.text import clean, count
 
@@ -13,9 +14,9 @@ FOLD = 900  # characters; longer answers are folded
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2024;--dim:#60656c;--page:#fbfbfa;--card:#fff;--line:#e3e3df;
---base:#0b6e8f;--control:#6b6f76;--sft:#a0308c;--good:#1d7a3f}
+--base:#0b6e8f;--control:#6b6f76;--sft:#a0308c;--good:#1d7a3f;--bad:#b3261e}
 @media (prefers-color-scheme:dark){:root{--ink:#e8e8e6;--dim:#a2a6ad;--page:#151618;--card:#1d1f22;--line:#34373c;
---base:#5cc3e6;--control:#a2a6ad;--sft:#ec86da;--good:#6fd292}}
+--base:#5cc3e6;--control:#a2a6ad;--sft:#ec86da;--good:#6fd292;--bad:#ff8a80}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:84rem;padding:1.5rem 1rem 4rem;background:var(--page);color:var(--ink);
 font:16px/1.5 system-ui,sans-serif}
@@ -48,12 +49,14 @@ def page(rows: Sequence[Compared], summary: Summary) -> str:
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-        f"<title>Base and fine-tuned: {_text(summary.adapter)}</title><style>{_STYLE}</style></head><body>",
+        f"<title>Base and fine-tuned: {_text(summary.adapter)}</title>",
+        f"<style>{_STYLE}{html_lens.STYLE}</style></head><body>",
         "<h1>Base and fine-tuned, side by side</h1>",
         f'<p class="facts">{_text(summary.model)} · adapter {_text(summary.adapter)}</p>',
         f'<p class="facts">{_text(summary.fingerprint)} · {count(summary.num_prompts, "comparison")} ·'
         f" {summary.tokens_per_second:g} tokens/s over all lanes, {summary.batch_size} prompts a batch ·"
         f" {summary.settings}</p>",
+        *(f'<p class="facts">{fact}</p>' for fact in [html_lens.fact(rows)] if fact),
         _table(summary),
         *(_row(row) for row in rows),
         "</body></html>\n",
@@ -74,13 +77,13 @@ def _row(row: Compared) -> str:
     again = f" · sample {row.sample + 1}" if row.sample else ""
     sides = "".join(_side(row, side, answer) for side, answer in row.answers.items())
     head = f'<span class="id">{_text(row.id)}{again}</span><span class="ask">{_text(row.prompt)}</span>'
-    return f'<section><h2>{head}</h2><div class="sides">{sides}</div></section>'
+    return f'<section><h2>{head}</h2><div class="sides">{sides}</div>{html_lens.why(row.lens)}</section>'
 
 
 def _side(row: Compared, side: str, answer: Answer) -> str:
     kind = side.split(":", 1)[0]
     mark = "<b>✓ answered</b> · " if row.answered[side] else ""
-    text = _text(answer.text.strip("\n")) or "(nothing)"
+    text = html_lens.marked(answer.text, row.walk if side == "base" else None) or "(nothing)"
     block = f"<pre>{text}</pre>"
     if len(answer.text) > FOLD:
         block = f"<details><summary>{count(len(answer.text), 'character')}</summary>{block}</details>"
@@ -89,7 +92,7 @@ def _side(row: Compared, side: str, answer: Answer) -> str:
     state = how_it_ended(answer, row.repeats[side]) + length
     return (
         f'<article class="{kind}"><h3>{_text(side)}<small>{FED[kind]}</small></h3>{block}'
-        f'<p class="end">{mark}{state}</p></article>'
+        f'<p class="end">{mark}{state}</p>{html_lens.stops(side, row)}</article>'
     )
 
 

@@ -17,7 +17,9 @@ from playground.data.styles import get_style
 from playground.errors import InputError, PlaygroundError, UsageError
 from playground.events.answers import Sampling
 from playground.events.lens import Counts, Lens, Walk, WordsMoved
+from playground.inference import compare as compare_module
 from playground.inference import contrast as contrast_module
+from playground.inference.compare import compare, looked_at
 from playground.inference.contrast import CHUNK_BYTES, Pair, contrast, places_at_once
 from playground.inference.engine import Engine
 from playground.inference.lens import Looker, answers, sides, words_moved
@@ -184,6 +186,30 @@ def test_walk_finds_the_end_only_where_end_tokens_were_trained(taught, how):
     else:
         assert found.ends_after is None and "nowhere in these" in told and "✂" not in told
     assert Walk.from_dict(json.loads(found.to_json())) == found
+
+
+def test_comparisons_are_looked_at_with_the_ids_that_were_answered(lineup, monkeypatch):
+    sides_ = lineup("gemma3")
+    prompts = [ASKED, Prompt("2", "Hi."), Prompt("3", "Name a longer one, please.")]
+    rows = list(compare(sides_, prompts, Sampling(12), batch_size=2, keep_ids=True))
+    plain = list(compare(sides_, prompts, Sampling(12), batch_size=2))
+    assert [replace(kept, ids={}) for kept in rows] == plain and not any(kept.ids for kept in plain)
+    assert looked_at(sides_, plain, lambda *a: None) == plain
+    monkeypatch.setattr(compare_module, "LOOKED", 2)
+    stages = []
+    found = looked_at(sides_, rows, lambda stage, share: stages.append((stage, share)))
+    assert stages == [("looking at 2 answers", 0.0), ("looking at 2 answers", 0.5)]
+    assert found[2] == rows[2] and [replace(seen, lens=None, walk=None) for seen in found] == rows
+    for seen, prompt in zip(found[:2], prompts, strict=False):
+        base, said = answers(sides_, sides(sides_, prompt), 12)
+        assert seen.ids == {"base": base, "sft": said}
+        assert [position.id for position in seen.lens.positions] == list(said)
+        assert seen.answers["base"].text.rstrip("\ufffd") == "".join(seen.walk.texts)
+        ranks = [position.sft.rank for position in seen.lens.positions]
+        assert ranks == [1] * len(said), "greedy says its first choice"
+    asked = iter([False, True])
+    stopped = looked_at(sides_, rows, lambda *a: None, lambda: next(asked, True))
+    assert stopped == rows
 
 
 def test_words_that_moved_equal_float64_and_name_what_was_trained(taught):

@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import math
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from playground.errors import EnvironmentFault
 from playground.events.answers import Answer, Compared, SideSummary, Summary
+from playground.events.contrast import Candidate, Expectation, Position
+from playground.events.lens import Lens, Walk
 from playground.report.files import WRITERS, comparator, jsonl, markdown, table
 from playground.report.html import page
 from playground.report.journal import Journal
@@ -49,7 +53,7 @@ class Tags(HTMLParser):
 
 
 def test_html_report_has_no_scripts_links_or_foreign_tags():
-    text = page(ROWS, SUMMARY)
+    text = page([*ROWS, looked_at()], SUMMARY)
     tags = Tags()
     tags.feed(text)
     assert tags.tags <= {
@@ -58,7 +62,7 @@ def test_html_report_has_no_scripts_links_or_foreign_tags():
     }  # fmt: skip
     assert tags.attributes <= {"lang", "charset", "name", "content", "http-equiv", "class"}
     assert "default-src 'none'" in text
-    assert text.count("<article") == text.count("</article>") == 3 * len(ROWS)
+    assert text.count("<article") == text.count("</article>") == 3 * len(ROWS) + 3
     assert "&lt;script&gt;" in text
 
 
@@ -105,6 +109,76 @@ def test_llm_comparator_gets_its_fields():
     assert example["score"] == -1
     declared = {field["name"] for field in document["metadata"]["custom_fields_schema"]}
     assert declared == set(example["custom_fields"])
+
+
+# The lens on the page.
+
+
+def expectation(p, rank, p_end, *top):
+    return Expectation(
+        p, math.log(p), rank, 1.0, p_end, tuple(Candidate(n, text, 0.4, False) for n, text in enumerate(top))
+    )
+
+
+def position(text, base, sft, kl, is_end=False):
+    return Position(7, text, is_end, base, sft, kl)
+
+
+def looked_at(hostile="<b>\x1b[31m"):
+    base = f" It is {hostile}Rome. And then?"
+    positions = (
+        position(hostile, expectation(0.002, 1234, 0.0001, hostile, "I"), expectation(0.9, 1, 0.001, "It"), 0.5),
+        position("", expectation(0.0003, 69, 0.0003, "\n"), expectation(0.997, 1, 0.997, hostile), 8.5, is_end=True),
+    )
+    lens = Lens("q", "training", "m", "a", "chat", "f" * 12, positions)
+    walk = Walk(
+        "q", "a", (f" It is {hostile}Rome.", " And then?"), (0.0, 0.0011, 0.0), (0.0, 0.996, 0.0), (False, True, False)
+    )
+    answers = {
+        "base": Answer(base, "length", None, 2),
+        "control": Answer("x", "stop", None, 1),
+        "sft": Answer(hostile, "stop", None, 2),
+    }
+    flags = dict.fromkeys(answers, False)
+    return Compared("1", "q", answers, flags, flags, lens=lens, walk=walk)
+
+
+def test_page_shows_the_lens_and_where_sft_would_have_stopped():
+    text = page([looked_at()], SUMMARY)
+    cut = '&lt;b&gt;␛[31mRome.<span class="cut">✂</span><span class="after"> And then?</span>'
+    for words in (cut, "✂ sft would have ended 1 of 1 base text; the base's own p(end) is never above 0.11 %", "▁▁▁  never above 0.11 %",
+                  "99.7 % at the end", "■ end", "<td>1,234</td>", "<td>90.0 %</td>", "<td>+6.11</td>", "training effect", "0.03 %"):  # fmt: skip
+        assert words in text, words
+    assert "\x1b" not in text and text.count("<b>") == 2, "two words of the summary are strong; the answer's are not"
+    assert text.count('class="most"') == 1 and 'class="most"><td>■ end' in text
+
+
+def test_page_says_how_many_were_looked_at_and_marks_no_text_that_differs():
+    row = looked_at()
+    rows = [row, replace(row, lens=None, walk=None)]
+    assert "1 of 1 base text; the base's own p(end) is never above 0.11 % (the first 1 were looked at)" in page(
+        rows, SUMMARY
+    )
+    other = replace(row, answers={**row.answers, "base": Answer("Something else.", "length", None, 2)})
+    assert 'class="cut"' not in page([other], SUMMARY) and "Something else." in page([other], SUMMARY)
+    assert "would have ended" not in page([rows[1]], SUMMARY) and "why:" not in page([rows[1]], SUMMARY)
+
+
+def test_ids_that_will_be_looked_at_survive_the_journal(tmp_path):
+    row = Compared(
+        "1",
+        "q",
+        looked_at().answers,
+        *[dict.fromkeys(("base", "control", "sft"), False)] * 2,
+        0,
+        {"base": (5, 6), "sft": (7, 1)},
+    )
+    journal = Journal(tmp_path / "o.html", ["same"])
+    journal.add(row)
+    journal.close()
+    again = Journal(tmp_path / "o.html", ["same"])
+    assert again.done == [row]
+    again.close()
 
 
 # The journal.
