@@ -149,11 +149,13 @@ class Why(Json):
         of: The request that was answered.
         lane: The name of the lane with the adapter.
         reading: What the base is fed where sft's answer is read.
+        branch: Instead of looking, let the base go on after so many tokens of sft's answer.
     """
 
     of: int
     lane: str
     reading: Reading = "training"
+    branch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,15 @@ class Looked(EngineEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Branched(EngineEvent):
+    """What the base said from a token of sft's answer on, greedily."""
+
+    request: int
+    why: Why
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class EngineError(EngineEvent):
     """Something failed. With `request` -1 the engine failed and exits; 0 is a change that was rejected."""
 
@@ -176,5 +187,5 @@ class EngineError(EngineEvent):
 
 
 ENGINE_EVENTS: dict[str, type[EngineEvent]] = {
-    cls.__name__: cls for cls in (EngineStage, Choices, EngineReady, Fed, Spoken, Looked, EngineError)
+    cls.__name__: cls for cls in (EngineStage, Choices, EngineReady, Fed, Spoken, Looked, Branched, EngineError)
 }

@@ -17,6 +17,7 @@ from playground.events.answers import Sampling
 from playground.events.engine import (
     AdapterInfo,
     Ask,
+    Branched,
     Choices,
     EngineError,
     EngineEvent,
@@ -30,7 +31,7 @@ from playground.events.engine import (
 )
 from playground.inference.contrast import Cancelled
 from playground.inference.engine import Lane
-from playground.inference.lens import Looker, Sides
+from playground.inference.lens import Looker, Sides, continued
 from playground.inference.lineup import Lineup, change_adapters, conversation_lane, lanes_for, load_lineup
 from playground.models import demo
 from playground.models.adapters import find_adapter
@@ -39,6 +40,7 @@ from playground.runs import library
 from playground.runs.folder import read_record
 
 KEPT = 50  # answered requests whose ids are remembered
+BRANCH_TOKENS = 32
 LINE_SECONDS = 0.1  # a text is sent at most this often, as the app repaints rarely; the end of an answer is always sent
 
 
@@ -103,8 +105,9 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
                         send(event)
                 case "why":
                     why = Why.from_dict(request["why"])
+                    serve_why = look if why.branch is None else branch
                     with suppress(Cancelled):
-                        send(look(lineup, number, why, said, requests))
+                        send(serve_why(lineup, number, why, said, requests))
                 case "use":
                     begun = time.monotonic()
                     chosen = request.get("adapters")
@@ -182,6 +185,27 @@ def look(lineup: Lineup, number: int, why: Why, said: Mapping[int, _Said], reque
         Cancelled: If it is not.
         PlaygroundError: If the answers are not remembered, or the base lane is not the base.
     """
+    found, asked, sides = _remembered(lineup, why, said)
+    name = asked.side.partition(":")[2] or lineup.adapters[0]
+    looker = Looker(lineup, asked.texts[-1], name, sides, lambda: requests.cancelled(number))
+    base = next((found.ids.get(lane.name) for lane in found.ask.lanes if lane.side == "base"), None)
+    walk = looker.walk(base) if base and why.reading == "training" else None
+    return Looked(number, why, looker.look(found.ids[why.lane], why.reading), walk)
+
+
+def branch(lineup: Lineup, number: int, why: Why, said: Mapping[int, _Said], requests: Cancellable) -> Branched:
+    """Return what the base says greedily after the first tokens of sft's answer; arguments and errors as of `look`."""
+    found, _, sides = _remembered(lineup, why, said)
+    prompt = sides.control if why.reading == "training" else sides.raw
+    begun = continued(prompt, found.ids[why.lane][: why.branch])
+    (answer,) = lineup.engine.answers([begun], Sampling(BRANCH_TOKENS), lambda: requests.cancelled(number))
+    if answer.finish_reason == "cancelled":
+        raise Cancelled
+    return Branched(number, why, answer)
+
+
+def _remembered(lineup: Lineup, why: Why, said: Mapping[int, _Said]) -> tuple[_Said, LaneRequest, Sides]:
+    """Return an answered request, its lane that is looked at, and the lanes up to where the answers began."""
     found = said.get(why.of)
     lanes = {lane.name: lane for lane in found.ask.lanes} if found else {}
     if found is None or why.lane not in lanes or not found.ids.get(why.lane):
@@ -192,12 +216,7 @@ def look(lineup: Lineup, number: int, why: Why, said: Mapping[int, _Said], reque
     def lane(side: str, texts: tuple[str, ...]) -> Lane:
         return conversation_lane(lineup, LaneRequest(side, side, texts), found.ask.strength, room)[0]
 
-    sides = Sides(lane("base", texts), lane("control", asked.texts), lane(asked.side, asked.texts))
-    name = asked.side.partition(":")[2] or lineup.adapters[0]
-    looker = Looker(lineup, asked.texts[-1], name, sides, lambda: requests.cancelled(number))
-    base = next((found.ids.get(lane.name) for lane in lanes.values() if lane.side == "base"), None)
-    walk = looker.walk(base) if base and why.reading == "training" else None
-    return Looked(number, why, looker.look(found.ids[why.lane], why.reading), walk)
+    return found, asked, Sides(lane("base", texts), lane("control", asked.texts), lane(asked.side, asked.texts))
 
 
 def answer(

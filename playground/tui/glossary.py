@@ -76,7 +76,7 @@ RUNS = _page(
 )  # fmt: skip
 LENS = _page(
     "What base and sft expected at each token of sft's answer, from exact probabilities. ▲ marks a token that sft "
-    "expects far more than base, ▼ far less. T changes what the base is fed.",
+    "expects far more than base, ▼ far less. T changes what the base is fed, B lets it go on from the token.",
     "base", "sft", "template", "■ end", "p(end)",
 )  # fmt: skip
 FIVE_STEPS = _page(

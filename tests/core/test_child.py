@@ -12,6 +12,7 @@ from playground.config import TrainConfig
 from playground.events.answers import Sampling
 from playground.events.engine import (
     Ask,
+    Branched,
     Choices,
     EngineError,
     EngineReady,
@@ -163,13 +164,17 @@ def test_a_run_and_one_of_its_steps_answer_in_one_batch(engine, home):
 def test_finished_answers_are_looked_at_until_another_adapter_is_used(engine):
     events = engine.events()
     until(events, EngineReady)
-    number = engine.ask(ask("Say hi.", "base", "sft"))
-    said = {e.lane: e.answer for e in until_answer(events, number, 2) if isinstance(e, Spoken) and e.answer}
+    number = engine.ask(ask("Say hi.", "base", "control", "sft"))
+    said = {e.lane: e.answer for e in until_answer(events, number, 3) if isinstance(e, Spoken) and e.answer}
     asked = engine.why(Why(number, "sft"))
     *_, looked = until(events, Looked)
     assert (looked.request, looked.lens.prompt, looked.lens.adapter) == (asked, "Say hi.", "mine")
     assert len(looked.lens.positions) == said["sft"].num_tokens and len(looked.walk.texts) <= said["base"].num_tokens
     assert said["base"].text.startswith("".join(looked.walk.texts)[:20])
+    for reading, side in (("training", "control"), ("whole", "base")):
+        engine.why(Why(number, "sft", reading, 0))
+        *_, branched = until(events, Branched)
+        assert said[side].text.startswith(branched.answer.text) or branched.answer.text.startswith(said[side].text)
     greedy = [position.sft.rank for position in looked.lens.positions]
     assert greedy == [1] * len(greedy), "what was said is what sft expected most"
     engine.use(["mine"])

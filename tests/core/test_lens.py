@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,11 +17,13 @@ from playground.data.prompts import Prompt, typed_prompt
 from playground.data.styles import get_style
 from playground.errors import InputError, PlaygroundError, UsageError
 from playground.events.answers import Sampling
+from playground.events.engine import Ask, LaneRequest, Why
 from playground.events.lens import Counts, Lens, Walk, WordsMoved
 from playground.inference import compare as compare_module
 from playground.inference import contrast as contrast_module
+from playground.inference import service
 from playground.inference.compare import compare, looked_at
-from playground.inference.contrast import CHUNK_BYTES, Pair, contrast, places_at_once
+from playground.inference.contrast import CHUNK_BYTES, Cancelled, Pair, contrast, places_at_once
 from playground.inference.engine import Engine
 from playground.inference.lens import Looker, answers, sides, words_moved
 from playground.inference.lineup import Lineup, Side
@@ -210,6 +213,31 @@ def test_comparisons_are_looked_at_with_the_ids_that_were_answered(lineup, monke
     asked = iter([False, True])
     stopped = looked_at(sides_, rows, lambda *a: None, lambda: next(asked, True))
     assert stopped == rows
+
+
+@pytest.mark.parametrize("reading", ["training", "whole"])
+def test_branch_is_what_the_base_says_greedily_from_there(lineup, monkeypatch, reading):
+    monkeypatch.setattr(service, "BRANCH_TOKENS", 8)
+    sides_ = lineup("gemma3")
+    asked = Ask(tuple(LaneRequest(side, side, (ASKED.prompt,)) for side in ("base", "sft")))
+    said = {5: service._Said(asked, {"base": [70], "sft": [60, 61, 62, 1]})}
+    never = SimpleNamespace(cancelled=lambda number: False)
+    why = Why(5, "sft", reading, 3)
+    found = service.branch(sides_, 9, why, said, never)
+    reference = Reference(sides_.engine.model)
+    raw, styled = sides_.raw.raw(ASKED.prompt), sides_.raw.prompt([Turn("user", ASKED.prompt)])
+    ids = [*(styled if reading == "training" else raw), 60, 61, 62]
+    begun = len(ids)
+    for _ in range(8):
+        ids.append(int(reference.log_p(ids, base=True)[-1].argmax()))
+    assert (found.request, found.why, found.answer.num_tokens) == (9, why, 8)
+    assert found.answer.text == sides_.raw.tokenizer.decode(ids[begun:]).removeprefix(
+        " " if reading == "training" else ""
+    )
+    with pytest.raises(Cancelled):
+        service.branch(sides_, 9, why, said, SimpleNamespace(cancelled=lambda number: True))
+    with pytest.raises(InputError, match="too long ago"):
+        service.branch(sides_, 9, replace(why, of=4), said, never)
 
 
 def test_words_that_moved_equal_float64_and_name_what_was_trained(taught):

@@ -5,8 +5,9 @@ from dataclasses import replace
 from harness import HOSTILE, READY, SEVERAL, screen_test
 from textual.widgets import Static
 
+from playground.events.answers import Answer
 from playground.events.contrast import Candidate, Expectation, Position
-from playground.events.engine import EngineError, Looked, Why
+from playground.events.engine import Branched, EngineError, Looked, Why
 from playground.events.lens import Lens, Walk
 from playground.tui.screens.lens import LensScreen
 
@@ -95,6 +96,29 @@ async def test_lens_shows_what_each_side_expected_at_a_token(screen):
     assert len(screen.engine.whys) == 2 and "Both were fed the template" in shown(screen)
     await screen.press("q")
     assert screen.app.screen is screen.app._compare
+
+
+@screen_test((80, 24))
+async def test_lens_lets_the_base_go_on_from_a_token(screen):
+    await looked_at(screen)
+    await screen.press("ctrl+l", "home", "b")
+    assert screen.engine.whys[-1] == Why(1, "sft", "training", 0) and "base from here: …" in shown(screen)
+    await screen.press("right", "b", "b")
+    first, second = screen.engine.whys[1:]
+    assert second == Why(1, "sft", "training", 1) and screen.engine.cancelled[-1] == -1002
+    await screen.say(Branched(99, replace(first, of=7), Answer("Too late", "stop", None, 2)))
+    await screen.say(Branched(99, second, Answer(f" am {HOSTILE}", "length", None, 32)))
+    assert "base from here: am" in shown(screen) and "Too late" not in shown(screen) and "\x1b" not in shown(screen)
+    await screen.press("b")
+    assert len(screen.engine.whys) == 3, "what is known is not asked again"
+    await screen.press("left")
+    assert "base from here:" not in shown(screen), "the first one was given up"
+    await screen.press("b")
+    await screen.say(Branched(100, screen.engine.whys[-1], Answer("I am.", "stop", None, 3)))
+    assert "base from here: I am. ■ end" in shown(screen)
+    await screen.press("t")
+    await screen.say(Looked(101, screen.engine.whys[-1], replace(LENS, reading="whole")))
+    assert "base from here:" not in shown(screen), "fed otherwise, it says something else"
 
 
 @screen_test()

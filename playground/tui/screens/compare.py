@@ -18,7 +18,7 @@ from textual.widgets import Static
 
 from playground.errors import PlaygroundError
 from playground.events.answers import Sampling
-from playground.events.engine import EngineError, EngineReady, EngineStage, Fed, Looked, Spoken
+from playground.events.engine import Branched, EngineError, EngineReady, EngineStage, Fed, Looked, Spoken
 from playground.report.exchanges import sampling_words
 from playground.tui import glossary, saving
 from playground.tui.state import judging
@@ -220,6 +220,8 @@ class CompareScreen(Screen[None]):
                 pass
             case Looked() as event:
                 self._looked(event)
+            case Branched() as event:
+                self.looking.branched(event)
             case Spoken() as event if now is not None and event.request == now.request and now.going:
                 self._spoken(event)
             case EngineError() as event:

@@ -14,12 +14,13 @@ from textual.content import Content
 from textual.style import Style
 from textual.widgets import Static
 
+from playground.events.answers import Answer
 from playground.events.contrast import Expectation, Position
-from playground.events.engine import Looked, Why
+from playground.events.engine import Branched, Looked, Why
 from playground.events.lens import Lens, Reading, Walk
 from playground.report.lens import ends_of_base, ends_of_sft, summary_line
 from playground.report.tokens import END, bar, chance, token
-from playground.text import clean
+from playground.text import clean, one_line
 from playground.tui import glossary
 from playground.tui.content.pieces import coloured
 from playground.tui.dialogs.base import Leavable
@@ -29,6 +30,7 @@ from playground.tui.widgets.line import Line
 WORD, CHANCE, SAID = 14, 8, 9  # columns of a list of candidates
 BAR = (6, 24)  # least and most
 CURVE = 24
+BRANCH = 300  # characters of what the base says from a token on
 # How much more, or less, probable a token is under sft than under base, in nats, and how it is drawn.
 MORE, LESS = 1.0, -1.0
 MARKS = "▲ sft expects this word far more than base · ▼ far less · the rest was expected by both"
@@ -40,7 +42,8 @@ class LensScreen(Leavable[None]):
     Args:
         why: The answers that are looked at; what is found out about others is not shown.
         looked: What was found; None if it is still computed, and comes with `show`.
-        ask: Asks for another reading; what is found comes with `show`.
+        ask: Asks for a reading, which comes with `show`; or, with a number of tokens, what the base says after them,
+            which comes with `show_branch`.
         strength: The adapter's strength.
     """
 
@@ -51,17 +54,22 @@ class LensScreen(Leavable[None]):
         Binding("home,g", "first", "first token", show=False, tooltip="The first token"),
         Binding("end,G", "last", "last token", show=False, tooltip="The last token"),
         Binding("n", "next", "next change", tooltip="The next token that training changed much"),
+        Binding("b", "branch", "base from here", tooltip="What the base would say from here on"),
         Binding("t", "reading", "reading", tooltip="Feed the base the template, or your text as typed"),
         Binding("escape,q", "dismiss", "back", tooltip="Back to the answers"),
     ]
 
-    def __init__(self, why: Why, looked: Looked | None, ask: Callable[[Reading], None], strength: float) -> None:
+    def __init__(
+        self, why: Why, looked: Looked | None, ask: Callable[[Reading, int | None], None], strength: float
+    ) -> None:
         super().__init__()
         self._why = why
         self._first, self._ask, self._strength = looked, ask, strength
         self._looked: Looked | None = None
         self._walk: Walk | None = None
         self._at = 0
+        # What the base says from a token on; None while it is awaited.
+        self._branches: dict[tuple[Reading, int], Answer | None] = {}
 
     def compose(self) -> ComposeResult:
         yield Line("Looking at the answer …", id="top")
@@ -95,8 +103,23 @@ class LensScreen(Leavable[None]):
             self._at = next(iter(self._changes()), 0)
         self._draw()
 
+    def show_branch(self, branched: Branched) -> None:
+        """Show what the base said from a token on, unless it is about other answers."""
+        why = branched.why
+        if (why.of, why.lane) == (self._why.of, self._why.lane) and why.branch is not None:
+            self._branches[why.reading, why.branch] = branched.answer
+            self._draw()
+
+    def _request(self, reading: Reading, branch: int | None) -> None:
+        self._forget_awaited()  # only one thing is computed at a time
+        self._ask(reading, branch)
+
+    def _forget_awaited(self) -> None:
+        self._branches = {key: answer for key, answer in self._branches.items() if answer is not None}
+
     def fail(self, words: str) -> None:
         """Say why nothing was found."""
+        self._forget_awaited()
         self.query_one("#top", Line).say(words, error=True)
 
     @property
@@ -121,12 +144,25 @@ class LensScreen(Leavable[None]):
         self.query_one("#summary", Static).update(summary)
         self.query_one("#tokens", Static).update(_answer(found.positions, self._at))
         here = found.positions[self._at]
-        self.query_one("#here", Static).update(_here(here, self._at, len(found.positions)))
+        said = _here(here, self._at, len(found.positions)) + self._branch(found.reading)
+        self.query_one("#here", Static).update(said)
         least, most = BAR
         bars = min(most, max(least, (self.size.width - 4) // 2 - WORD - CHANCE - SAID))
         self.query_one("#base-list", Static).update(_expected("base would say next", here.base, here, "$primary", bars))
         self.query_one("#sft-list", Static).update(_expected("sft would say next", here.sft, here, "$accent", bars))
         self.query_one("#stops", Static).update(self._stops(found))
+
+    def _branch(self, reading: Reading) -> Content:
+        """Return what the base says from the token under the cursor on; nothing unless it was asked."""
+        key = (reading, self._at)
+        if key not in self._branches:
+            return Content("")
+        answer = self._branches[key]
+        if answer is None:
+            return Content.styled("\nbase from here: …", "$text-muted")
+        said = one_line(answer.text.strip(), BRANCH)
+        end = f" {END}" if answer.stopped_by_itself else " …"
+        return Content.assemble(("\nbase from here: ", "$text-muted"), (said, "$text-primary"), (end, "$text-muted"))
 
     def _stops(self, found: Lens) -> Content:
         """Return where each side could have ended."""
@@ -161,7 +197,14 @@ class LensScreen(Leavable[None]):
     def action_reading(self) -> None:
         """Feed the base the template, or the text as typed."""
         if self._lens is not None:
-            self._ask("whole" if self._lens.reading == "training" else "training")
+            self._request("whole" if self._lens.reading == "training" else "training", None)
+
+    def action_branch(self) -> None:
+        """Let the base go on from the token under the cursor."""
+        if self._lens is not None and (key := (self._lens.reading, self._at)) not in self._branches:
+            self._request(*key)
+            self._branches[key] = None
+            self._draw()
 
     def on_click(self, event: events.Click) -> None:
         """Go to the token that was clicked."""

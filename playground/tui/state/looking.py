@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
-from playground.events.engine import Looked, Why
+from playground.events.engine import Branched, Looked, Why
 from playground.tui.state.engine import EngineController
 from playground.tui.state.session import Round, Session
 
@@ -57,6 +57,13 @@ class Looking:
             lens.show(event)
         return now
 
+    def branched(self, event: Branched) -> None:
+        """Show what the base said from a token on, where the lens is open."""
+        if event.request == self._request:
+            self._request, self._asked = 0, None
+        if (lens := self._lens) is not None:
+            lens.show_branch(event)
+
     def failed(self, request: int, words: str) -> None:
         """The engine could not look, or has ended."""
         if request in (-1, self._request):
@@ -73,11 +80,11 @@ class Looking:
             return self._why_not(now)
         self.begin()
 
-        def ask(reading: Reading) -> None:
-            if reading == "training" and now.looked is not None:
+        def ask(reading: Reading, branch: int | None) -> None:
+            if reading == "training" and branch is None and now.looked is not None:
                 lens.show(now.looked)
             else:
-                self._look(replace(why, reading=reading))
+                self._look(replace(why, reading=reading, branch=branch))
 
         lens = LensScreen(why, now.looked, ask, now.strength)
         self._screen.app.push_screen(lens)
