@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from playground import paths
-from playground.config import STYLES
-from playground.errors import InputError
+from playground.cli.options import adapters_dir_option, typed
+from playground.config import STYLES, TrainConfig
+from playground.errors import InputError, UsageError
 from playground.text import clean, count
 
 if TYPE_CHECKING:
     from playground.data.encode import Encoder
+    from playground.data.examples import Example
+    from playground.events.five_steps import Forward, RowOpened
 
 
 COLUMNS = "Read COLUMN as NAME; NAME= leaves a column out."
@@ -75,29 +79,51 @@ def check(*, file: str, columns: tuple[str, ...], repair: bool, as_json: bool, *
 @data.command("preview")
 @click.argument("file")
 @click.option("--row", "row", type=click.IntRange(1), help="Which row, counted from 1. [default: the first three]")
+@click.option("--adapter", metavar="NAME", help="Also show each token's loss under its base and this adapter.")
+@adapters_dir_option
 @_options
-def preview(*, file: str, row: int | None, columns: tuple[str, ...], repair: bool, **encoding: Any) -> int:
+@click.pass_context
+def preview(
+    ctx: click.Context,
+    /,
+    *,
+    file: str,
+    row: int | None,
+    adapter: str | None,
+    adapters_dir: str | None,
+    columns: tuple[str, ...],
+    repair: bool,
+    **encoding: Any,
+) -> int:
     """Show which tokens of FILE's rows are trained: the answers and the token that ends them.
 
     Uses the same encoder as training. Trained tokens are bright on a terminal and marked with ⟦ ⟧
-    elsewhere.
+    elsewhere. With --adapter, the style is the adapter's, and the loss of each trained token follows.
     """
     from playground.cli.streams import output
     from playground.data.examples import read_dataset, remarks_in_words
     from playground.report import data as report
+    from playground.report.five_steps import losses
+    from playground.report.pieces import coloured
 
+    if adapter is not None and "style" in typed(ctx):
+        raise UsageError("--style and --adapter cannot be combined.", "An adapter is fed the style of its training.")
     dataset = read_dataset(file, columns, skip_bad=True, repair=repair)
-    shown = islice(dataset.examples, 3) if row is None else (dataset.row(row),)
-    encoding["model"] = encoding["model"] or "demo"
-    encoder = _encoder(**encoding)
-    console = output()
-    for example in shown:
-        encoded = encoder.example(example)
-        pieces = encoder.pieces(encoded)
-        console.print(
-            report.preview(pieces, example.line, marks=not sys.stdout.isatty(), cut=encoded.cut),
-            soft_wrap=not sys.stdout.isatty(),
-        )
+    shown = list(islice(dataset.examples, 3)) if row is None else [dataset.row(row)]
+    console, marks = output(), not sys.stdout.isatty()
+    if adapter is not None:
+        for opened, forward in _looked_at(shown, adapter, adapters_dir, encoding):
+            pieces = list(zip(opened.row.texts, opened.row.trained, strict=True))
+            told = report.preview(pieces, opened.row.line, marks=marks, cut=opened.row.cut)
+            console.print(told, soft_wrap=marks)
+            console.print(coloured(losses(forward)))
+    else:
+        encoding["model"] = encoding["model"] or "demo"
+        encoder = _encoder(**encoding)
+        for example in shown:
+            encoded = encoder.example(example)
+            told = report.preview(encoder.pieces(encoded), example.line, marks=marks, cut=encoded.cut)
+            console.print(told, soft_wrap=marks)
     for words in remarks_in_words(dataset):
         click.echo(f"note: {clean(words)}", err=True)
     return 0
@@ -117,6 +143,24 @@ def list_() -> int:
             bad = f", {info.num_bad:,} cannot be read" if info.num_bad else ""
             click.echo(f"  {clean(info.name):<24} {rows}{bad}  {clean(about)}".rstrip())
     return 0
+
+
+def _looked_at(
+    examples: Sequence[Example], adapter: str, adapters_dir: str | None, encoding: dict[str, Any]
+) -> list[tuple[RowOpened, Forward]]:
+    """Return rows as an adapter is fed them, with what it and its base expect at their trained tokens."""
+    from playground.cli.narrate import Narrator
+
+    with Narrator() as narrator:
+        narrator.progress("starting PyTorch", 0.0)
+        from playground.analysis.five_steps import FiveSteps
+        from playground.models.adapters import find_adapter
+
+        folder = find_adapter(adapter, paths.adapters_dir(adapters_dir))
+        model = encoding["model"]
+        config = TrainConfig(max_length=encoding["max_length"], train_on=encoding["train_on"])
+        session = FiveSteps.load(config, examples[0], narrator.progress, adapter=folder, model=model)
+        return [(session.set_row(example), session.forward()) for example in examples]
 
 
 def _encoder(*, model: str, style: str, max_length: int, train_on: str) -> Encoder:

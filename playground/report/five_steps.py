@@ -78,6 +78,22 @@ def table(history: Sequence[Forward], width: int) -> list[Piece]:
     return pieces
 
 
+def losses(forward: Forward) -> list[Piece]:
+    """Return the loss of each trained token of a row under base and adapter, on one scale, and the means."""
+    pairs = [(-position.base.log_p, -position.sft.log_p) for position in forward.positions]
+    most = max(max(pair) for pair in pairs) or 1
+    both = BAR + LOSS + 2
+    pieces: list[Piece] = [(f"{'':{WORD}}  {'−ln p, base':<{both}}{'adapter':<{both}}{'p':>7}\n", "faint")]
+    for position, pair in zip(forward.positions, pairs, strict=True):
+        pieces.append((f"{set_cell_size(token(position.text, position.is_end, WORD), WORD)}  ", ""))
+        for loss in pair:
+            pieces += [(f"{bar(loss / most, BAR):<{BAR}}", "bar"), (f"{loss:>{LOSS}.2f}  ", "")]
+        pieces.append((f"{chance(position.base.p):>{CHANCE}} → {chance(position.sft.p)}\n", "faint"))
+    means = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+    mean = "".join(f"{value:>{BAR + LOSS}.2f}  " for value in means)
+    return [*pieces, (f"{'mean':<{WORD}}  {mean.rstrip()}\n", "strong")]
+
+
 def findings(row: RowOpened, history: Sequence[Forward]) -> list[Piece]:
     """Return the largest loss, the share of the prompt without a mask, and what became less likely."""
     first = history[0]

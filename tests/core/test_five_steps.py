@@ -14,6 +14,7 @@ from test_training import config
 from playground.analysis import five_steps as module
 from playground.analysis import snapshots
 from playground.analysis.five_steps import FiveSteps, unmasked
+from playground.cli.app import run
 from playground.data.batches import collate
 from playground.data.encode import IGNORE_INDEX
 from playground.data.examples import Example, Turn, read_dataset
@@ -364,3 +365,20 @@ def test_step_that_is_not_finite_is_not_taken(open_steps):
     _, updated, forward = session.step()
     hook.remove()
     assert not updated.finite and forward == first and session.step_number == 0
+
+
+def test_preview_shows_each_loss_under_base_and_adapter(open_steps, saved, rows_file, tiny_folder, capsys):
+    data = rows_file(2)
+    arguments = ["data", "preview", str(data), "--row", "2", "--adapter", str(saved)]
+    assert run([*arguments, "--style", "chat"]) == 2 and "cannot be combined" in capsys.readouterr().err
+    assert run(arguments) == 0
+    said = capsys.readouterr().out
+    example = read_dataset(data).row(2)
+    session = open_steps(example=example, adapter=saved)
+    forward = session.forward()
+    mask, table = said.split("−ln p, base")
+    assert "### Response:⟦" in mask.replace("\n", ""), "in the adapter's style, trained tokens marked"
+    *lines, mean = table.rstrip().splitlines()[1:]
+    for line, position in zip(lines, forward.positions, strict=True):
+        assert f"{-position.base.log_p:.2f}" in line and f"{-position.sft.log_p:.2f}" in line
+    assert mean.split()[2] == f"{forward.loss:.2f}"

@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from playground.analysis import labs as module
 from playground.analysis.labs import run_lab
+from playground.cli.app import run
 from playground.data.examples import Turn
 from playground.data.labs import lab_named, lab_rows
 from playground.events.labs import LabDone
@@ -91,3 +92,17 @@ def test_lab_that_is_stopped_measures_nothing(tiny_folder, tmp_path):
     lab = lab_named("bias")
     events = list(run_lab(lab, tmp_path / "half", seed=0, model=str(tiny_folder("llama")), stop=lambda: True))
     assert events[-1].state == "stopped" and not any(isinstance(event, LabDone) for event in events)
+
+
+def test_command_tells_the_prediction_first_and_leaves_a_run(tiny_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    assert run(["lab", "bias", "--model", str(tiny_folder("llama")), "--seed", "3"]) == 0
+    said = capsys.readouterr().out
+    lab = lab_named("bias")
+    before, after = said.split("seed 3")
+    assert "at least 90.0 %" in before and lab.sha256[:12] in before and lab.predictions[0].says in after
+    assert any(verdict in after for verdict in ("held", "did not hold", "cannot tell"))
+    (folder,) = (tmp_path / "adapters").iterdir()
+    assert f"chat --adapter {folder.name}" in after and read_record(folder).state == "finished"
+    assert run(["lab"]) == 0 and "openers" in capsys.readouterr().out
+    assert run(["lab", "nothing"]) == 2
