@@ -14,7 +14,7 @@ import click
 from click.utils import PacifyFlushWrapper
 
 from playground import __version__, settings
-from playground.cli.streams import silence
+from playground.cli.streams import silence, spell_out
 from playground.environ import before_torch
 from playground.errors import PlaygroundError
 from playground.log import write_log
@@ -139,6 +139,7 @@ def cli(ctx: click.Context, *, device: str | None, quiet: bool, verbose: bool) -
 def run(args: Sequence[str]) -> int:
     """Run the command line `args`; return the exit code."""
     before_torch()
+    spell_out()
     # At import, on CPUs with AVX512-BF16, bitsandbytes warns that a kernel from the hub could not be
     # fetched. Nothing here would use it: on a CPU the weights are dequantised once.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

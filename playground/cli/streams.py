@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from contextlib import suppress
@@ -9,6 +11,37 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+# How our own signs are written where a terminal or a file cannot hold them.
+_SPELLED = {
+    "⟦": "[[", "⟧": "]]", "≤": "<=", "≥": ">=", "█": "#", "…": "...", "·": "-", "•": "*", "–": "-", "—": "-", "×": "x",
+    "→": "->", "←": "<-", "↵": "\\n", "λ": "lambda", "✂": "|", "✓": "ok", "“": '"', "”": '"', "‘": "'", "’": "'",
+    "│": "|", "─": "-", "┼": "+", "━": "=", "Δ": "delta", "σ": "sigma", "∞": "inf",
+}  # fmt: skip
+
+
+def spell_out() -> None:
+    """Let standard output and error write what their encoding cannot hold: our own signs in ASCII, else JSON's escapes.
+
+    So no text from data or models ends a command, and JSON stays what it is.
+    """
+    codecs.register_error("spell", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="spell")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    spelled = {} if error.object.startswith("{") else _SPELLED  # a line of JSON has escapes for everything
+    text = error.object[error.start : error.end]
+    return "".join(spelled.get(character) or _escaped(character) for character in text), error.end
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def output(width: int | None = None) -> Console:
