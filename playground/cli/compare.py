@@ -80,8 +80,8 @@ def compare(
 ) -> int:
     """Answer every prompt in a file with base, control and sft, side by side.
 
-    PROMPTS has one prompt per line; a .jsonl file has {"prompt": …, "id": …} objects; '-' reads
-    standard input. Base sees the raw prompt, control is the base in the adapter's prompt style, sft
+    PROMPTS has one prompt per line; a data file has rows with a prompt, a question or turns, and ids;
+    '-' reads standard input. Base sees the raw prompt, control is the base in the adapter's prompt style, sft
     has the adapter. Ctrl-C keeps what is finished; with --out, rerun the same command to resume.
     """
     gates = [_gate(text) for text in fail_under]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from playground import config
-from playground.data.jsonl import Problem, parse_lines, read_bytes, refuse, shown, text_lines
+from playground import config, paths
+from playground.data.containers import open_rows
+from playground.data.jsonl import Problem, read_bytes, refuse, shown, text_lines
+from playground.data.names import READ, find
 from playground.data.talk import Turn
 from playground.errors import InputError
 from playground.events.prompts import Prompt
+from playground.text import count
 
 __all__ = ["KINDS", "STORY", "Prompt", "as_prompt", "read_prompts"]
 
@@ -48,17 +52,20 @@ def typed_prompt(text: str) -> Prompt:
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Read prompts from a ``.jsonl`` file, any other text file, or standard input (``-``).
+    """Read prompts from a file of data, any other text file, or standard input (``-``).
+
+    Rows of data have a ``prompt`` or what `names` reads as one, or ``turns``, of which the first is asked.
 
     Raises:
         InputError: With every problem in the file, or if it has no prompts.
     """
-    raw = read_bytes(path)
     prompts: list[Prompt] = []
     problems: list[Problem] = []
     seen: set[str] = set()
-    for line, row in parse_lines(raw, str(path)) if path.suffix == ".jsonl" else _plain(raw, str(path)):
+    more = 0
+    for line, row in open_rows(str(path), path) if path.name.endswith(paths.DATA_SUFFIXES) else _plain(path):
         result = row if isinstance(row, Problem) else _prompt(row, line)
+        more += isinstance(row, dict) and isinstance(turns := row.get("turns"), list) and len(turns) > 1
         if isinstance(result, Prompt) and result.id in seen:
             result = Problem(line, f"the id {shown(result.id)} appears twice")
         if isinstance(result, Problem):
@@ -66,6 +73,8 @@ def read_prompts(path: Path) -> list[Prompt]:
         else:
             seen.add(result.id)
             prompts.append(result)
+    if more:
+        print(f"{path.name}: the first turn of {count(more, 'conversation')} is asked", file=sys.stderr)
     if problems:
         raise refuse(str(path), problems, "A .jsonl line is {'prompt': …, 'id': …}; other files have one per line.")
     if not prompts:
@@ -73,13 +82,17 @@ def read_prompts(path: Path) -> list[Prompt]:
     return prompts
 
 
-def _plain(raw: bytes, path: str) -> list[tuple[int, dict[str, Any] | Problem]]:
-    lines = [(number, line if isinstance(line, Problem) else line.strip()) for number, line in text_lines(raw, path)]
+def _plain(path: Path) -> list[tuple[int, dict[str, Any] | Problem]]:
+    found = text_lines(read_bytes(path), str(path))
+    lines = [(number, line if isinstance(line, Problem) else line.strip()) for number, line in found]
     return [(number, line if isinstance(line, Problem) else {"prompt": line}) for number, line in lines if line]
 
 
 def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
-    prompt, ident = row.get("prompt"), row.get("id", str(line))
+    prompt = row.get(find(READ["prompt"], row))
+    if prompt is None and isinstance(turns := row.get("turns"), list) and turns:
+        prompt = turns[0]
+    ident = row.get("id", row.get("question_id", str(line)))
     kind, expect, items = row.get("kind", ""), row.get("expect", []), row.get("items", 0)
     if not isinstance(prompt, str) or not prompt.strip() or not _sound(prompt):
         return Problem(line, "'prompt' must be a string with text in it")

@@ -39,6 +39,30 @@ def test_json_lines_carry_ids_and_expectations(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        (
+            {"question_id": 81, "category": "writing", "turns": ["First.", "Then."], "reference": []},
+            Prompt("81", "First."),
+        ),
+        ({"question": "A?", "answer": "b"}, Prompt("1", "A?")),
+        ({"Instruction": "A?", "dataset": "own"}, Prompt("1", "A?")),
+        ({"id": "x", "turns": ["Only."]}, Prompt("x", "Only.")),
+    ],
+)
+def test_prompts_of_published_benchmarks_are_read(tmp_path, capsys, row, prompt):
+    assert read_prompts(write(tmp_path, "p.jsonl", json.dumps(row) + "\n")) == [prompt]
+    assert ("the first turn of 1 conversation is asked" in capsys.readouterr().err) == (len(row.get("turns", [])) > 1)
+
+
+def test_prompts_are_read_from_every_container(tmp_path):
+    expected = [Prompt("1", "A?"), Prompt("2", "B?")]
+    rows = [{"id": "1", "prompt": "A?"}, {"id": "2", "prompt": "B?"}]
+    assert read_prompts(write(tmp_path, "p.json", json.dumps(rows, indent=1))) == expected
+    assert read_prompts(write(tmp_path, "p.csv", "id;prompt\n1;A?\n2;B?\n")) == expected
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_known(tmp_path, kind):
     path = write(tmp_path, "p.jsonl", json.dumps({"prompt": "a", "kind": kind, "items": 2}))
