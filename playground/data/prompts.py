@@ -94,8 +94,11 @@ def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
         prompt = turns[0]
     ident = row.get("id", row.get("question_id", str(line)))
     kind, expect, items = row.get("kind", ""), row.get("expect", []), row.get("items", 0)
+    system = row.get(find(READ["system"], row)) or ""
     if not isinstance(prompt, str) or not prompt.strip() or not _sound(prompt):
         return Problem(line, "'prompt' must be a string with text in it")
+    if not isinstance(system, str) or not _sound(system):
+        return Problem(line, "'system' must be a string")
     if not isinstance(ident, (str, int)) or not str(ident) or not _sound(str(ident)):
         return Problem(line, "'id' must be a string or a number")
     if kind not in ("", *KINDS):
@@ -104,7 +107,7 @@ def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
         return Problem(line, "'expect' must be a list of words")
     if not isinstance(items, int) or items < 0 or (kind == "list" and not items):
         return Problem(line, "'items' must be the number of items of the list")
-    return Prompt(str(ident), prompt, kind, tuple(expect), items)
+    return Prompt(str(ident), prompt, kind, tuple(expect), items, system=system)
 
 
 def _sound(text: str) -> bool:

@@ -49,6 +49,7 @@ def test_json_lines_carry_ids_and_expectations(tmp_path):
         ({"question": "A?", "answer": "b"}, Prompt("1", "A?")),
         ({"Instruction": "A?", "dataset": "own"}, Prompt("1", "A?")),
         ({"id": "x", "turns": ["Only."]}, Prompt("x", "Only.")),
+        ({"system_prompt": "Be brief.", "question": "A?"}, Prompt("1", "A?", system="Be brief.")),
     ],
 )
 def test_prompts_of_published_benchmarks_are_read(tmp_path, capsys, row, prompt):
