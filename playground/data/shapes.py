@@ -248,7 +248,7 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
         texts[role] = value
     prompt, completion = texts["prompt"], texts["completion"]
     if isinstance(prompt, list | dict) or isinstance(completion, list | dict):
-        return _conversational(prompt, completion, roles, texts.keys() - {"prompt", "completion"}, options)
+        return _conversational(row, roles, options)
     for role, value in texts.items():
         if problem := bad_text(value):
             return f"{roles[role]!r} {problem}"
@@ -298,19 +298,18 @@ def _earlier(history: Any, column: str) -> Turns | str:
     return tuple(turns)
 
 
-def _conversational(
-    prompt: Any, completion: Any, roles: dict[str, str], more: Iterable[str], options: Options
-) -> Read | str:
+def _conversational(row: dict[str, Any], roles: dict[str, str], options: Options) -> Read | str:
     """Read TRL's conversational prompt/completion: two lists of messages, of which the second carries loss."""
-    asked, answered = _as_list(prompt, "user"), _as_list(completion, "assistant")
+    pair = roles["prompt"], roles["completion"]
+    asked, answered = _as_list(row[pair[0]], "user"), _as_list(row[pair[1]], "assistant")
     if not asked or not answered:
-        return f"{roles['prompt']!r} and {roles['completion']!r} must both be texts or both be lists of messages"
-    if beside := sorted(more):
-        return f"it has {shown(roles[beside[0]])} next to a list of messages: write it into the first message"
-    read = turns_of(answered, options)
-    if not isinstance(read, str):  # a whole conversation, as in preference data whose prompt is repeated in the answers
-        return f"{roles['completion']!r} has the prompt in it too: --map messages={roles['completion']} reads it alone"
-    return turns_of([*asked, *answered], options, given=len(asked))
+        return f"{pair[0]!r} and {pair[1]!r} must both be texts or both be lists of messages"
+    if more := [column for column in roles.values() if column not in pair and not is_empty(row.get(column))]:
+        return f"it has {shown(more[0])} next to a list of messages: write it into one of them"
+    if not isinstance(turns_of(answered, options), str):  # as in preference data that repeats the prompt
+        return f"{pair[1]!r} has the prompt in it too: read that column alone, with --map messages=COLUMN"
+    read = turns_of([*asked, *answered], options, given=len(asked))
+    return f"in {pair[0]!r} and {pair[1]!r}, {read}" if isinstance(read, str) else read
 
 
 def _as_list(value: Any, role: str) -> list[Any]:
