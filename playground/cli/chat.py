@@ -50,7 +50,9 @@ def chat(
         from playground.report.words import how_it_ended
 
         lineup = load_lineup([folder], narrator.progress, model=model, style=style, strength=strength)
-        narrator.line(f"{lineup.engine.base.identity.description}, adapter {lineup.adapters[0]}")
+        narrator.line(f"{lineup.engine.base.identity.description}, adapter {lineup.described}")
+        if lineup.advice:
+            narrator.line(lineup.advice, "yellow")
     sampling = Sampling(max_new_tokens, temperature, top_p, seed)
     wanted = [at for at, side in enumerate(lineup.sides) if control or side.name != "control"]
     while line := _ask():

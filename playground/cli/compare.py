@@ -122,6 +122,8 @@ def compare(
                 lineup = load_lineup(
                     folders, narrator.progress, model=model, quantize=quantize, style=style, strength=strength
                 )
+                if lineup.advice:
+                    narrator.line(lineup.advice, "yellow")
                 compared, summary = answer_all(
                     lineup, rows, Sampling(max_new_tokens, temperature, top_p, seed), narrator, strength=strength,
                     done=journal.done, each=journal.add, cancelled=interrupt, num_samples=num_samples,

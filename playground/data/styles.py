@@ -135,8 +135,8 @@ def _alpaca_style() -> PlainStyle:
     )
 
 
-def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None) -> Style:
-    """Return the style called `name`; ``tokenizer`` is the chat template of the `tokenizer` passed.
+def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None, template: str = "") -> Style:
+    """Return the style called `name`; ``tokenizer`` is `template`, else the chat template of the `tokenizer` passed.
 
     Raises:
         InputError: If there is no style of that name, or the model's tokenizer has no usable template.
@@ -151,5 +151,5 @@ def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None) -> St
         case "chatml":
             return ChatMLStyle()
         case "tokenizer" if tokenizer is not None:
-            return TemplateStyle.of(tokenizer)
+            return TemplateStyle.of(tokenizer, template)
     raise InputError(f"There is no prompt style {name!r}.", f"Known: {', '.join(STYLES)}.")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playground.data.segments import Segment
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SECONDS, MEGABYTES, MAX_CHARACTERS = 5, 512, 100_000
+TEMPLATE_FILES = ("chat_template.jinja", "tokenizer_config.json")  # of a folder that has a template of its own
+MAX_BYTES = 1 << 20  # of such a file
 _HINT = "Use --style chat, which works with every model."
 
 # Sandboxed as in transformers: no Python attribute is reachable. Besides Jinja's own filters, a template can
@@ -71,16 +74,14 @@ class TemplateStyle:
     _pieces: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase) -> TemplateStyle:
-        """Return the style of the chat template of `tokenizer`.
+    def of(cls, tokenizer: PreTrainedTokenizerBase, template: str = "") -> TemplateStyle:
+        """Return the style of `template`, by default the chat template of `tokenizer`.
 
         Raises:
-            InputError: If it has none, or it cannot be rendered within its limits.
+            InputError: If there is none, or it cannot be rendered within its limits.
         """
-        template = tokenizer.chat_template
-        if isinstance(template, dict):
-            template = template.get("default")
-        if not isinstance(template, str):
+        template = template or _default(tokenizer.chat_template)
+        if not template:
             raise InputError("This model's tokenizer has no chat template.", _HINT)
         special: dict[str, str] = {
             key: str(value) for key, value in tokenizer.special_tokens_map.items() if isinstance(value, str)
@@ -164,3 +165,34 @@ class TemplateStyle:
         if "error" in answer:
             raise InputError(f"This model's chat template refuses the conversation: {answer['error']}", _HINT)
         return str(answer["text"])
+
+
+def template_in(folder: Path) -> str:
+    """Return the chat template that trainers save beside an adapter; empty if `folder` has none.
+
+    Raises:
+        InputError: If a file that should hold it cannot be read.
+    """
+    jinja, config = (folder / name for name in TEMPLATE_FILES)
+    try:
+        if jinja.is_file():
+            return _text(jinja)
+        found = json.loads(_text(config)) if config.is_file() else {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"The chat template in {folder.name} cannot be read: {error}.", "Remove it.") from None
+    return _default(found.get("chat_template")) if isinstance(found, dict) else ""
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes")
+    return path.read_text("utf-8")
+
+
+def _default(template: Any) -> str:
+    """Return the template for plain conversations, if there are several by name."""
+    if isinstance(template, list):
+        template = {item.get("name"): item.get("template") for item in template if isinstance(item, dict)}
+    if isinstance(template, dict):
+        template = template.get("default")
+    return template if isinstance(template, str) else ""

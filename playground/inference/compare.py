@@ -119,7 +119,7 @@ class Tally:
             tokens_per_second=round(tokens / seconds, 1) if seconds else 0.0,
             seconds=round(seconds, 2),
             model=self._lineup.engine.base.identity.description,
-            adapter=", ".join(self._lineup.adapters),
+            adapter=self._lineup.described,
             batch_size=self._batch_size,
             settings=self._settings,
             # `compare` raises before it yields a row whose base lane was not the base.

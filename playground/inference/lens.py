@@ -95,7 +95,7 @@ class Looker:
             reading=reading,
             model=engine.base.identity.description,
             adapter=self._adapter,
-            style=self._lineup.raw.style.name,
+            style=self._lineup.style,
             fingerprint=engine.fingerprint.digest[:12] if engine.fingerprint else "",
             positions=tuple(positions),
         )

@@ -13,6 +13,7 @@ from playground.data.encode import Encoder
 from playground.data.prompts import Prompt, turns_of
 from playground.data.styles import get_style
 from playground.data.talk import Turn
+from playground.data.template import template_in
 from playground.errors import InputError
 from playground.events.engine import LaneRequest
 from playground.events.runs import RunRecord
@@ -25,25 +26,67 @@ from playground.models.lanes import Blend
 from playground.models.load import Base, load_base
 from playground.runs.folder import labels, read_record
 
+ASSUMED, OWN = "assumed", "the adapter's own template"
+
 
 @dataclass(frozen=True)
 class Side:
-    """One of the sides that are compared; without an encoder it is the base, fed the raw prompt."""
+    """One of the sides that are compared; without an encoder it is the base, fed the raw prompt.
+
+    `known_from` says where the style of an adapter without a record is from.
+    """
 
     name: str
     blend: Blend
     encoder: Encoder | None
+    known_from: str = ""
+
+    @property
+    def style(self) -> str:
+        """The prompt style in words."""
+        name = self.encoder.style.name if self.encoder else "raw"
+        return f"{name} ({self.known_from})" if self.known_from else name
 
 
 @dataclass(frozen=True)
 class Lineup:
-    """A base and the adapters on it, ready to answer. `records` belong to the adapters, in order."""
+    """A base and the adapters on it, ready to answer.
+
+    `records`, and the chat templates in the folders of those without one, belong to the adapters, in order.
+    """
 
     engine: Engine
     sides: tuple[Side, ...]
     adapters: tuple[str, ...]
     records: tuple[RunRecord | None, ...]
     raw: Encoder
+    templates: tuple[str, ...]
+
+    @property
+    def style(self) -> str:
+        """The prompt style of the first adapter, else of the control, in words."""
+        return next((side.style for side in self.sides if side.blend.adapter), self.raw.style.name)
+
+    @property
+    def described(self) -> str:
+        """The adapters, each with its style where no record says it."""
+        adapted = [side for side in self.sides if side.blend.adapter]
+        return ", ".join(
+            f"{name} (style {side.style})" if side.known_from else name
+            for name, side in zip(self.adapters, adapted, strict=True)
+        )
+
+    @property
+    def advice(self) -> str:
+        """What to do if a style that is only assumed is wrong; empty if none is assumed."""
+        adapted = [side for side in self.sides if side.blend.adapter]
+        assumed = [name for name, side in zip(self.adapters, adapted, strict=True) if side.known_from == ASSUMED]
+        if not assumed:
+            return ""
+        return (
+            f"no record says in which style {', '.join(assumed)} was trained: chat is assumed;"
+            " if it was trained with its base's chat template, give --style tokenizer"
+        )
 
 
 def load_lineup(
@@ -89,7 +132,7 @@ def load_lineup(
     keys = _free_keys(len(found), ())
     adapted = _attach(base, None, found, keys)
     engine = Engine(base, adapted or base.model, fingerprint)
-    return _lineup(engine, [(adapter.name, adapter.record) for adapter in found], keys, style, strength)
+    return _lineup(engine, found, keys, style, strength)
 
 
 def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str | None = None) -> Lineup:
@@ -106,39 +149,54 @@ def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str |
     engine, base = lineup.engine, lineup.engine.base
     used = [side.blend.adapter for side in lineup.sides if side.blend.adapter]
     if folders is None:
-        return _lineup(engine, list(zip(lineup.adapters, lineup.records, strict=True)), used, style, 1.0)
+        kept = zip(lineup.adapters, lineup.records, lineup.templates, strict=True)
+        return _lineup(engine, [_Known(*adapter) for adapter in kept], used, style, 1.0)
     found = _read(folders)
     for adapter in found:
         require_base(base, adapter.name, adapter.record, asked=False)
     keys = _free_keys(len(found), used)
     for adapter in found:  # an unknown style is refused before anything is attached
-        _encoder(base, style or adapter.style)
+        _encoder(base, style or adapter.style, adapter.template)
     adapted = _attach(base, engine.model if used else None, found, keys)
     assert adapted is not None
     for old in used:
         adapted.delete_adapter(old)
     engine.model = adapted
-    return _lineup(engine, [(adapter.name, adapter.record) for adapter in found], keys, style, 1.0)
+    return _lineup(engine, found, keys, style, 1.0)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """An adapter that was read and is not attached yet."""
+class _Known:
+    """What is known of how an adapter is fed: its record, or the chat template in its folder."""
 
     name: str
-    file: AdapterFile
     record: RunRecord | None
+    template: str
 
     @property
     def style(self) -> str:
-        return self.record.style if self.record else "chat"
+        return self.record.style if self.record else "tokenizer" if self.template else "chat"
+
+    def known_from(self, style: str | None) -> str:
+        """Return where the style is from, if that has to be said; `style` is what the user asked for."""
+        if self.record or style not in (None, "tokenizer"):
+            return ""
+        return OWN if self.template else "" if style else ASSUMED
+
+
+@dataclass(frozen=True)
+class _Found(_Known):
+    """An adapter that was read and is not attached yet."""
+
+    file: AdapterFile
 
 
 def _read(folders: Sequence[Path]) -> list[_Found]:
-    return [
-        _Found(name, read_adapter(folder), read_record(folder))
-        for name, folder in zip(labels(folders), folders, strict=True)
-    ]
+    found = []
+    for name, folder in zip(labels(folders), folders, strict=True):
+        record = read_record(folder)
+        found.append(_Found(name, record, "" if record else template_in(folder), read_adapter(folder)))
+    return found
 
 
 def _free_keys(number: int, used: Sequence[str]) -> list[str]:
@@ -166,27 +224,27 @@ def _attach(base: Base, adapted: Any, found: Sequence[_Found], keys: Sequence[st
 
 def _lineup(
     engine: Engine,
-    adapters: Sequence[tuple[str, RunRecord | None]],
+    adapters: Sequence[_Known],
     keys: Sequence[str],
     style: str | None,
     strength: float,
 ) -> Lineup:
     """Return the sides of a base with the adapters that are attached under these keys."""
     sides = []
-    for (name, record), key in zip(adapters, keys, strict=True):
-        encoder = _encoder(engine.base, style or (record.style if record else "chat"))
-        sides.append(Side("sft" if len(adapters) == 1 else f"sft:{name}", Blend(key, strength), encoder))
+    for known, key in zip(adapters, keys, strict=True):
+        encoder = _encoder(engine.base, style or known.style, known.template)
+        side = "sft" if len(adapters) == 1 else f"sft:{known.name}"
+        sides.append(Side(side, Blend(key, strength), encoder, known.known_from(style)))
     raw = sides[0].encoder if sides else _encoder(engine.base, style or "chat")
     assert raw is not None
     # The effect of the template without training: the base in the first adapter's style.
     fixed = (Side("base", Blend(), None), Side("control", Blend(), raw))
-    return Lineup(
-        engine, (*fixed, *sides), tuple(name for name, _ in adapters), tuple(record for _, record in adapters), raw
-    )
+    names, records, templates = ([getattr(known, key) for known in adapters] for key in ("name", "record", "template"))
+    return Lineup(engine, (*fixed, *sides), tuple(names), tuple(records), raw, tuple(templates))
 
 
-def _encoder(base: Base, style: str) -> Encoder:
-    return Encoder(base.tokenizer, get_style(style, base.tokenizer), base.end_token_id, max_length=1 << 30)
+def _encoder(base: Base, style: str, template: str = "") -> Encoder:
+    return Encoder(base.tokenizer, get_style(style, base.tokenizer, template), base.end_token_id, max_length=1 << 30)
 
 
 def require_base(base: Base, name: str, record: RunRecord | None, *, asked: bool) -> None:

@@ -124,7 +124,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
 def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
     first = (lineup.records or (None,))[0]
     adapted = [side for side in lineup.sides if side.blend.adapter]
-    styles = dict.fromkeys(side.encoder.style.name for side in adapted if side.encoder) or (lineup.raw.style.name,)
+    styles = dict.fromkeys(side.style for side in adapted) or (lineup.raw.style.name,)
     return EngineReady(
         model=lineup.engine.base.identity.description,
         adapter=", ".join(lineup.adapters),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from playground import paths
+from playground.data.template import TEMPLATE_FILES
 from playground.errors import EnvironmentFault, InputError, PlaygroundError
 from playground.events.values import Progress
 from playground.models import demo
@@ -97,7 +98,7 @@ def revision(source: Source) -> str:
 
 
 def download_adapter(name: str) -> Path:
-    """Return the local folder of an adapter on the hub, ``hf:org/name``; only config, weights and record are fetched.
+    """Return the local folder of an adapter on the hub, ``hf:org/name``; only what is read of it is fetched.
 
     Raises:
         InputError: If there is no such adapter.
@@ -108,7 +109,7 @@ def download_adapter(name: str) -> Path:
     if not _HUB_ID.fullmatch(name[3:]):
         raise InputError(f"{name!r} is not a hub id.", "A hub id looks like hf:org/name.")
     print(f"from the hub: {name[3:]}", file=sys.stderr)
-    wanted = [ADAPTER_CONFIG, WEIGHTS, RECORD]
+    wanted = [ADAPTER_CONFIG, WEIGHTS, RECORD, *TEMPLATE_FILES]
     try:
         return Path(snapshot_download(name[3:], allow_patterns=wanted))
     except (OSError, ValueError, RuntimeError) as error:

@@ -69,7 +69,7 @@ def _reply(training: Training, request: Request, requests: Requests) -> Iterator
     assert request.ask is not None
     encoder = training.encoder
     sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), Side("sft", Blend(ADAPTER), encoder))
-    lineup = Lineup(training.engine, sides, ("",), (None,), encoder)
+    lineup = Lineup(training.engine, sides, ("",), (None,), encoder, ("",))
     answers = {}
     try:
         with naming_memory("answering"):

@@ -41,7 +41,7 @@ ASKED = Prompt("1", "What's the capital of France?")
 
 def lineup_of(engine, encoder):
     fixed = (Side("base", Blend(), None), Side("control", Blend(), encoder), Side("sft", Blend("default"), encoder))
-    return Lineup(engine, fixed, ("mine",), (None,), encoder)
+    return Lineup(engine, fixed, ("mine",), (None,), encoder, ("",))
 
 
 @pytest.fixture

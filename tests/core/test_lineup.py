@@ -1,6 +1,7 @@
 """Conversations as lanes, and adapters that change place on a base that stays."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -98,6 +99,65 @@ def test_changing_style_does_not_change_the_base(runs):
     after = answers(restyled)
     assert after["base"] == before["base"] and after["sft"] != before["sft"]
     assert after == answers(load(runs, "one", style="alpaca"))
+
+
+TEMPLATE = (
+    "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% if m.role == 'assistant' %}</s>{% endif %}\n{% endfor %}"
+)
+
+
+@pytest.fixture
+def foreign(runs, tmp_path):
+    """Return a function to an adapter of another trainer: without a record, with these files beside it."""
+
+    def make(name="theirs", **files):
+        (folder := tmp_path / name).mkdir()
+        for file in ("adapter_config.json", "adapter_model.safetensors"):
+            shutil.copy(runs / "one" / file, folder / file)
+        for file, content in files.items():
+            (folder / file.replace("__", ".")).write_text(content)
+        return folder, read_record(runs / "one").config["model"]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"chat_template__jinja": TEMPLATE},
+        {"tokenizer_config__json": json.dumps({"chat_template": TEMPLATE})},
+        {"tokenizer_config__json": json.dumps({"chat_template": [
+            {"name": "tool_use", "template": "no"}, {"name": "default", "template": TEMPLATE}]})},
+    ],
+    ids=["jinja", "config", "several"],
+)  # fmt: skip
+def test_foreign_adapter_is_fed_its_own_template(foreign, files):
+    folder, model = foreign(**files)
+    lineup = load_lineup([folder], SILENT["progress"], model=model)
+    lane, _ = conversation_lane(lineup, LaneRequest("sft", "sft", ("Hi",)), 1.0, 10_000)
+    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "ANSWER"}]
+    whole = lineup.raw.tokenizer.apply_chat_template(talk, chat_template=TEMPLATE, tokenize=False)
+    assert lineup.raw.tokenizer.decode(lane.prompt_ids) == whole.partition("ANSWER")[0], "as transformers renders it"
+    assert lineup.style == "tokenizer (the adapter's own template)" and not lineup.advice
+    assert lineup.described == f"theirs (style {lineup.style})"
+    plain = change_adapters(lineup, None, "chat")
+    assert (plain.style, plain.described) == ("chat", "theirs"), "a style that was asked for is not assumed"
+    assert change_adapters(plain, None, None).style == lineup.style
+
+
+def test_assumed_style_of_a_foreign_adapter_is_said(foreign, runs):
+    folder, model = foreign()
+    lineup = load_lineup([folder, runs / "one"], SILENT["progress"], model=model)
+    assert lineup.described == "theirs (style chat (assumed)), one"
+    assert "theirs" in lineup.advice and "--style tokenizer" in lineup.advice
+    assert load(runs, "one").described == "one" and not load(runs, "one").advice
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"chat_template": "' + "x" * (1 << 20) + '"}'])
+def test_damaged_template_of_a_foreign_adapter_is_refused(foreign, content):
+    folder, model = foreign(tokenizer_config__json=content)
+    with pytest.raises(InputError, match="chat template in theirs cannot be read"):
+        load_lineup([folder], SILENT["progress"], model=model)
 
 
 @pytest.fixture
