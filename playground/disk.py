@@ -79,11 +79,31 @@ def replace_file(path: Path, data: bytes, *, private: bool = False) -> None:
         raise
 
 
-def disk_fault(error: OSError, path: Path) -> EnvironmentFault:
-    """Return the error to show to the user for a failed write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EnvironmentFault(
+class DiskFull(EnvironmentFault):
+    """There was no room for what a training has to write, for too long: the work failed, and can be continued."""
+
+    exit_code = 1
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether a write failed for want of room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def free_space(path: Path) -> int:
+    """Return the bytes that can be written where `path` is or will be."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    found = os.statvfs(there)
+    return found.f_bavail * found.f_frsize
+
+
+def disk_fault(error: OSError, path: Path, resume: str = "") -> EnvironmentFault:
+    """Return the error to show to the user for a failed write; `resume` names the run, if it can be resumed."""
+    if is_full(error):
+        return DiskFull(
             f"The disk is full: {path} could not be written.",
-            "Free some space and continue with --resume; everything up to the last checkpoint is kept.",
+            f"Free some space and continue with --resume {resume}; what its last checkpoint holds is kept."
+            if resume
+            else "Free some space and start again.",
         )
     return EnvironmentFault(f"{path} cannot be written: {error.strerror or error}.", "Check the folder's permissions.")

@@ -31,7 +31,7 @@ from playground.runs.folder import RECORD
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="Options from a YAML or TOML file."
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan (steps, memory, time) and train nothing.")
-@click.option("--force", is_flag=True, help="Train even if the plan does not fit in memory.")
+@click.option("--force", is_flag=True, help="Train even if the plan does not fit in memory or on the disk.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as JSON lines to standard output.")
 @click.pass_context
 def train(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playground.config import TrainConfig
-from playground.disk import disk_fault
 from playground.errors import PlaygroundError, UsageError
 from playground.events.runs import (
     CheckpointSaved,
@@ -25,12 +24,13 @@ from playground.models.device import pick_device
 from playground.models.memory import MemoryFault, give_back, naming_memory
 from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_record
 from playground.training import speed
-from playground.training.checkpoint import has_checkpoint, newest_checkpoint, save_checkpoint
+from playground.training.checkpoint import has_checkpoint, newest_checkpoint
 from playground.training.clock import Clock
 from playground.training.control import NoRequests, Requests, serve
 from playground.training.plan import plan_training, require_room
 from playground.training.ranks import Ranks
-from playground.training.record import NullRunFolder, RunFolder
+from playground.training.record import NullRunFolder, RunFolder, write_fault
+from playground.training.room import Room, require_disk
 from playground.training.setup import MOMENTS, Training, check_resumable, prepare
 from playground.training.step import sampling_distance, take_step
 
@@ -60,15 +60,15 @@ def train(
         config: What to train. When resuming, it must be the run's own.
         folder: Created here, once data and model have been checked.
         resume: Continue from the folder's newest checkpoint, or from the start if there is none.
-        force: Start even if the plan does not fit in memory.
+        force: Start even if the plan does not fit in memory or on the disk.
         until_answered: Stop after the first sampling at which every fixed prompt is answered.
         stop: Called at each step; if true, the run saves everything and ends as ``stopped``.
         requests: Served between two steps (one process only).
-        progress: Called while the model loads.
+        progress: Called while the model loads, and while the disk is full.
         lock: The folder's lock, if the caller holds it. Otherwise it is taken here, before loading when resuming.
 
     Raises:
-        PlaygroundError: For unusable input or a full disk. Nothing is left half-written.
+        PlaygroundError: For unusable input, or a disk that stays full for ten minutes. Nothing is left half-written.
     """
     clock = Clock()
     if resume and read_record(folder) is None:
@@ -82,22 +82,35 @@ def train(
             planned = plan_training(config, progress, ranks)
             if not force:
                 require_room(planned.plan)
+                if not resume and ranks.is_main:
+                    require_disk(planned.plan, folder)
             training = prepare(planned, progress, ranks)
         training.seconds_load = time.monotonic() - clock.started  # includes planning
         if ranks.is_main and lock is None:
             opened.enter_context(RunLock(folder, new=True))
-        run = RunFolder(folder) if ranks.is_main else NullRunFolder()
+        run = RunFolder(folder, Room(folder, progress, stop)) if ranks.is_main else NullRunFolder()
         opened.callback(run.close)
+        events = _run(
+            training, run, folder, clock, requests or NoRequests(),
+            resume=resume, until_answered=until_answered, stop=stop,
+        )  # fmt: skip
+        for event in _logged(events, run):
+            if ranks.is_main:
+                yield event
+
+
+def _logged(events: Generator[Event, None, None], run: RunFolder) -> Iterator[Event]:
+    """Write each event before it is passed on; one that cannot be written ends the run."""
+    for event in events:
+        told = event
         try:
-            for event in _run(
-                training, run, folder, clock, requests or NoRequests(),
-                resume=resume, until_answered=until_answered, stop=stop,
-            ):  # fmt: skip
-                run.log(event)
-                if ranks.is_main:
-                    yield event
+            run.log(event)
         except OSError as error:
-            raise disk_fault(error, folder) from error
+            if not event.terminal:
+                told = events.throw(error)  # the last word
+                with suppress(OSError):
+                    run.log(told)
+        yield told
 
 
 def _run(
@@ -110,17 +123,17 @@ def _run(
     resume: bool,
     until_answered: bool,
     stop: Callable[[], bool],
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     record, damaged = _begin(training, folder, resume)
     resume = training.state.step > 0  # a run without a checkpoint starts again, with its first samples
     clock.loaded(training.seconds_load)
-    yield _started(training, record, folder)
-    if damaged:
-        yield Warned(training.state.step, f"passed over what cannot be continued from: {', '.join(damaged)}")
-    run.write_record(record)
     state, seen = training.state, _Seen()
     begun = state.step
     try:
+        yield _started(training, record, folder)
+        if damaged:
+            yield Warned(state.step, f"passed over what cannot be continued from: {', '.join(damaged)}")
+        run.write_record(record)
         outcome, reason = yield from _steps(
             training, run, clock, requests, seen, resume=resume, until_answered=until_answered, stop=stop
         )
@@ -137,9 +150,10 @@ def _run(
             speed.remember(training.plan.model, training.config.quantize, training.base.device, pace)
         yield ended
     except Exception as error:  # whatever ends a run, its last event and its record say so
-        fault = disk_fault(error, folder) if isinstance(error, OSError) else error
+        run.give_up()
         yield from _rescue(training, run, clock, error)
         _mark_failed(training, run, record)
+        fault = write_fault(error, folder) if isinstance(error, OSError) else error
         yield clock.ended("failed", _in_words(fault), state, folder)
         if fault is error:
             raise
@@ -256,7 +270,7 @@ def _save(training: Training, run: RunFolder, clock: Clock) -> Iterator[Event]:
         return
     if training.ranks.is_main:
         with clock.saving(), naming_memory("saving a checkpoint"):
-            path = save_checkpoint(run.checkpoints, training.sound, training.checkpoint_files())
+            path = run.save_checkpoint(training.sound, training.checkpoint_files())
         yield CheckpointSaved(training.sound.step, str(path))
     else:
         training.require_finite()  # as the first rank does with everything it writes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,12 +12,24 @@ import torch
 from peft import PeftModel
 
 from playground import __version__
-from playground.disk import disk_fault, make_folder, replace_file
+from playground.disk import disk_fault, make_folder, replace_file, write_file
+from playground.errors import EnvironmentFault
 from playground.events.runs import Event, RunRecord, Sampled
 from playground.models import demo, lora
-from playground.runs.folder import ADAPTER_CONFIG, CARD, CHECKPOINTS, WEIGHTS, EventLog, step_folder, write_record
-from playground.training.checkpoint import clear_leftovers, tensor_bytes
+from playground.runs.folder import (
+    ADAPTER_CONFIG,
+    CARD,
+    CHECKPOINTS,
+    RECORD,
+    WEIGHTS,
+    EventLog,
+    step_folder,
+    write_record,
+)
+from playground.training.checkpoint import TrainState, clear_leftovers, save_checkpoint, tensor_bytes
+from playground.training.room import BLOCK, Room
 
+RESERVE, RESERVED = ".reserve", 32_768  # a file, and its bytes: room for the record and the last event on a full disk
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
 
 
@@ -39,36 +52,49 @@ def now() -> str:
 class RunFolder:
     """The open folder of one run; whoever opens it holds its `RunLock`.
 
+    Args:
+        path: The folder.
+        room: Waits where the disk is full.
+
     Raises:
         EnvironmentFault: If it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, room: Room) -> None:
         self.path = path
+        self.room = room
         self.checkpoints = path / CHECKPOINTS
         try:
-            self._events = EventLog(path)
+            self._events = room.write(lambda: EventLog(path), 0)
         except OSError as error:
-            raise disk_fault(error, path) from error
+            raise write_fault(error, path) from error
         clear_leftovers(self.checkpoints)
+        self._reserve = path / RESERVE
+        with suppress(OSError):
+            write_file(self._reserve, bytes(RESERVED))
 
     def log(self, event: Event) -> None:
         """Append an event. After a crash, the last line may be cut off; readers skip such a line."""
-        self._events.write(event)
+        self.room.write(lambda: self._events.write(event), BLOCK)
 
     def write_record(self, record: RunRecord) -> None:
         """Write ``run.json`` whole."""
-        write_record(self.path, record)
+        self.room.write(lambda: write_record(self.path, record), BLOCK)
+
+    def save_checkpoint(self, state: TrainState, files: dict[str, bytes]) -> Path:
+        """Write a checkpoint; return its folder."""
+        size = sum(map(len, files.values()))
+        return self.room.write(lambda: save_checkpoint(self.checkpoints, state, files), size)
 
     def write_adapter(self, model: PeftModel, record: RunRecord, samples: Sampled | None) -> None:
         """Write the adapter as plain PEFT reads it, with its card and, for Gemma, the notice."""
         dtype = torch.bfloat16 if record.config["save_dtype"] == "bfloat16" else torch.float32
         tensors = {name: tensor.to(dtype) for name, tensor in lora.state(model).items()}
-        replace_file(self.path / WEIGHTS, tensor_bytes(tensors))
-        replace_file(self.path / ADAPTER_CONFIG, lora.config_json(model).encode())
-        replace_file(self.path / CARD, card(record, samples).encode())
+        self._write(self.path / WEIGHTS, tensor_bytes(tensors))
+        self._write(self.path / ADAPTER_CONFIG, lora.config_json(model).encode())
+        self._write(self.path / CARD, card(record, samples).encode())
         if _is_gemma(record):
-            replace_file(self.path / "NOTICE", (demo.LICENCE + "\n").encode())
+            self._write(self.path / "NOTICE", (demo.LICENCE + "\n").encode())
 
     def keep_step(self, model: PeftModel, step: int) -> None:
         """Save the adapter after `step` steps, for comparison with others later.
@@ -76,14 +102,26 @@ class RunFolder:
         In bfloat16: half the size, and the checkpoint holds the exact values.
         """
         folder = step_folder(self.path, step)
-        make_folder(folder)
         tensors = {name: tensor.to(torch.bfloat16) for name, tensor in lora.state(model).items()}
-        replace_file(folder / WEIGHTS, tensor_bytes(tensors))
-        replace_file(folder / ADAPTER_CONFIG, lora.config_json(model).encode())
+        self._write(folder / WEIGHTS, tensor_bytes(tensors))
+        self._write(folder / ADAPTER_CONFIG, lora.config_json(model).encode())
+
+    def give_up(self) -> None:
+        """Wait for no more room, and make that for the last words."""
+        self.room.patient = False
+        self._reserve.unlink(missing_ok=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        def write() -> None:
+            make_folder(path.parent)
+            replace_file(path, data)
+
+        self.room.write(write, len(data))
 
     def close(self) -> None:
         """Close the event file."""
         self._events.close()
+        self._reserve.unlink(missing_ok=True)
 
 
 class NullRunFolder(RunFolder):
@@ -98,14 +136,26 @@ class NullRunFolder(RunFolder):
     def write_record(self, record: RunRecord) -> None:
         """Write nothing."""
 
+    def save_checkpoint(self, state: TrainState, files: dict[str, bytes]) -> Path:
+        """Write nothing."""
+        return Path()
+
     def write_adapter(self, model: PeftModel, record: RunRecord, samples: Sampled | None) -> None:
         """Write nothing."""
 
     def keep_step(self, model: PeftModel, step: int) -> None:
         """Write nothing."""
 
+    def give_up(self) -> None:
+        """Nothing was waited for."""
+
     def close(self) -> None:
         """Close nothing."""
+
+
+def write_fault(error: OSError, folder: Path) -> EnvironmentFault:
+    """Return the error to show to the user for a failed write in a run's folder."""
+    return disk_fault(error, folder, folder.name if (folder / RECORD).exists() else "")
 
 
 def _is_gemma(record: RunRecord) -> bool:

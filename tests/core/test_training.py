@@ -31,7 +31,7 @@ from playground.events.runs import (
     event_from_json,
 )
 from playground.runs.folder import read_record
-from playground.training import loop, step
+from playground.training import loop, room, step
 from playground.training.loop import train
 from playground.training.plan import plan_training
 from playground.training.setup import Training
@@ -451,6 +451,7 @@ def test_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tiny_folder, rows_
     from playground.training import checkpoint
 
     settings = config(tiny_folder("llama"), rows_file(20), num_train_epochs=3)
+    monkeypatch.setattr(room, "WAIT_SECONDS", 0.0)
     real, written = checkpoint.write_file, {"count": 0}
 
     def full(path, data, **options):

@@ -18,6 +18,7 @@ from playground.runs.folder import EVENTS, EventLog, RunLock, read_events, write
 from playground.training.checkpoint import TrainState, newest_checkpoint, save_checkpoint
 from playground.training.child import Inbox, _listen
 from playground.training.record import RunFolder
+from playground.training.room import Room
 
 
 @pytest.fixture
@@ -26,6 +27,10 @@ def runtime(tmp_path, monkeypatch):
     with tempfile.TemporaryDirectory() as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield paths.run_socket(tmp_path / "run").parent
+
+
+def opened(folder):
+    return RunFolder(folder, Room(folder, lambda *_: None, lambda: False))
 
 
 def mode(path):
@@ -80,7 +85,7 @@ def test_log_and_record_of_a_run_are_private(tmp_path, monkeypatch, recorded):
     before = os.umask(0)
     try:
         (tmp_path / EVENTS).write_text("")  # as an earlier version left it
-        RunFolder(tmp_path).close()
+        opened(tmp_path).close()
         write_record(tmp_path, recorded)
         monkeypatch.setattr(sys, "executable", "true")
         start_training({}, tmp_path)
@@ -150,7 +155,7 @@ def test_leftovers_of_killed_saves_are_cleared_when_the_run_is_opened(tmp_path):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
         (tmp_path / "checkpoints" / name / "adapter").write_bytes(b"x" * 99)
     save_checkpoint(tmp_path / "checkpoints", TrainState(step=1), {})
-    RunFolder(tmp_path).close()
+    opened(tmp_path).close()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000001"]
     assert newest_checkpoint(tmp_path / "checkpoints").state.step == 1
 

@@ -45,6 +45,8 @@ class RunHistory:
     def add(self, event: Event) -> None:
         """Add the next event."""
         match event:
+            case RunStage() if self.started is not None and self.ended is None:  # a full disk
+                self.note = event.stage
             case RunStage():
                 self.stage, self.ended = event, None
             case RunStarted():
