@@ -90,7 +90,7 @@ def _show(name: str, adapters_dir: str | None, *, as_json: bool) -> int:
     if record is not None:
         about |= record.to_dict()
     if as_json:
-        click.echo(json.dumps(about, ensure_ascii=False))
+        click.echo(json.dumps(about))
         return 0
     _tell(about)
     return 0

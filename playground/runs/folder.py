@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from playground.disk import make_folder, replace_file
 from playground.errors import EnvironmentFault, UsageError
@@ -21,6 +21,7 @@ ADAPTER_CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # 
 RECORD, EVENTS, CARD = "run.json", "events.jsonl", "README.md"
 STEPS, CHECKPOINTS = "steps", "checkpoints"  # folders: the adapters from each step, and the files for resuming
 LOG, PID, LOCK = "child.log", ".pid", ".lock"
+LARGEST = 16_000_000  # bytes of a record or a config that are read
 LOCK_SECONDS = 1.0  # checking whether a run is busy holds its lock briefly
 
 
@@ -84,7 +85,7 @@ def is_busy(folder: Path) -> bool:
     """Return whether a process is training in `folder`, no matter who started it."""
     import filelock
 
-    if not (folder / LOCK).exists():
+    if not is_file(folder / LOCK):
         return False
     lock = filelock.FileLock(folder / LOCK, timeout=0)
     try:
@@ -103,12 +104,39 @@ def read_record(folder: Path) -> RunRecord | None:
     It is untrusted input: its values have the right types, but its texts are not checked. An adapter from
     a step has the record of its run.
     """
-    at_step = folder.parent.name == STEPS and folder.name.isdigit() and not (folder / RECORD).exists()
-    home = folder.parent.parent if at_step else folder
+    at_step = _is_step(folder) and not is_file(folder / RECORD)
     try:
-        return RunRecord.from_dict(json.loads((home / RECORD).read_text("utf-8")))
+        return RunRecord.from_dict(_read_json((folder.parent.parent if at_step else folder) / RECORD))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
+
+
+def _read_json(path: Path) -> Any:
+    """Return what a file of someone else's says.
+
+    Raises:
+        OSError, ValueError, RecursionError: If that is not to be had.
+    """
+    if not path.is_file():  # a pipe would be waited for
+        raise FileNotFoundError(path)
+    with path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError("too large")
+    return json.loads(data.decode("utf-8"))
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file that this user can reach; a folder that is closed to others holds none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _is_step(folder: Path) -> bool:
+    """Return whether a folder is named like a run's adapter from a step."""
+    return folder.parent.name == STEPS and folder.name.isascii() and folder.name.isdigit()
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -163,6 +191,8 @@ class EventLog:
 
 def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:
     """Return a run's events after byte `at` of its log, and the byte offset after them."""
+    if not is_file(folder / EVENTS):
+        return [], at
     try:
         with (folder / EVENTS).open("rb") as file:
             file.seek(at)
@@ -179,7 +209,7 @@ def read_events(folder: Path, at: int = 0) -> tuple[list[Event], int]:
 
 def is_run(folder: Path) -> bool:
     """Return whether `folder` is a run or an adapter."""
-    return (folder / RECORD).is_file() or (folder / ADAPTER_CONFIG).is_file()
+    return is_file(folder / RECORD) or is_file(folder / ADAPTER_CONFIG)
 
 
 def step_folder(run: Path, step: int) -> Path:
@@ -189,15 +219,13 @@ def step_folder(run: Path, step: int) -> Path:
 
 def kept_steps(run: Path) -> list[int]:
     """Return the steps whose adapters a run kept, in order."""
-    return sorted(
-        int(path.parent.name) for path in (run / STEPS).glob(f"*/{ADAPTER_CONFIG}") if path.parent.name.isdigit()
-    )
+    return sorted(int(path.parent.name) for path in (run / STEPS).glob(f"*/{ADAPTER_CONFIG}") if _is_step(path.parent))
 
 
 def label(folder: Path) -> str:
     """Return an adapter's name: its folder's name, ``RUN@step``, or its name on the hub."""
     folder = folder.absolute()
-    if folder.parent.name == STEPS and folder.name.isdigit():
+    if _is_step(folder):
         return f"{folder.parent.parent.name}@{int(folder.name)}"
     if folder.parent.name == "snapshots":  # …/models--org--name/snapshots/<commit>
         return folder.parent.parent.name.removeprefix("models--").replace("--", "/")
@@ -217,17 +245,21 @@ def labels(folders: Sequence[Path]) -> list[str]:
 
 
 def created(folder: Path) -> str:
-    """Return when an adapter was created, as ISO 8601."""
+    """Return when an adapter was created, as ISO 8601; an empty string if it is gone."""
     # Use the record's time: copying or unpacking a folder changes the file times.
     if record := read_record(folder):
         return record.created_at
-    return datetime.fromtimestamp((folder / ADAPTER_CONFIG).stat().st_mtime, UTC).isoformat(timespec="seconds")
+    try:
+        modified = (folder / ADAPTER_CONFIG).stat().st_mtime
+        return datetime.fromtimestamp(modified, UTC).isoformat(timespec="seconds")
+    except (OSError, ValueError, OverflowError):  # removed meanwhile, or a time that no calendar has
+        return ""
 
 
 def base_name(folder: Path) -> str:
     """Return the base model named in an adapter's config, or an empty string."""
     try:
-        config = json.loads((folder / ADAPTER_CONFIG).read_text("utf-8"))
+        config = _read_json(folder / ADAPTER_CONFIG)
         return str(config.get("base_model_name_or_path") or "")
     except (OSError, ValueError, AttributeError, RecursionError):
         return ""
@@ -235,4 +267,8 @@ def base_name(folder: Path) -> str:
 
 def size(folder: Path) -> int:
     """Return the size of all files of a run, in bytes."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # it may be removed meanwhile
+            total += file.stat().st_size if file.is_file() else 0
+    return total

@@ -13,7 +13,7 @@ from typing import Literal
 from playground import paths
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import RunRecord
-from playground.runs.folder import ADAPTER_CONFIG, created, is_busy, is_run, read_record, write_record
+from playground.runs.folder import ADAPTER_CONFIG, created, is_busy, is_file, is_run, read_record, write_record
 
 
 def list_runs(home: Path) -> list[tuple[Path, RunRecord]]:
@@ -54,7 +54,7 @@ def adapters(adapters_dir: Path) -> list[tuple[Path, Literal["yours", "shipped"]
 
 def newest_first(folder: Path) -> list[Path]:
     """Return the adapters in `folder`, newest first."""
-    found = [path for path in folder.glob("*") if (path / ADAPTER_CONFIG).is_file()] if folder.is_dir() else []
+    found = [path for path in folder.glob("*") if is_file(path / ADAPTER_CONFIG)] if folder.is_dir() else []
     return sorted(found, key=lambda path: (created(path), path.name), reverse=True)
 
 

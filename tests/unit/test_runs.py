@@ -13,7 +13,8 @@ from playground import paths
 from playground.cli.runs import adapters, runs
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import BaseIdentity, RunRecord
-from playground.runs.folder import RunLock, is_busy
+from playground.runs.folder import RunLock, is_busy, kept_steps, read_events
+from playground.runs.library import busy_run, list_runs
 
 
 def record(name, created="2026-11-22T10:00:00+00:00", state="finished", loss=0.5):
@@ -82,6 +83,79 @@ def test_one_malformed_record_does_not_hide_the_others(home, text):
             assert done.exit_code == 0 and done.exception is None
             assert "new" in done.stdout
     assert "old" not in call(runs, "list").stdout, "what is no record is no run"
+
+
+def pipes(folder):
+    for name in ("run.json", "adapter_config.json", "events.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+
+def folders_for_files(folder):
+    for name in ("run.json", "adapter_config.json", ".lock", "events.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).mkdir()
+
+
+def links_in_a_circle(folder):
+    for name in ("run.json", "adapter_config.json", ".lock", "steps"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(folder / name)
+
+
+def odd_steps(folder):
+    for name in ("²", "٣", "-1", "1" * 200, "x"):
+        (folder / "steps" / name).mkdir(parents=True)
+        shutil.copy(folder / "adapter_config.json", folder / "steps" / name)
+
+
+def name_that_is_no_text(folder):
+    folder.rename(os.fsdecode(os.fsencode(folder.parent) + b"/old\xff\x1b[2J"))
+
+
+def endless(folder):
+    (folder / "run.json").unlink()
+    (folder / "run.json").symlink_to("/dev/zero")
+    with (folder / "adapter_config.json").open("wb") as file:
+        file.truncate(20_000_000)
+
+
+def time_beyond_the_calendar(folder):
+    (folder / "run.json").unlink()
+    os.utime(folder / "adapter_config.json", (2**62, 2**62))
+
+
+ODD = [pipes, folders_for_files, links_in_a_circle, odd_steps, name_that_is_no_text, endless, time_beyond_the_calendar]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("spoil", ODD)
+def test_one_odd_folder_does_not_hide_the_others(home, spoil):
+    spoil(home / "old")
+    for group in (runs, adapters):
+        for arguments in (("list",), ("list", "--json")):
+            done = call(group, *arguments)
+            assert done.exception is None and done.exit_code == 0
+            assert "new" in done.stdout and "\x1b" not in done.stdout
+    for folder in home.iterdir():
+        call(runs, "show", folder.name)
+        assert not isinstance(call(runs, "show", folder.name, "--json").exception, UnicodeError)
+    assert busy_run(home) is None and len(list_runs(home)) in (2, 3) and read_events(home / "old") == ([], 0)
+    assert kept_steps(home / "old") in ([], [int("1" * 200)])
+
+
+def test_folder_that_cannot_be_entered_does_not_hide_the_others(home, monkeypatch):
+    real = os.stat
+
+    def closed(path, **options):
+        if "/old/" in str(path):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    for group in (runs, adapters):
+        done = call(group, "list")
+        assert done.exception is None and "new" in done.stdout and "\nold" not in done.stdout
 
 
 def test_checkout_lists_each_adapter_once_with_its_owner(home, monkeypatch):
