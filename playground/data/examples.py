@@ -23,6 +23,7 @@ from playground.data.talk import Turn
 from playground.data.tells import tells
 from playground.data.unread import Remarks
 from playground.errors import InputError, UsageError
+from playground.events.values import Progress
 
 __all__ = ["Dataset", "Example", "Turn", "UnknownColumns", "read_dataset", "typed_row"]
 
@@ -74,6 +75,23 @@ class Dataset:
     def is_whole(self) -> bool:
         """Whether every row has been read and checked."""
         return not isinstance(self.examples, _Lazy)
+
+    def require_readable(self, progress: Progress) -> None:
+        """Read and check every row of a large set, if that has not been done.
+
+        Raises:
+            InputError: With every problem in it.
+        """
+        if not isinstance(self.examples, _Lazy) or self.examples.good is not None:
+            return  # it was read whole, or to find the good rows
+        rows, problems = self.examples.rows, []
+        for number, (line, row) in enumerate(rows):
+            if number % 1000 == 0:
+                progress("checking all rows", number / len(rows))
+            if isinstance(found := as_example(line, row, self.shape, self.examples.renamed), Problem):
+                problems.append(found)
+        if problems:
+            raise refuse(self.path, problems, _hint(self.shape, problems))
 
     def only(self, places: array[int], skipped: Sequence[Problem]) -> Dataset:
         """Return a large set with the examples at these indices, the others `skipped`."""

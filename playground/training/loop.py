@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playground.config import TrainConfig
+from playground.data.examples import read_dataset
 from playground.errors import PlaygroundError, UsageError
 from playground.events.runs import (
     CheckpointSaved,
@@ -79,7 +80,10 @@ def train(
         if resume and ranks.is_main and lock is None:
             lock = opened.enter_context(RunLock(folder))
         with naming_memory("loading the model"):
-            planned = plan_training(config, progress, ranks)
+            dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+            if not resume:  # else they were read when it began
+                dataset.require_readable(progress)
+            planned = plan_training(config, progress, ranks, dataset)
             if not force:
                 require_room(planned.plan)
                 if not resume and ranks.is_main:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import torch
@@ -18,7 +19,7 @@ from playground.data.examples import Dataset
 from playground.data.held_out import Without
 from playground.data.order import Order
 from playground.data.prompts import turns_of
-from playground.errors import UsageError
+from playground.errors import InputError, UsageError
 from playground.events.answers import Sampling
 from playground.events.plans import Plan
 from playground.events.runs import Evaluated, RunRecord, Sample, Sampled
@@ -108,12 +109,27 @@ class Training:
 
     def lines(self, step: int) -> tuple[int, ...]:
         """Return the lines in the data set of the rows of optimiser step `step`."""
-        examples = Without(self.dataset.examples, self.held_out)
-        return tuple(sorted(examples[row].line for row in self.batch(step)))
+        examples, found = Without(self.dataset.examples, self.held_out), []
+        for row in self.batch(step):
+            with suppress(InputError):  # a row that cannot be read names its line itself
+                found.append(examples[row].line)
+        return tuple(sorted(found))
 
     def batch(self, step: int) -> list[int]:
         """Return the rows of optimiser step `step`, counted from 0 over all epochs."""
-        return self.order.batch(step, lambda row: len(self.rows[row].input_ids))
+
+        def length(row: int) -> int:
+            found = self.encoded(row)
+            return 0 if isinstance(found, InputError) else len(found.input_ids)
+
+        return self.order.batch(step, length)
+
+    def encoded(self, row: int) -> Encoded | InputError:
+        """Return a row as ids; of a large set, whose rows are read when needed, possibly why it trains nothing."""
+        try:
+            return self.rows[row]
+        except InputError as error:
+            return error
 
     def require_finite(self) -> None:
         """Refuse to continue with weights or moments that are not finite. All ranks have the same, so all refuse.

@@ -99,17 +99,27 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
 def take_step(training: Training, clock: Clock) -> Iterator[Event]:
     """Take one optimiser step on the next rows.
 
-    Yields a `StepDone` or a `StepSkipped`, a `BatchHalved` before it for each time memory ran out, and a `Warned` after
-    it if the loss is a spike.
+    Yields a `StepDone` or a `StepSkipped`; before it a `Warned` for each row that is left out and a `BatchHalved` for
+    each time memory ran out; after it a `Warned` if the loss is a spike.
 
     Raises:
         EnvironmentFault: If memory runs out with a single row.
         PlaygroundError: If too many of the last steps were skipped.
     """
     config, state = training.config, training.state
-    rows = [training.rows[index] for index in training.batch(state.step)]
+    rows: list[Encoded] = []
+    for row in map(training.encoded, training.batch(state.step)):
+        if isinstance(row, Encoded):
+            rows.append(row)
+        else:
+            yield Warned(state.step + 1, f"a row was left out: {row.message}")
     num_trained = sum(label != IGNORE_INDEX for row in rows for label in row.labels[1:])
     rate = learning_rate(state.step, training.num_steps, config.learning_rate, config.warmup_ratio)
+    if not rows:
+        state.step += 1
+        yield _skipped(training, "none of its rows can be trained on")
+        _require_progress(training)
+        return
     update: Update | None = None
     while update is None:
         with clock.training(), suppress(OutOfMemory):
@@ -121,7 +131,7 @@ def take_step(training: Training, clock: Clock) -> Iterator[Event]:
         yield _done(training, clock, update, rows)
         yield from _spike(training, update.loss)
     else:
-        yield _skipped(training, update)
+        yield _skipped(training, f"loss {update.loss:g}, gradient norm {update.grad_norm:g}")
         _require_progress(training)
 
 
@@ -207,10 +217,10 @@ def _done(training: Training, clock: Clock, update: Update, rows: Sequence[Encod
     )
 
 
-def _skipped(training: Training, update: Update) -> StepSkipped:
+def _skipped(training: Training, reason: str) -> StepSkipped:
     step = training.state.step
     training.state.skipped_steps.append(step)
-    return StepSkipped(step, f"loss {update.loss:g}, gradient norm {update.grad_norm:g}", training.lines(step - 1))
+    return StepSkipped(step, reason, training.lines(step - 1))
 
 
 def _require_progress(training: Training) -> None:
@@ -219,7 +229,7 @@ def _require_progress(training: Training) -> None:
         if sum(skipped > step - window for skipped in training.state.skipped_steps) >= most:
             how = f"{most} steps in a row" if most == window else f"{most} of the last {window} steps"
             raise PlaygroundError(
-                f"The loss or its gradient was not finite for {how}.",
+                f"Too much was skipped, {how}, mostly because loss or gradient were not finite.",
                 "Start a new run with a lower --learning-rate, and look at the rows of the skipped steps.",
             )
 
