@@ -14,8 +14,6 @@ import torch
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from playground.errors import InputError
-
 
 class _Layer(CacheLayerMixin):
     """Keys and values of one layer, ``(rows, heads, capacity, head_dim)``, filled up to `length`."""
@@ -71,20 +69,21 @@ class _Layer(CacheLayerMixin):
 
 
 class LaneCache(Cache):
-    """A cache of `capacity` positions for all attention layers of a model.
+    """A cache of `capacity` positions for all attention layers of a model that it `serves`."""
 
-    Raises:
-        InputError: If the model has layers whose state is not keys and values (such as Mamba's).
-    """
+    @staticmethod
+    def serves(config: PretrainedConfig) -> bool:
+        """Return whether the state of all layers is keys and values."""
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        return kinds <= {"full_attention", "sliding_attention", "chunked_attention", "attention"}
 
     def __init__(self, config: PretrainedConfig, capacity: int) -> None:
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        if strange := kinds - {"full_attention", "sliding_attention", "chunked_attention", "attention"}:
-            raise InputError(
-                f"{config.model_type} has layers of the kind {sorted(strange)[0]!r}, which lanes do not support yet.",
-                "Choose a model with attention layers only.",
-            )
         super().__init__(layers=[_Layer(capacity) for _ in range(config.num_hidden_layers)])
+
+    @property
+    def length(self) -> int:
+        """How many positions are in it."""
+        return int(self.get_seq_length())
 
     def rewind(self, length: int) -> None:
         """Drop all positions from `length` on."""

@@ -17,8 +17,8 @@ from playground.data.encode import Encoder
 from playground.data.talk import Turn
 from playground.errors import InputError
 from playground.events.answers import Answer, Chunk, FinishReason, Sampling
-from playground.inference.cache import LaneCache, cache_argument
 from playground.inference.guess import guess
+from playground.inference.passes import left_padded, passes
 from playground.inference.shortlist import MAX_ROWS, Shortlist
 from playground.models.fingerprint import Fingerprint
 from playground.models.head import backbone
@@ -73,13 +73,12 @@ class Engine:
         self.model = model
         self.fingerprint = fingerprint
         self._backbone = backbone(base.model)
-        self._cache_argument = cache_argument(self._backbone)
         self._shortlist: Shortlist | None = None
 
     @property
     def context(self) -> int:
         """The most tokens that a prompt and its answer can have together."""
-        return int(getattr(self.base.model.config, "max_position_embeddings", 1 << 30))
+        return int(getattr(self.base.model.config.get_text_config(), "max_position_embeddings", 1 << 30))
 
     def stream(
         self, wanted: Sequence[Lane], sampling: Sampling, cancelled: Callable[[], bool] = lambda: False
@@ -97,12 +96,8 @@ class Engine:
         budget = min(sampling.max_new_tokens, self.context - longest)
         live = [_Live(n, lane, self._generator(lane, sampling)) for n, lane in enumerate(wanted)]
         with lanes(self.model, [lane.blend for lane in wanted]) as current:
-            cache = LaneCache(self.base.model.config, longest + budget)
-            ids, mask = self._left_padded(wanted, longest + budget)
-            lengths = mask[:, :longest].sum(1, keepdim=True)
-            positions = (mask[:, :longest].cumsum(1) - 1).clamp_min(0)
-            hidden = self._forward(ids, mask[:, :longest], positions, cache)[:, -1:]
-            chosen = self._choose(hidden, live, sampling)
+            model = passes(self.base, [lane.prompt_ids for lane in wanted], budget, current)
+            chosen = self._choose(model.read(), live, sampling)
             guesses: list[int] = []
             for step in range(1, budget + 1):
                 stop_now = cancelled()
@@ -118,16 +113,11 @@ class Engine:
                 if guesses and guesses[0] == chosen[0]:  # the pass that chose it has chosen the next one too
                     guesses, chosen = guesses[1:], chosen[1:]
                     continue
-                cache.rewind(longest + step - 1)  # drop what was guessed wrongly
                 if len(going) < len(live):
                     live = [live[at] for at in going]
-                    current.keep(going)
-                    cache.keep(going)
-                    mask, lengths = mask[going], lengths[going]
-                guesses = self._guesses(live, sampling, budget - step)
-                ids = torch.tensor([[lane.ids[-1], *guesses] for lane in live], device=self.base.device)
-                positions = lengths + step - 1 + torch.arange(ids.shape[1], device=ids.device)
-                hidden = self._forward(ids, mask[:, : longest + step + len(guesses)], positions, cache)
+                    model.keep(going)
+                guesses = self._guesses(live, sampling, budget - step) if model.can_rewind else []
+                hidden = model.go_on([[lane.ids[-1], *guesses] for lane in live], step - 1)
                 chosen = self._choose(hidden, live, sampling)
 
     def answers(
@@ -166,7 +156,7 @@ class Engine:
         """
         longest = self._proven(wanted, self.context)
         with lanes(self.model, [lane.blend for lane in wanted]):
-            ids, mask = self._left_padded(wanted, longest)
+            ids, mask = left_padded(self.base, [lane.prompt_ids for lane in wanted], longest)
             positions = (mask.cumsum(1) - 1).clamp_min(0)
             output = self._backbone(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
         return output.last_hidden_state[:, -last:]  # type: ignore[no-any-return]
@@ -182,31 +172,11 @@ class Engine:
             )
         return longest
 
-    def _left_padded(self, wanted: Sequence[Lane], width: int) -> tuple[torch.Tensor, torch.Tensor]:
-        longest = max(len(lane.prompt_ids) for lane in wanted)
-        ids = torch.full((len(wanted), longest), self.base.pad_token_id)
-        mask = torch.ones((len(wanted), width), dtype=torch.long)
-        for at, lane in enumerate(wanted):
-            pad = longest - len(lane.prompt_ids)
-            ids[at, pad:] = torch.tensor(lane.prompt_ids)
-            mask[at, :pad] = 0
-        return ids.to(self.base.device), mask.to(self.base.device)
-
     def _guesses(self, live: Sequence[_Live], sampling: Sampling, room: int) -> list[int]:
         """Return the tokens to verify along with the next one: only for a single greedy lane on a CPU."""
         if len(live) > 1 or sampling.temperature > 0 or self.base.device.type != "cpu":
             return []
         return guess([*live[0].lane.prompt_ids, *live[0].ids], min(room, MAX_ROWS - 1))
-
-    @torch.inference_mode()
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: LaneCache
-    ) -> torch.Tensor:
-        """Return the hidden states ``(rows, positions, hidden)``."""
-        output = self._backbone(
-            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, **{self._cache_argument: cache}
-        )
-        return output.last_hidden_state  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def _choose(self, hidden: torch.Tensor, live: Sequence[_Live], sampling: Sampling) -> list[int]:

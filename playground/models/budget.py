@@ -34,9 +34,10 @@ def memory_by_part(
     wide = size.width
     linear = NF4_BYTES if quantize == "nf4" and not cpu else wide
     tokens = min(rows_at_once * longest, tokens_at_once(longest, device))
-    activations = tokens * (size.checkpointed_bytes if checkpointing else size.saved_bytes)
+    saved = size.saved_bytes + size.pair_bytes * longest
+    activations = tokens * (size.checkpointed_bytes if checkpointing else saved)
     if checkpointing:  # one layer at a time is recomputed
-        activations += tokens * size.saved_bytes // size.layers
+        activations += tokens * saved // size.layers
     activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
     tile = tokens * tile_width(tokens, size.vocabulary, device) * 4
     parts = {

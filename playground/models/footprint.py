@@ -8,17 +8,20 @@ whatever the architecture. It takes half a second.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from playground.errors import InputError
+from playground.models.architecture import attention_of, keep_text_only
 from playground.models.head import backbone
 
 PROBE = 64  # tokens
@@ -37,6 +40,7 @@ class Footprint:
         adapter_parameters: Trained parameters.
         saved_bytes: Bytes per token kept for the backward pass, without gradient checkpointing.
         checkpointed_bytes: The same with gradient checkpointing.
+        pair_bytes: Bytes for each pair of tokens of a row kept in addition, where attention is not fused; 0 elsewhere.
         layers: Number of layers.
         hidden: Width of the hidden state.
         vocabulary: Rows of the head.
@@ -49,6 +53,7 @@ class Footprint:
     adapter_parameters: int
     saved_bytes: int
     checkpointed_bytes: int
+    pair_bytes: int
     layers: int
     hidden: int
     vocabulary: int
@@ -88,9 +93,8 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, *, repe
 def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeated_heads: bool) -> Footprint:
     AttentionInterface.register(_ATTENTION, partial(_attend, repeated=repeated_heads))
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=dtype, attn_implementation=_ATTENTION, trust_remote_code=False
-        )
+        model = _without_weights(config, dtype)
+        keep_text_only(model)
         model.requires_grad_(False)
         head = model.get_output_embeddings()
         linear = [m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
@@ -98,9 +102,15 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeat
         adapter = LoraConfig(r=lora_r, target_modules="all-linear", task_type="CAUSAL_LM")
         adapted = get_peft_model(model, adapter)
         adapted.train()
-        saved = _saved(model)
+        for layer in adapted.modules():
+            if isinstance(layer, LoraLayer):
+                layer.register_forward_pre_hook(_require_rows)
+        saved, pairs = _saved(model, PROBE), 0
+        if model.config._attn_implementation == "eager":  # it keeps all scores: what is more than twice as much
+            pairs = max(0, _saved(model, 2 * PROBE) - 2 * saved) // (2 * PROBE**2)
+            saved -= pairs * PROBE**2
         checkpoint_activations(model)
-        checkpointed = _saved(model)
+        checkpointed = _saved(model, PROBE)
     text: Any = config.get_text_config()
     return Footprint(
         linear_parameters=sum(linear),
@@ -109,11 +119,27 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeat
         adapter_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
         saved_bytes=saved // PROBE,
         checkpointed_bytes=checkpointed // PROBE,
+        pair_bytes=pairs,
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
         vocabulary=head.weight.shape[0],
         width=dtype.itemsize,
     )
+
+
+def _without_weights(config: PreTrainedConfig, dtype: torch.dtype) -> Any:
+    plain = attention_of(config, _ATTENTION) == "eager"
+    options = {"dtype": dtype, "trust_remote_code": False}
+    if not plain:
+        with suppress(KeyError):  # Falcon has a table of its own, with other names
+            return AutoModelForCausalLM.from_config(config, attn_implementation=_ATTENTION, **options)
+    return AutoModelForCausalLM.from_config(config, attn_implementation="eager", **options)
+
+
+def _require_rows(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+    """Refuse a model that hands a layer the tokens of all rows in one heap: a row of a batch is a lane."""
+    if inputs[0].dim() != 3:
+        raise ValueError("its layers get the tokens of all rows in one heap, so rows cannot have their own adapters")
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
@@ -124,8 +150,8 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
-def _saved(model: PreTrainedModel) -> int:
-    """Return the bytes that a forward pass over `PROBE` tokens keeps, not counting parameters."""
+def _saved(model: PreTrainedModel, length: int) -> int:
+    """Return the bytes that a forward pass over one row keeps, not counting parameters."""
     own = {t.untyped_storage()._cdata for t in [*model.parameters(), *model.buffers()]}
     kept: dict[int, torch.Tensor] = {}
 
@@ -137,9 +163,11 @@ def _saved(model: PreTrainedModel) -> int:
     decoder: Any = backbone(model)
     # Some models look for padding in the ids to warn of it, and ids without content cannot be looked through.
     decoder.warn_if_padding_and_no_attention_mask = lambda *given: None
-    ids = torch.zeros((1, PROBE), dtype=torch.long)
+    ids = torch.zeros((1, length), dtype=torch.long)
+    # Plain attention looks for packed rows in the positions, unless there is a mask.
+    mask = torch.ones_like(ids) if model.config._attn_implementation == "eager" else None
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        decoder(input_ids=ids, use_cache=False)
+        decoder(input_ids=ids, attention_mask=mask, use_cache=False)
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 

@@ -40,7 +40,7 @@ class Head:
         output = model.get_output_embeddings()
         if output is None:
             raise InputError(f"{model.name_or_path} is not a causal language model.", "Choose a base model.")
-        config = model.config
+        config = model.config.get_text_config()
         scale = float(getattr(config, "logit_scale", None) or 1.0)
         scale /= float(getattr(config, "logits_scaling", None) or 1.0)
         cap = getattr(config, "final_logit_softcapping", None)
@@ -59,8 +59,9 @@ class Head:
 
 
 def backbone(model: PreTrainedModel) -> torch.nn.Module:
-    """Return the part of a causal language model below its head."""
-    return getattr(model, model.base_model_prefix)  # type: ignore[no-any-return]
+    """Return the part of a causal language model below its head; of a model of text and images its text part."""
+    inner: torch.nn.Module = getattr(model, model.base_model_prefix)
+    return getattr(inner, "language_model", inner)
 
 
 def tile_width(rows: int, vocabulary: int, device: torch.device) -> int:

@@ -40,9 +40,18 @@ class Lanes:
             {name: float(layer.scaling[name]) for name in names if name in layer.scaling} for layer in layers
         ]
 
+    @property
+    def rows(self) -> list[Blend]:
+        """The adapter and the strength of each row."""
+        return list(self._rows)
+
     def keep(self, indices: Sequence[int]) -> None:
         """Continue with the rows at `indices` only, in that order."""
-        self._rows = [self._rows[index] for index in indices]
+        self.show([self._rows[index] for index in indices])
+
+    def show(self, rows: Sequence[Blend]) -> None:
+        """Compute these rows from here on; their adapters are among those that the block began with."""
+        self._rows = list(rows)
         self.apply()
 
     def apply(self) -> None:
@@ -99,7 +108,7 @@ def lanes(model: torch.nn.Module, rows: Sequence[Blend]) -> Iterator[Lanes]:
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     scaling = [dict(layer.scaling) for layer in layers]
     active = [list(layer.active_adapters) for layer in layers]
-    config: Any = model.config
+    config: Any = model.config.get_text_config()  # type: ignore[operator, union-attr]
     use_cache = config.use_cache
     current = Lanes(layers, names, rows, next(model.parameters()).device)
     hooks: list[torch.utils.hooks.RemovableHandle] = []

@@ -17,6 +17,7 @@ from playground.errors import EnvironmentFault, InputError
 from playground.events.runs import BaseIdentity
 from playground.events.values import Progress
 from playground.models import demo, nf4, source
+from playground.models.architecture import attention_of, keep_text_only, require_supported, stored_as
 from playground.models.device import attention, compute_dtype, pick_device
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
@@ -114,12 +115,20 @@ def _load_model(where: source.Source, quantize: str, device: torch.device, dtype
 
 
 def _load_in(where: source.Source, quantize: str, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
-    options: dict[str, Any] = {}
+    # Set explicitly: by default, transformers would also take a name from the repository's config.
+    config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
+    require_supported(config, where.name)
+    stored = stored_as(config, where.name)
+    if stored == "nf4":
+        if quantize != "nf4":
+            raise InputError(f"The files of {where.name} are in NF4 already.", "Use --quantize nf4.")
+        config.quantization_config["bnb_4bit_compute_dtype"] = str(dtype).removeprefix("torch.")
+    options: dict[str, Any] = {"config": config}
     dense = device.type == "cpu" and dtype == torch.float32
     if not dense:
         options["device_map"] = {"": "cpu" if device.type == "cpu" else device.index or 0}
         options["dtype"] = dtype
-        if quantize == "nf4":
+        if quantize == "nf4" and stored == "none":
             from transformers import BitsAndBytesConfig
 
             options["quantization_config"] = BitsAndBytesConfig(
@@ -130,19 +139,18 @@ def _load_in(where: source.Source, quantize: str, device: torch.device, dtype: t
             )
     else:
         options["dtype"] = "auto"  # memory-mapped as stored; _to_float32 makes the only copy
-    # Set explicitly: by default, transformers would also take a name from the repository's config.
-    config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
-    kind: Any = AutoModelForCausalLM._model_mapping.get(type(config), None)
-    fused = kind is None or kind._supports_sdpa  # Gemma 2 caps its scores, which only the plain attention does
-    options["attn_implementation"] = attention(device) if fused else "eager"
+    options["attn_implementation"] = attention_of(config, attention(device))
     model = AutoModelForCausalLM.from_pretrained(
         where.location, trust_remote_code=False, use_safetensors=True, **options
     )
     model.name_or_path = model.config._name_or_path = where.name  # what an adapter's config will name
+    keep_text_only(model)
     if dense:
         # Packed values next to the weights are trusted only if our own conversion wrote them.
         packed = Path(where.location) if where.kind == "demo" else None
-        _to_float32(model, nf4.Values(packed) if quantize == "nf4" else None)
+        _to_float32(model, nf4.Values(packed) if quantize == "nf4" and stored == "none" else None)
+        if stored != "none":
+            _forget_quantisation(model)
     model.eval().requires_grad_(False)
     return model
 
@@ -158,7 +166,7 @@ def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
     for path, module in list(model.named_modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear | Conv1D) and child is not output:
-                weight = child.weight.detach()
+                weight = _plain(child)
                 if isinstance(child, Conv1D):  # GPT-2's linear layer, whose weight is (in, out)
                     weight = weight.t()
                 key = f"{path}.{name}.weight"
@@ -168,6 +176,23 @@ def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
         parameter.data = parameter.data.float()
     model.config.dtype = torch.float32
     model.tie_weights()
+
+
+def _forget_quantisation(model: Any) -> None:
+    """Make a model whose layers are dense now an ordinary one: `export` would write that it is quantised."""
+    model.hf_quantizer = model.quantization_method = model._weight_conversions = None
+    model.is_quantized = model.is_loaded_in_4bit = False
+    del model.config.quantization_config
+
+
+def _plain(layer: nn.Linear | Conv1D) -> torch.Tensor:
+    """Return the weight of a layer, dequantised if the model's files have it in NF4."""
+    state: Any = getattr(layer.weight, "quant_state", None)
+    if state is None:
+        return layer.weight.detach()
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(layer.weight.detach(), state)  # type: ignore[no-any-return]
 
 
 def _check_head(model: PreTrainedModel, head: Head, ids: list[int]) -> None:

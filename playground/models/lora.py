@@ -106,6 +106,10 @@ def _require_inner_linear(base: Base, file: AdapterFile) -> None:
     for name in file.modules:
         if (layer := layers.get(name)) is head:
             raise _misfit(base, file, "it adapts the head as well, which is computed separately from the lanes")
+        if layer is None and base.model.config is not base.model.config.get_text_config():
+            raise _misfit(
+                base, file, f"{one_line(name, 120)} is not in the text part of the model, which is all that is used"
+            )
         if not isinstance(layer, torch.nn.Linear | Conv1D | LoraLayer):
             raise _misfit(base, file, f"{one_line(name, 120)} is not a linear layer of this model")
 

@@ -40,6 +40,11 @@ def merge(
     """
     if folder.exists():
         raise InputError(f"{folder} already exists.", "Name another folder.")
+    if base.model.config is not base.model.config.get_text_config():
+        raise InputError(
+            f"{base.identity.name} is a model of text and images, of which only the text part is loaded here.",
+            "Load the adapter with PEFT on the whole model instead.",
+        )
     before = [_log_probabilities(model, ids) for ids in prompts]
     merged = model.merge_and_unload()
     merged.to(dtype)

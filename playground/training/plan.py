@@ -28,6 +28,7 @@ from playground.errors import EnvironmentFault, InputError
 from playground.events.plans import Choice, Plan
 from playground.events.values import Progress
 from playground.models import source
+from playground.models.architecture import require_supported, stored_as
 from playground.models.budget import PROGRAM, memory_by_part
 from playground.models.device import before_ampere, compute_dtype, pick_device, planned_dtype
 from playground.models.footprint import Footprint, footprint
@@ -156,9 +157,15 @@ def make_plan(
         return value
 
     model = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
+    require_supported(model, where.name)
     dtype = planned_dtype(device, model)
     context = int(getattr(model.get_text_config(), "max_position_embeddings", LONGEST_AUTO))
     quantize = config.quantize
+    if stored_as(model, where.name) == "nf4":
+        if quantize == "none":
+            raise InputError(f"The files of {where.name} are in NF4 already.", "Use --quantize nf4.")
+        if quantize == "auto":
+            quantize = decide("quantize", "nf4", "the model's files are in NF4")
     if quantize == "auto":
         has = find_spec("bitsandbytes") is not None
         quantize = decide("quantize", "nf4" if has else "none", "QLoRA" if has else "bitsandbytes is not installed")
