@@ -1,0 +1,67 @@
+"""The plan's activations and logits against the tensors of a real forward and backward pass, on the meta device."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tracker import Peak
+from transformers import AutoConfig
+
+from playground.data.batches import Batch
+from playground.models import footprint as sizes
+from playground.models.budget import memory_by_part
+from playground.models.head import Head, backbone
+from playground.training.loss import SupervisedLoss
+
+GPU = torch.device("cuda", 0)
+SHAPES = {
+    "Llama 8B": {
+        "model_type": "llama", "vocab_size": 128_256, "hidden_size": 4096, "intermediate_size": 14_336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+    },
+    "Qwen3 4B": {
+        "model_type": "qwen3", "vocab_size": 151_936, "hidden_size": 2560, "intermediate_size": 9728,
+        "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+    },
+    "Gemma 2 2B": {
+        "model_type": "gemma2", "vocab_size": 256_000, "hidden_size": 2304, "intermediate_size": 9216,
+        "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+    },
+}  # fmt: skip
+
+
+def measured(config, rows, length, checkpointing):
+    """Peak bytes of the tensors of one micro-batch, two thirds of whose tokens are trained."""
+    with torch.device("meta"):
+        model = sizes._without_weights(config, torch.bfloat16).requires_grad_(False)
+        adapted = get_peft_model(model, LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM")).train()
+        if checkpointing:
+            sizes.checkpoint_activations(model)
+        ids, trained = torch.zeros((rows, length), dtype=torch.long), torch.zeros(rows * length * 2 // 3).long()
+        decoder = backbone(model)
+        if model.config._attn_implementation == "eager":  # looks into the positions for packed rows without a mask
+            real = decoder.forward
+            decoder.forward = lambda **given: real(**given, attention_mask=torch.ones_like(ids))
+        loss = SupervisedLoss(decoder, Head.of(model))
+        with Peak(adapted) as tracker:
+            loss(Batch(ids, trained, trained)).backward()
+    return tracker.peak
+
+
+CASES = [pytest.param(4, 2, 2048)] + [
+    pytest.param(None, *case, marks=pytest.mark.long) for case in ((2, 2048), (4, 512), (1, 4096))
+]
+
+
+@pytest.mark.parametrize(("layers", "rows", "length"), CASES)
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("name", SHAPES)
+def test_planned_memory_is_that_of_a_real_step(name, checkpointing, layers, rows, length):
+    """Without what the plan adds for the allocator and for the layer being dequantised, which have no tensors here."""
+    shape = SHAPES[name] | ({"num_hidden_layers": layers} if layers else {})
+    config = AutoConfig.for_model(**shape)
+    size = sizes.footprint(config, torch.bfloat16, 16)
+    parts = memory_by_part(size, "nf4", GPU, rows_at_once=rows, longest=length, checkpointing=checkpointing)
+    held = parts["weights"] + parts["adapter and optimizer"]
+    whole = held + measured(config, rows, length, checkpointing)
+    planned = held + parts["activations"] + parts["logits"]
+    assert 0.95 <= planned / whole <= 1.10, f"planned {planned / 2**30:.2f} GiB, {whole / 2**30:.2f} held"
