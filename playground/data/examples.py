@@ -88,7 +88,7 @@ class Dataset:
         for number, (line, row) in enumerate(rows):
             if number % 1000 == 0:
                 progress("checking all rows", number / len(rows))
-            if isinstance(found := as_example(line, row, self.shape, self.examples.renamed), Problem):
+            if isinstance(found := self.examples.reading.example(line, row), Problem):
                 problems.append(found)
         if problems:
             raise refuse(self.path, problems, _hint(self.shape, problems))
