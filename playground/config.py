@@ -20,6 +20,8 @@ from playground.events.values import revive
 STYLES = ("chat", "raw", "alpaca", "chatml", "tokenizer")
 # The prompts of the story: answered before a training and during it, offered as examples, compared by export.
 STORY = ("Explain quantum physics.", "What's the capital of France?", "Write a poem about recursion.")
+# The row that `explain` and the lesson teach: a prompt and its answer.
+PORTUGAL = ("What's the capital of Portugal?", "The capital of Portugal is Lisbon.")
 _TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
 
 

@@ -2,7 +2,7 @@
 
 ``python -m playground.analysis.child OPTIONS``. Requests are JSON lines, each with an ``id``: ``open`` and ``row`` with
 a ``lesson``, ``step``, ``undo``, ``mask`` with ``masked``, ``rate`` with ``learning_rate``, ``restart`` with an
-``adapter``. They are served in order, and each ends with `Served`.
+``adapter``, ``ask`` with the arguments of `ask.ask`. They are served in order, and each ends with `Served`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from playground import paths
 from playground.config import TrainConfig
 from playground.environ import uncollected
 from playground.errors import InputError, PlaygroundError, UsageError
+from playground.events.answers import Sampling
 from playground.events.contrast import AnalysisEvent
 from playground.events.five_steps import Lesson, Served, TeacherError, TeacherStage
 from playground.jobs import border
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from playground.data.examples import Example
 
 NICE = 5  # the screen has priority
-REQUESTS = ("open", "row", "step", "undo", "mask", "rate", "restart")
+REQUESTS = ("open", "row", "step", "undo", "mask", "rate", "restart", "ask")
 
 
 def main() -> None:
@@ -93,6 +94,12 @@ class Teacher:
             case "rate":
                 steps.learning_rate = request["learning_rate"]
                 yield steps.opened
+                return
+            case "ask":
+                from playground.analysis.ask import ask
+
+                sampling = Sampling.from_dict(request["sampling"])
+                yield from ask(steps.lineup, request["prompt"], sampling, draws=request["draws"], base=request["base"])
                 return
             case "row":
                 example = _example(Lesson.from_dict(request["lesson"]))

@@ -27,7 +27,7 @@ from playground.events.runs import RunRecord
 from playground.events.values import Progress
 from playground.inference.contrast import Pair, contrast
 from playground.inference.engine import Lane, styled_lane
-from playground.inference.lineup import require_base
+from playground.inference.lineup import Lineup, Side, require_base
 from playground.models.adapter_file import AdapterFile, read_adapter
 from playground.models.device import pick_device
 from playground.models.fingerprint import Fingerprint
@@ -188,6 +188,14 @@ class FiveSteps:
             learning_rate=self.learning_rate,
             max_grad_norm=config.max_grad_norm,
         )
+
+    @property
+    def lineup(self) -> Lineup:
+        """The base and the scratch adapter, as sides that answer."""
+        encoder, start = self._encoder, self._start
+        sft = Side("sft", Blend(ADAPTER), encoder)
+        sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), sft)
+        return Lineup(self.training.engine, sides, (start.name or "from nothing",), (start.record,), encoder)
 
     def forward(self) -> Forward:
         """Return what base and scratch adapter expect in the place of each trained token, and elsewhere.

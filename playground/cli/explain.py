@@ -9,7 +9,7 @@ import click
 
 from playground import paths, settings
 from playground.cli.options import adapters_dir_option, typed
-from playground.config import TrainConfig
+from playground.config import PORTUGAL, TrainConfig
 from playground.errors import InputError, UsageError
 from playground.events.contrast import AnalysisEvent
 from playground.events.five_steps import Backward, Forward, RowOpened, Updated
@@ -19,8 +19,6 @@ from playground.text import count
 if TYPE_CHECKING:
     from playground.analysis.five_steps import FiveSteps
     from playground.data.examples import Example
-
-EXAMPLE = ("What's the capital of Portugal?", "The capital of Portugal is Lisbon.")
 
 
 @click.command(short_help="The five steps of training on one row, in numbers.")
@@ -73,7 +71,7 @@ def explain(
     if data is not None or number is not None:
         example = read_dataset(config.data, config.columns, skip_bad=True, repair=config.repair).row(number or 1)
     else:
-        example = typed_row(*((prompt, answer) if prompt is not None and answer is not None else EXAMPLE))
+        example = typed_row(*((prompt, answer) if prompt is not None and answer is not None else PORTUGAL))
     if isinstance(example, Problem):
         words = example.message.replace("'prompt'", "--prompt").replace("'response'", "--answer")
         raise InputError(f"{words}.", "Type a prompt and an answer with text in them.")

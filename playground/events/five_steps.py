@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from playground.events.answers import Answer
 from playground.events.contrast import AnalysisEvent, Candidate, Position
 from playground.events.inspector import MaskedRow
+from playground.events.lens import Lens
 from playground.events.values import Json
 
 
@@ -170,6 +172,21 @@ class Lesson(Json):
 
 
 @dataclass(frozen=True, slots=True)
+class Answered(AnalysisEvent):
+    """What a prompt was answered; a `Lens` on each answer of `sft` follows.
+
+    Attributes:
+        prompt: The prompt.
+        base: What the base, fed the prompt as typed, made of it; None if it was not asked.
+        sft: The answers of the base with the scratch adapter.
+    """
+
+    prompt: str
+    base: Answer | None
+    sft: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TeacherStage(AnalysisEvent):
     """What the teacher child is loading, and the completed share of it."""
 
@@ -195,5 +212,5 @@ class TeacherError(AnalysisEvent):
 
 TEACHER_EVENTS: dict[str, type[AnalysisEvent]] = {
     **FIVE_STEPS_EVENTS,
-    **{cls.__name__: cls for cls in (TeacherStage, Served, TeacherError)},
+    **{cls.__name__: cls for cls in (Answered, Lens, TeacherStage, Served, TeacherError)},
 }

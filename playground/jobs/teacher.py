@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from playground.events.answers import Sampling
 from playground.events.contrast import AnalysisEvent
 from playground.events.five_steps import TEACHER_EVENTS, Lesson, TeacherError
 from playground.jobs.process import LineChild
@@ -46,6 +47,10 @@ class TeacherProcess(LineChild):
     def restart(self, adapter: str) -> int:
         """Begin again, from a copy of this adapter or, if empty, from nothing."""
         return self.request("restart", adapter=adapter)
+
+    def ask(self, prompt: str, sampling: Sampling, *, draws: int, base: bool) -> int:
+        """Answer a prompt with the scratch adapter as it is, `draws` times, and with the base if wanted."""
+        return self.request("ask", prompt=prompt, sampling=sampling.to_dict(), draws=draws, base=base)
 
     def events(self) -> Iterator[AnalysisEvent]:
         """Yield its events until it exits. To be read in a separate thread."""

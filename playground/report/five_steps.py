@@ -105,17 +105,20 @@ def findings(row: RowOpened, history: Sequence[Forward]) -> list[Piece]:
     if not row.masked:
         prompt = sum(share for at, share in zip(first.places, first.shares, strict=True) if not row.row.trained[at])
         pieces.append((f"{percent(prompt)} of the loss would teach it to write the prompt\n", ""))
+    return [*pieces, *less_likely(history)]
+
+
+def less_likely(history: Sequence[Forward]) -> list[Piece]:
+    """Return which tokens of the row the first step that did so made less likely; nothing if none did."""
+    first = history[0]
     for forward in history[1:]:
         pairs = list(zip(first.positions, forward.positions, strict=True))
         if worse := [(old, new) for old, new in pairs if new.sft.log_p < old.sft.log_p]:
             said = ", ".join(
                 f"{token(old.text, old.is_end)} {chance(old.sft.p)} → {chance(new.sft.p)}" for old, new in worse[:3]
             )
-            pieces.append(
-                (f"step {forward.step} made {len(worse):,} of {len(pairs):,} less likely: {said}\n", "warning")
-            )
-            break
-    return pieces
+            return [(f"step {forward.step} made {len(worse):,} of {len(pairs):,} less likely: {said}\n", "warning")]
+    return []
 
 
 def gradients(steps: Sequence[Backward]) -> list[Piece]:

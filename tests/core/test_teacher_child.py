@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from playground.config import TrainConfig
-from playground.events.five_steps import Backward, Forward, Lesson, RowOpened, Served, TeacherError, Updated
+from playground.events.answers import Sampling
+from playground.events.five_steps import Answered, Backward, Forward, Lesson, RowOpened, Served, TeacherError, Updated
 from playground.jobs.teacher import TeacherProcess
 
 
@@ -62,6 +63,9 @@ def test_teacher_child_teaches_one_row_and_takes_steps_back(teacher, tiny_folder
     assert other.prompt == "Name \x1b[31ma city." and not other.masked, "the mask stays as it was chosen"
     again, start = served(teacher.restart(""))
     assert (again.adapter, start.step) == ("", 0)
+    answered, *lenses = served(teacher.ask("Name a city.", Sampling(5, 0.7), draws=2, base=True))
+    assert isinstance(answered, Answered) and answered.base.num_tokens == 5 and len(answered.sft) == 2
+    assert [len(lens.positions) for lens in lenses] == [answer.num_tokens for answer in answered.sft]
     (gone,) = served(teacher.row(Lesson(config, line=99)))
     assert "not a row any more" in gone.message
 
