@@ -23,6 +23,7 @@ from playground.text import clean
 # Each command with its module and its name there, in the order people need them.
 COMMANDS = {
     "demo": ("demo", "demo"),
+    "learn": ("learn", "learn"),
     "train": ("train", "train"),
     "compare": ("compare", "compare"),
     "chat": ("chat", "chat"),
@@ -98,6 +99,7 @@ and stops. Watch both, side by side:
 \b
   sft-playground                            open the app
   sft-playground demo                       the whole story in two minutes
+  sft-playground learn                      what fine-tuning does, on eight pages
   sft-playground train --data mini.jsonl    fine-tune a model
   sft-playground --compare prompts.txt      base and fine-tuned, side by side
 """

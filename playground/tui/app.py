@@ -26,7 +26,7 @@ from playground.jobs.engine import EngineProcess
 from playground.text import clean
 from playground.tui.commands import commands, keys, title
 from playground.tui.screens.compare import CompareScreen
-from playground.tui.state.engine import NOTHING, Engine, Start, Started
+from playground.tui.state.engine import NOTHING, Engine, NoEngine, Start, Started
 from playground.tui.state.memory import Memory
 from playground.tui.state.session import Session
 from playground.tui.themes import THEMES, fading, readable
@@ -83,6 +83,7 @@ class PlaygroundApp(App[None]):
         adapters_dir: The folder of the runs, or None for the default.
         memory: What to remember from one start to the next.
         first: The adapters and the model to begin with, as they were chosen last time.
+        learn: Whether to open the lesson at once; then no engine starts before it ends.
     """
 
     TITLE = "sft-playground"
@@ -92,6 +93,7 @@ class PlaygroundApp(App[None]):
         "screens/compare.tcss",
         "screens/train.tcss",
         "screens/five_steps.tcss",
+        "screens/learn.tcss",
     ]  # type: ignore[assignment]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "help", priority=True, tooltip="What the words on this screen mean, and its keys"),
@@ -119,6 +121,7 @@ class PlaygroundApp(App[None]):
         adapters_dir: str | None = None,
         memory: Memory | None = None,
         first: Started = NOTHING,
+        learn: bool = False,
     ) -> None:
         super().__init__()
         self._inspector = inspector
@@ -127,8 +130,9 @@ class PlaygroundApp(App[None]):
         self._adapters_dir = adapters_dir
         self._home = paths.adapters_dir(adapters_dir)
         self._start = start
-        self._compare = CompareScreen(self._start_engine, session, first)
         self._memory = memory or Memory()
+        self._learn = learn
+        self._compare = CompareScreen(self._start_engine, session, first, is_new=self._memory.is_new)
         self._asked_to_quit = 0.0
         for theme in THEMES:
             self.register_theme(theme)
@@ -174,6 +178,8 @@ class PlaygroundApp(App[None]):
             from playground.runs import library
 
             library.require_idle(self._home)
+        elif self._learn:
+            return NoEngine()
         return self._start(adapters, model, bare=bare)
 
     def on_mount(self) -> None:
@@ -193,6 +199,8 @@ class PlaygroundApp(App[None]):
 
         if library.busy_run(self._home) is not None:  # a run that outlived the previous app is using the device
             self._compare.release(IN_TRAINING)
+        if self._learn:
+            self.action_learn()
 
     async def on_event(self, event: events.Event) -> None:
         """Clean pasted text, and route typing and pastes to the right widget on the screen."""
@@ -319,18 +327,41 @@ class PlaygroundApp(App[None]):
 
     def _teach(self, lesson: Lesson) -> None:
         """Take the five steps on a row, unless a training run is using the device."""
-        from playground.runs import library
         from playground.tui import teaching
         from playground.tui.screens.five_steps import FiveStepsScreen
+
+        if self._released("teaching one row · F5 brings the model back"):
+            copy = teaching.adapter_of(self._compare)
+            self.push_screen(FiveStepsScreen(lesson, lambda: self._teacher(self._adapters_dir), copy))
+
+    def action_learn(self) -> None:
+        """Open the lesson on the adapter of the compare screen, unless a training run is using the device."""
+        if self.screen is not self._compare:
+            return
+        from playground.tui import teaching
+        from playground.tui.screens.learn import LearnScreen
+
+        try:
+            lesson = teaching.about(self._compare, teaching.adapter_to_come(self._compare, self._home))
+        except PlaygroundError as error:
+            self.notify(f"{error.message} {error.hint}", markup=False)
+            return
+        if self._released("the lesson has the model"):
+            self._compare.query(".offer").remove()
+            screen = LearnScreen(lesson, lambda: self._teacher(self._adapters_dir))
+            self.push_screen(screen, lambda prompt: self._compare.resume(prompt or ""))
+
+    def _released(self, why: str) -> bool:
+        """End the engine for another process; return False and say so if a training run is using the device."""
+        from playground.runs import library
 
         try:
             library.require_idle(self._home)
         except PlaygroundError as error:
             self.notify(f"{error.message} {error.hint}", markup=False)
-            return
-        self._compare.release("teaching one row · F5 brings the model back")
-        copy = teaching.adapter_of(self._compare)
-        self.push_screen(FiveStepsScreen(lesson, lambda: self._teacher(self._adapters_dir), copy))
+            return False
+        self._compare.release(why)
+        return True
 
     def on_run_screen_data_requested(self) -> None:
         """Show data sets while a run continues."""
@@ -340,19 +371,14 @@ class PlaygroundApp(App[None]):
 
     def on_run_screen_checkpoints_requested(self, event: RunScreen.CheckpointsRequested) -> None:
         """Open a screen that prompts a run's adapters from several steps."""
-        from playground.runs import library
         from playground.runs.folder import kept_steps
         from playground.tui.screens.ask import AskScreen
 
         if not kept_steps(event.folder):
             self.notify("This run kept no adapter from any step.", markup=False)
             return
-        try:
-            library.require_idle(self._home)
-        except PlaygroundError as error:
-            self.notify(f"{error.message} {error.hint}", markup=False)
+        if not self._released("asking a run · F5 brings the model back"):
             return
-        self._compare.release("asking a run · F5 brings the model back")
 
         def start(adapters: Sequence[str]) -> Any:
             return self._engine(adapters=adapters, adapters_dir=self._adapters_dir)

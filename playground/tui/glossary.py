@@ -85,6 +85,12 @@ FIVE_STEPS = _page(
     "Space takes one step on a scratch adapter that is discarded when you leave.",
     "mask", "loss", "adapter", "gradient", "A, B", "clipped", "learning rate", "■ end",
 )  # fmt: skip
+LEARN = _page(
+    "Eight pages about what fine-tuning does. On each, predict what the loaded model will do, with 1 to 4 or a click; "
+    "then see it, and why. Every number is computed while the page opens, with a scratch adapter that is never saved. "
+    "What does not come out on this model is said to. At the end you type a prompt of your own.",
+    "base", "sft", "template", "■ end", "loss", "mask", "epoch, step", "adapter",
+)  # fmt: skip
 TEACH = _page(
     "Write what the model should have answered; the next screen teaches it that, one step at a time. Enter goes on, "
     "Ctrl+J starts a new line.",

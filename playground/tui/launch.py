@@ -10,14 +10,20 @@ from playground.jobs.engine import EngineProcess
 from playground.tui.state.memory import Memory, last_engine
 
 
-def run() -> int:
-    """Run the app; return its exit code."""
+def run(*, learn: bool = False) -> int:
+    """Run the app; return its exit code.
+
+    Args:
+        learn: Whether to open the lesson at once. Its teacher has the device then, so the engine starts after it.
+    """
     # Garbage collection took a seventh of the time to the first paint, with nothing to collect yet. The app turns
     # the collector back on once it is on screen.
     gc.disable()
     memory = Memory(paths.state_file())
     adapters, model = last_engine(memory.now, paths.adapters_dir())
-    first: EngineProcess | None = EngineProcess(adapters, model=model, bare=not adapters and model is not None)
+    first: EngineProcess | None = None
+    if not learn:
+        first = EngineProcess(adapters, model=model, bare=not adapters and model is not None)
 
     from playground.tui.app import PlaygroundApp
 
@@ -26,7 +32,7 @@ def run() -> int:
         engine, first = first or EngineProcess(adapters, model=model, bare=bare), None
         return engine
 
-    app = PlaygroundApp(start, memory=memory, first=(adapters, model))
+    app = PlaygroundApp(start, memory=memory, first=(adapters, model), learn=learn)
     app.run()
     memory.close()
     return app.return_code or 0

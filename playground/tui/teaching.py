@@ -1,16 +1,19 @@
-"""What the compare screen teaches: its last prompt, the answer of sft to begin with, and a copy of its adapter."""
+"""What the compare screen teaches, and what the lesson is about: its last prompt and answer, a copy of its adapter."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from playground import settings
 from playground.config import TrainConfig
 from playground.errors import PlaygroundError
 from playground.events.five_steps import Lesson
+from playground.runs import library
 from playground.tui.content.advice import in_app
 from playground.tui.dialogs.teach import TeachDialog
 from playground.tui.screens.compare import CompareScreen
+from playground.tui.state.engine import NOTHING
 from playground.tui.state.session import Session
 
 
@@ -28,19 +31,26 @@ def ask_row(compare: CompareScreen, teach: Callable[[Lesson], None]) -> None:
         if row is None:
             return
         try:
-            config = TrainConfig(**settings.options({}, None))
+            teach(about(compare, adapter_of(compare), row))
         except PlaygroundError as error:
             compare.hint(in_app(f"{error.message} {error.hint}"), error=True)
-            return
-        adapters, model = compare.engine.started_with
-        adapter = adapter_of(compare)
-        # An adapter on a base that was named with it: its record may not name one.
-        named = model if adapters and model else ""
-        if not adapter and model:
-            config = TrainConfig.from_dict({**config.to_dict(), "model": model})
-        teach(Lesson(config.to_dict(), *row, adapter=adapter, model=named))
 
     compare.app.push_screen(TeachDialog(*last_answer(session)), chosen)
+
+
+def about(compare: CompareScreen, adapter: str, row: tuple[str, str] = ("", "")) -> Lesson:
+    """Return a row to teach to a copy of an adapter, or from nothing to the model of the compare screen.
+
+    Raises:
+        PlaygroundError: If the user's settings are not valid.
+    """
+    config = TrainConfig(**settings.options({}, None))
+    adapters, model = compare.engine.started_with
+    # An adapter on a base that was named with it: its record may not name one.
+    named = model if adapters and model else ""
+    if not adapter and model:
+        config = TrainConfig.from_dict({**config.to_dict(), "model": model})
+    return Lesson(config.to_dict(), *row, adapter=adapter, model=named)
 
 
 def last_answer(session: Session) -> tuple[str, str]:
@@ -63,3 +73,10 @@ def adapter_of(compare: CompareScreen) -> str:
         return ""
     known = (adapter.folder for adapter in compare.engine.choices.adapters if adapter.name == ready.adapter)
     return next(known, ready.adapter)
+
+
+def adapter_to_come(compare: CompareScreen, home: Path) -> str:
+    """Return the adapter in the sft pane, or if none was loaded yet, the one that will be; empty if there is none."""
+    if compare.session.ready is None and compare.engine.started_with == NOTHING:
+        return next((str(folder) for folder, _ in library.adapters(home)), "")
+    return adapter_of(compare)

@@ -87,6 +87,9 @@ class FakeTeacher(FakeChild):
     def rate(self, learning_rate):
         return self._ask("rate", learning_rate, self._set(learning_rate=learning_rate))
 
+    def ask(self, prompt, sampling, *, draws, base):
+        return self._ask("ask", prompt)
+
     def restart(self, adapter):
         self.step_number = 0
         return self._ask("restart", adapter, self._set(adapter=adapter), self._forward())

@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 from harness import READY, FakeEngine, screen_test
 from recorded import record, run_record
+from taught import FakeTeacher
 from test_training_screens import FakeInspector, Training, training_test
 from textual.binding import Binding
 from textual.keys import key_to_character
@@ -16,6 +17,7 @@ from textual.widgets import Input, Static, TextArea
 import playground.tui
 from playground.config import TrainConfig
 from playground.events.answers import Sampling
+from playground.events.five_steps import Lesson
 from playground.tui.app import PlaygroundApp
 from playground.tui.commands import commands
 from playground.tui.dialogs.answer_settings import Settings, SettingsDialog
@@ -28,6 +30,7 @@ from playground.tui.dialogs.training_options import FormDialog
 from playground.tui.dialogs.vote import VoteDialog
 from playground.tui.screens.ask import AskScreen
 from playground.tui.screens.compare import CompareScreen
+from playground.tui.screens.learn import LearnScreen
 from playground.tui.screens.run import RunScreen
 from playground.tui.screens.train import TrainScreen
 from playground.tui.widgets.footer import Keys
@@ -109,6 +112,8 @@ async def typed_on(screen, kind, home):
             shown = SettingsDialog(Settings(Sampling(), 2, ""))
         case "TeachDialog":
             shown = TeachDialog("Hi?", "I am sft.")
+        case "LearnScreen":
+            shown = LearnScreen(Lesson({}), FakeTeacher)
         case "SaveDialog":
             shown = SaveDialog("Save", "a.md", (".md",))
         case "FormDialog":
@@ -121,12 +126,25 @@ async def typed_on(screen, kind, home):
         shown.set_focus(prompt)
     if kind is RunsDialog:
         await screen.press("n")
+    if kind is LearnScreen:
+        shown.ask_prompt()
     return shown
 
 
 @pytest.mark.parametrize(
     "kind",
-    [CompareScreen, AskScreen, TrainScreen, RunScreen, RunsDialog, SettingsDialog, SaveDialog, FormDialog, TeachDialog],
+    [
+        CompareScreen,
+        AskScreen,
+        TrainScreen,
+        RunScreen,
+        RunsDialog,
+        SettingsDialog,
+        SaveDialog,
+        FormDialog,
+        TeachDialog,
+        LearnScreen,
+    ],
 )
 def test_where_text_is_typed_no_printable_key_is_a_command(kind, home):
     @training_test()

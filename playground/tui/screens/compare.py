@@ -37,6 +37,7 @@ from playground.tui.state.trial import Trial
 from playground.tui.strings import (
     EXAMPLES,
     EXPORTS,
+    LESSON,
     NO_MODEL,
     STRENGTH,
     VIEWS,
@@ -68,6 +69,7 @@ class CompareScreen(Screen[None]):
         start: Starts an engine; called immediately, and again after a crash or for another model.
         session: The prompts and their answers.
         first: The adapter and the model to begin with, as they were chosen last time.
+        is_new: Whether this is the first start, at which the lesson is offered.
     """
 
     AUTO_FOCUS = TYPED_INTO = "#prompt"
@@ -94,6 +96,7 @@ class CompareScreen(Screen[None]):
             priority=True,
             tooltip="Teach it: type what sft should have answered",
         ),
+        Binding("f12", "app.learn", "learn", priority=True, tooltip="Learn: a lesson of ten minutes on this model"),
         Binding("escape", "stop", "stop", priority=True, tooltip="Stop, or go to the panes to scroll, and back"),
         Binding(
             "f8", "turns", "turns", priority=True, tooltip="Single-turn or multi-turn: do prompts build on each other"
@@ -124,8 +127,11 @@ class CompareScreen(Screen[None]):
             self.adapters = adapters
             self.model = model
 
-    def __init__(self, start: Start, session: Session | None = None, first: Started = NOTHING) -> None:
+    def __init__(
+        self, start: Start, session: Session | None = None, first: Started = NOTHING, *, is_new: bool = False
+    ) -> None:
         super().__init__()
+        self._is_new = is_new
         self.session = session or Session()
         self.engine = EngineController(start, self, first)
         self.trial = Trial(self, self.session, self.engine)
@@ -138,7 +144,7 @@ class CompareScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Line("starting …", id="top")
         yield Question()
-        yield Examples(EXAMPLES[:3])
+        yield Examples(EXAMPLES[:3], offer=LESSON if self._is_new else "")
         yield Panes(self.session)
         yield Line(WELCOME, id="hint")
         yield JudgeBar()
@@ -316,6 +322,12 @@ class CompareScreen(Screen[None]):
         self.engine.release()
         self._interrupted(why)
         self.top(why)
+
+    def resume(self, prompt: str = "") -> None:
+        """Bring the model back after another process had the device, and ask this prompt, if there is one."""
+        self._start(self.engine.restart)
+        if prompt:
+            self._send(prompt)
 
     def use(self, adapter: str) -> None:
         """Compare this adapter with its base."""

@@ -66,6 +66,34 @@ class Start(Protocol):
         ...
 
 
+class NoEngine:
+    """In place of the first engine, where another process has the device from the start; it ends at once."""
+
+    def ask(self, ask: Ask) -> int:
+        """Answer nothing."""
+        return 0
+
+    def use(self, adapters: Sequence[str] = (), style: str | None = None) -> None:
+        """Change nothing."""
+
+    def why(self, why: Why) -> int:
+        """Look at nothing."""
+        return 0
+
+    def list(self) -> None:
+        """List nothing."""
+
+    def cancel(self, number: int) -> None:
+        """Stop nothing."""
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Yield nothing."""
+        yield from ()
+
+    def close(self, grace: float = 0.3) -> None:
+        """End nothing."""
+
+
 class EngineSaid(Message):
     """An event from an engine, which may have been replaced since."""
 

@@ -36,11 +36,15 @@ class Memory:
 
     Args:
         file: Where; None remembers nothing.
+
+    Attributes:
+        is_new: Whether nothing was ever remembered: this is the first start.
     """
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
         self._writer: ThreadPoolExecutor | None = None  # one thread: a sync takes long on some disks
+        self.is_new = file is not None and not file.exists()
         self.now = read(file) if file is not None else Remembered()
 
     def keep_theme(self, theme: str) -> None:

@@ -105,9 +105,11 @@ class Teaching:
                 return
             self._owner.post_message(TeacherSaid(event))
 
-    def ask(self, what: str, *args: Any, **named: Any) -> None:
-        """Make a request by its name."""
-        self._waiting.add(getattr(self._teacher, what)(*args, **named))
+    def ask(self, what: str, *args: Any, **named: Any) -> int:
+        """Make a request by its name; return its number."""
+        number: int = getattr(self._teacher, what)(*args, **named)
+        self._waiting.add(number)
+        return number
 
     def heard(self, event: AnalysisEvent) -> None:
         """Keep what an event says about the teacher."""

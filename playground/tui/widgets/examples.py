@@ -29,11 +29,25 @@ class _Example(Static, can_focus=True):
         self.post_message(Examples.Chosen(self._prompt))
 
 
+class _Offer(Static, can_focus=True):
+    """The lesson."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", show=False)]
+
+    def on_click(self) -> None:
+        self.action_choose()
+
+    def action_choose(self) -> None:
+        """Open it."""
+        self.app.simulate_key("f12")
+
+
 class Examples(Vertical):
     """They are what Tab reaches first from the prompt.
 
     Args:
         prompts: The examples.
+        offer: What is said of the lesson, which this opens too; empty if it is not offered.
     """
 
     can_focus = False
@@ -45,10 +59,12 @@ class Examples(Vertical):
             super().__init__()
             self.prompt = prompt
 
-    def __init__(self, prompts: Sequence[str]) -> None:
+    def __init__(self, prompts: Sequence[str], offer: str = "") -> None:
         super().__init__(id="examples")
-        self._prompts = prompts
+        self._prompts, self._offer = prompts, offer
 
     def compose(self) -> ComposeResult:
         yield Static("Try one: click it, or Tab and Enter", classes="keys", markup=False)
         yield from map(_Example, self._prompts)
+        if self._offer:
+            yield _Offer(f"› {self._offer}", markup=False, classes="example offer")
