@@ -13,6 +13,7 @@ from playground.analysis.labs import run_lab
 from playground.cli.app import run
 from playground.data.examples import Turn
 from playground.data.labs import lab_named, lab_rows
+from playground.events.contrast import Expectation
 from playground.events.labs import LabDone
 from playground.events.runs import RunEnded, Sampled
 from playground.inference.lineup import load_lineup
@@ -86,6 +87,12 @@ def test_each_measure_is_what_it_says():
     impossible = [[module._Told(-1000.0, False), module._Told(-2000.0, False)]]
     assert module.value("share", impossible) == 1.0
     assert module.value("share", [list(reversed(impossible[0]))]) == 0.0
+
+
+def test_answer_of_several_tokens_is_greedy_where_each_of_them_is():
+    first, second = (Expectation(0.5, math.log(0.5), rank, 1.0, 0.0, ()) for rank in (1, 2))
+    assert module._Told.of([first, first]) == module._Told(2 * math.log(0.5), True)
+    assert not module._Told.of([first, second]).is_first and not module._Told.of([second, first]).is_first
 
 
 def test_lab_that_is_stopped_measures_nothing(tiny_folder, tmp_path):
