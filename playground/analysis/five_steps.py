@@ -195,7 +195,7 @@ class FiveSteps:
         encoder, start = self._encoder, self._start
         sft = Side("sft", Blend(ADAPTER), encoder)
         sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), sft)
-        return Lineup(self.training.engine, sides, (start.name or "from nothing",), (start.record,), encoder)
+        return Lineup(self.training.engine, sides, (start.name or "from nothing",), (start.record,), encoder, ("",))
 
     def forward(self) -> Forward:
         """Return what base and scratch adapter expect in the place of each trained token, and elsewhere.
