@@ -98,7 +98,8 @@ def serve(listening):
                     return request
                 for descriptor in descriptors:
                     os.close(descriptor)
-                caller.sendall(f"{pid}\n".encode())
+                with suppress(BrokenPipeError):  # it was killed already, which is noticed below
+                    caller.sendall(f"{pid}\n".encode())
                 callers[pid] = caller
                 selector.register(caller, selectors.EVENT_READ, pid)
             elif key.data == "child":
