@@ -93,6 +93,15 @@ SPECIMENS = [
     Specimen("MMLU", "question, choices, answer",
              [{"question": "1 + 1?", "choices": ["1", "2"], "answer": 1}], (), ("'choices'", "--map context=choices")),
     Specimen("TRL, language modelling", "text", [{"text": "Once upon a time"}], (), ("SFT trains only answers",)),
+    Specimen("TriviaQA", "question, answer: an object", [{"question": Q, "answer": {"value": A, "aliases": ["M."]}}], (),
+             ("'answer' must be a text or a list of messages, not an object with 'aliases', 'value'",)),
+    Specimen("WMT", "translation of de, en", [{"translation": {"de": "Hallo", "en": "Hello"}}] * 2, (),
+             ("'translation' holds 'de', 'en'", "columns of its own")),
+    Specimen("Glaive, function calling", "system, chat: one text",
+             [{"system": "SYSTEM: You help.", "chat": f"USER: {Q} ASSISTANT: {A}"}], (),
+             ("'chat' is one text: split it into messages",)),
+    Specimen("Anki, no header", ".tsv", "What is the capital of France?\tParis\nAnd of Spain?\tMadrid\n", (),
+             ("the first line looks like a row",), "a.tsv"),
     # Conversations.
     Specimen("OpenAI, Mistral, Fireworks", "messages; weight", [{"messages": [
         turn("user", "Hi"), turn("assistant", "Hm.", weight=0), turn("user", Q), turn("assistant", A, weight=1)]}],
@@ -126,6 +135,10 @@ SPECIMENS = [
              (Q, A, "Sure?", "Yes."), ("messages have no roles",)),
     Specimen("LIMA", "conversations: texts in turn", [{"conversations": [Q, A], "source": "own"}], (Q, A),
              ("read as user and assistant in turn",)),
+    Specimen("OpenAssistant", "one message a row",
+             [{"message_id": "1", "parent_id": None, "text": Q, "role": "prompter"},
+              {"message_id": "2", "parent_id": "1", "text": A, "role": "assistant"}], (),
+             ("each row is one message",)),
     Specimen("reasoning models", "messages with reasoning_content", [{"messages": [
         turn("user", "17 * 3?"), turn("assistant", "51", reasoning_content="It is 51.")]}],
         ("17 * 3?", "<think>\nIt is 51.\n</think>\n\n51"), ("'reasoning_content' is trained with the answer",)),

@@ -18,9 +18,10 @@ from playground.data import columns as tables
 from playground.data.containers import Rows, open_rows
 from playground.data.jsonl import Problem, refuse
 from playground.data.reading import LEFT_OUT, LOOKED_AT, Example, Reading, first_rows, renaming
-from playground.data.shapes import ACCEPTED, TYPED, Shape
+from playground.data.shapes import TYPED, Shape
 from playground.data.talk import Turn
 from playground.data.tells import tells
+from playground.data.unknown import ACCEPTED
 from playground.data.unread import Remarks
 from playground.errors import InputError, UsageError
 from playground.events.values import Progress

@@ -112,7 +112,7 @@ def _one_object(found: dict[str, Any]) -> tuple[str, Numbered]:
         if shapes.detect(values):
             return "a JSON object of rows", _counted(values)
         keys = list(values[0])
-        if all(list(value) == keys for value in values):
+        if all(list(value) == keys for value in values) and all(key.isdigit() for key in keys):
             return "a JSON table", _counted([{name: column[key] for name, column in found.items()} for key in keys])
     if len(values) > 1 and all(isinstance(value, list) and value for value in values):
         flat = not any(isinstance(cell, list | dict) for value in values for cell in value)

@@ -10,9 +10,10 @@ import json
 import re
 import reprlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ from playground.errors import EnvironmentFault, InputError
 
 MAX_LINE_BYTES = 4 << 20
 MAX_DEPTH = 64
-MAX_SHOWN = 20
+MAX_SHOWN, MAX_ALIKE = 20, 5  # problems that differ; other lines with the same one
 MAX_DIGITS = 1000
 MAX_STREAM_BYTES = 512 << 20  # of standard input, and of anything else whose length is not known before
 # How files begin that are mistaken for text: gzip, zip, …, with what to do.
@@ -46,12 +47,27 @@ class Problem:
     left_out: bool = False  # a row that says itself that it is not to be learned: no reason to refuse the file
 
 
-def refuse(path: str, problems: list[Problem], hint: str) -> InputError:
-    """Return the one error that reports all `problems` of a file together."""
-    lines = [f"{path}:{p.line}: {p.message}" if p.line else f"{path}: {p.message}" for p in problems[:MAX_SHOWN]]
-    if len(problems) > MAX_SHOWN:
-        lines.append(f"… and {len(problems) - MAX_SHOWN:,} more")
+def refuse(path: str, problems: Sequence[Problem], hint: str) -> InputError:
+    """Return the one error that reports all `problems` of a file together, what they have in common once."""
+    alike: dict[str, list[int]] = {}
+    for problem in problems:
+        alike.setdefault(problem.message, []).append(problem.line)
+    lines = [
+        f"{path}:{first}: {message}{_also(more)}" if first else f"{path}: {message}"
+        for message, (first, *more) in islice(alike.items(), MAX_SHOWN)
+    ]
+    if rest := sum(map(len, islice(alike.values(), MAX_SHOWN, None))):
+        lines.append(f"… and {rest:,} more")
     return InputError("\n".join(lines), hint)
+
+
+def _also(lines: Sequence[int]) -> str:
+    """Return in which other lines a problem is; empty if in none."""
+    if not lines:
+        return ""
+    shown = ", ".join(f"{line:,}" for line in lines[:MAX_ALIKE])
+    rest = f" and {len(lines) - MAX_ALIKE:,} more" if len(lines) > MAX_ALIKE else ""
+    return f" (also line{'s' * (len(lines) > 1)} {shown}{rest})"
 
 
 def read_bytes(path: Path) -> bytes:
@@ -132,6 +148,8 @@ def parse_line(line: str, number: int) -> dict[str, Any] | Problem:
         value = _DECODER.decode(line)
     except json.JSONDecodeError as error:
         extra = " (several JSON values or a file that is one big array?)" if line.startswith("[") else ""
+        extra = " (Python's own notation: json.dumps writes JSON)" if line.startswith("{'") else extra
+        extra = " (a comma after the object?)" if line[error.pos :].strip() == "," else extra
         return Problem(number, f"not JSON: {error.msg} at column {error.colno}{extra}")
     except ValueError as error:  # from the hooks
         return Problem(number, str(error))

@@ -15,6 +15,7 @@ from playground.data.names import CHOSEN, find, is_preference
 from playground.data.shapes import Shape
 from playground.data.talk import Note, Options, Turn
 from playground.data.tells import STRIPPED, without_end
+from playground.data.unknown import says_one_message, unknown_columns
 from playground.data.unread import judged, unread
 from playground.errors import UsageError
 
@@ -69,7 +70,7 @@ class Reading:
             return row
         row = self._row(row)
         if self.shape is None:
-            return Problem(line, shapes.unknown_columns(row))
+            return Problem(line, unknown_columns(row))
         shape = self.shape.of_row(row)
         read = shapes.read_row(row, shape, self._options)
         if isinstance(read, str):
@@ -100,11 +101,11 @@ class Reading:
 
     def unknown(self, row: dict[str, Any]) -> str:
         """Return why a file whose rows look like `row` cannot be read."""
-        return shapes.unknown_columns(self._row(row))
+        return unknown_columns(self._row(row))
 
     def roles_to_name(self, first: Sequence[dict[str, Any]]) -> dict[str, str]:
         """Return our guess of ``{role: column}`` where no row can be read, but some could with it; else nothing."""
-        if self._reads_any(first) or not (roles := tables.guess(first)):
+        if self._reads_any(first) or any(map(says_one_message, first)) or not (roles := tables.guess(first)):
             return {}
         return roles if self._with(tables.renamings(roles), first)._reads_any(first) else {}
 

@@ -27,10 +27,9 @@ from playground.data.talk import (
     unread_keys,
     with_reasoning,
 )  # fmt: skip
+from playground.data.unknown import advice, columns_of, listed
 from playground.data.unread import refusal
 
-ACCEPTED = "prompt and completion, instruction and output, messages (role, content) or ShareGPT conversations"
-MOST_NAMED = 8  # columns in an error
 # What stands for a missing value, if a cell is nothing else: the first group is never an answer.
 NO_ANSWER = {"nan", "NaN", "<NA>", "#N/A", "#NA"}
 MISSING = NO_ANSWER | {"None", "NULL", "null", "N/A", "n/a", "NA", "undefined"}
@@ -158,8 +157,14 @@ def _completed(roles: dict[str, str], row: dict[str, Any]) -> Shape:
 def _is_talk(value: Any) -> bool:
     if isinstance(value, str):
         return value.lstrip().startswith("[{")
-    texts = isinstance(value, list) and len(value) > 1 and all(isinstance(item, str) for item in value)
-    return texts or (isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value))
+    if not isinstance(value, list) or not value:
+        return False
+    texts = len(value) > 1 and all(isinstance(item, str) for item in value)
+    return texts or all(isinstance(item, dict) and _is_message(item) for item in value)
+
+
+def _is_message(item: dict[str, Any]) -> bool:
+    return bool(find(ROLE_KEYS, item) or (find(READ["prompt"], item) and find(READ["completion"], item)))
 
 
 def _awaits_answer(talk: Any) -> bool:
@@ -175,12 +180,7 @@ def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Rea
         return read if not why or (isinstance(read, str) and "tools" in why) else why
     if other := detect([row]):
         return f"this row is {other}, but the file is {shape}"
-    return f"it has {_columns(row)}, but the file is {shape}{_advice(row)}"
-
-
-def unknown_columns(row: dict[str, Any]) -> str:
-    """Return why a file whose rows look like `row` cannot be read."""
-    return f"it has {_columns(row)}, but not {ACCEPTED}{_advice(row)}"
+    return f"it has {columns_of(row)}, but the file is {shape}{advice(row)}"
 
 
 def opened(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
@@ -196,25 +196,6 @@ def keys_not_read(row: dict[str, Any], shape: Shape, options: Options) -> dict[s
     """Return what a row's messages have that is not read: ``{"column[].key": value}``."""
     talk = {column: row[column] for column in shape.talk if isinstance(row.get(column), list)}
     return {f"{column}[].{key}": value for column in talk for key, value in unread_keys(talk[column], options).items()}
-
-
-def _columns(row: dict[str, Any]) -> str:
-    names = ", ".join(shown(name) for name in sorted(row)[:MOST_NAMED])
-    return f"the column{'s' * (len(row) > 1)} {names}{', …' if len(row) > MOST_NAMED else ''}" if row else "no columns"
-
-
-def _advice(row: dict[str, Any]) -> str:
-    if is_preference(row):
-        whole = any(isinstance(row[column], str) and "\n\nHuman:" in row[column] for column in row)
-        return "; it is preference data" + (
-            ", whole conversations in one text: split them into messages" if whole else ""
-        )
-    if "segments" in row:
-        return "; segments carry their own mask: write them as 'messages', each with its \"train\""
-    if "text" in row:
-        return "; 'text' alone does not tell the prompt from the answer, and SFT trains only answers"
-    answers = [column for column, value in row.items() if fold(column) in ("answers", "responses", "outputs") and value]
-    return f"; {shown(answers[0])} may be several answers: write one of them into a column 'answer'" if answers else ""
 
 
 def _messages(row: dict[str, Any], roles: dict[str, str], options: Options) -> Read | str:
@@ -302,8 +283,11 @@ def _conversational(row: dict[str, Any], roles: dict[str, str], options: Options
     """Read TRL's conversational prompt/completion: two lists of messages, of which the second carries loss."""
     pair = roles["prompt"], roles["completion"]
     asked, answered = _as_list(row[pair[0]], "user"), _as_list(row[pair[1]], "assistant")
-    if not asked or not answered:
-        return f"{pair[0]!r} and {pair[1]!r} must both be texts or both be lists of messages"
+    for column, talk in zip(pair, (asked, answered), strict=True):
+        if not talk:
+            held = row[column]
+            what = f", not an object with {listed(held)}" if isinstance(held, dict) and held else ""
+            return f"{column!r} must be a text or a list of messages{what}"
     if more := [column for column in roles.values() if column not in pair and not is_empty(row.get(column))]:
         return f"it has {shown(more[0])} next to a list of messages: write it into one of them"
     if not isinstance(turns_of(answered, options), str):  # as in preference data that repeats the prompt
@@ -317,5 +301,7 @@ def _as_list(value: Any, role: str) -> list[Any]:
     if isinstance(value, str):
         return [{"role": role, "content": value}] if value.strip() else []
     if isinstance(value, dict):
-        return cast(list[Any], value[column]) if (column := find(READ["messages"], value)) else [value]
+        if column := find(READ["messages"], value):
+            return cast(list[Any], value[column]) if isinstance(value[column], list) else []
+        return [value] if find(ROLE_KEYS, value) else []
     return value if isinstance(value, list) else []

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from playground.data.jsonl import MAX_LINE_BYTES, Problem, shown
+from playground.data.names import HARMLESS, READ, fold
 
+KNOWN = {name for names in READ.values() for name in names} | HARMLESS
+LONGEST_NAME = 60  # characters of the name of a column
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR = re.compile(r"\Asep=(.)\r?\n")  # a line that Excel reads and writes before the header
 
@@ -40,6 +43,11 @@ def read_csv(raw: bytes, delimiter: str) -> list[tuple[int, dict[str, Any] | Pro
         if twice := [name for n, name in enumerate(header) if name and name in header[:n]]:
             line = 1 + skipped
             return [(line, Problem(line, f"a column name appears twice: {shown(twice[0])}"))]
+        if not any(fold(name) in KNOWN for name in header) and any(map(_is_sentence, header)):
+            way = f"prompt{delimiter}completion".replace("\t", " and, after a tab, ")
+            line = 1 + skipped
+            said = f"the first line looks like a row, not like the names of columns: write {way} into a line above it"
+            return [(line, Problem(line, said))]
         # The name that pandas gives the column of its index.
         names = [name or f"Unnamed: {n}" for n, name in enumerate(header)]
         begun = reader.line_num
@@ -51,6 +59,10 @@ def read_csv(raw: bytes, delimiter: str) -> list[tuple[int, dict[str, Any] | Pro
         line = reader.line_num + skipped
         rows.append((line, Problem(line, f"not CSV: {error}; what follows is not read")))
     return rows
+
+
+def _is_sentence(name: str) -> bool:
+    return len(name) > LONGEST_NAME or name.endswith((".", "?", "!", "。", "？", "！"))
 
 
 def _row(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, Any] | Problem:

@@ -264,10 +264,18 @@ def test_invalid_byte_does_not_hide_the_other_problems(problems):
 
 def test_only_the_first_problems_are_shown_and_the_rest_counted(scratch, read):
     with pytest.raises(InputError) as caught:
-        read("oops\n" * (MAX_SHOWN + 1234))
+        read(f"{PAIR}\n" + "".join(f'{{"a": {"1" * n}\n' for n in range(1, MAX_SHOWN + 1235)))
     lines = caught.value.message.split("\n")
     assert len(lines) == MAX_SHOWN + 1
     assert "1,234" in lines[-1]
+
+
+def test_problem_that_many_lines_have_is_said_once(scratch, read):
+    with pytest.raises(InputError) as caught:
+        read(f"{PAIR}\noops\n{{}}\noops\n" + "oops\n" * 10)
+    first, second = caught.value.message.removeprefix(f"{scratch}:").split(f"\n{scratch}:")
+    assert first.startswith("2: not JSON") and first.endswith(" (also lines 4, 5, 6, 7, 8 and 6 more)")
+    assert second.startswith("3: it has no columns")
 
 
 def test_a_latin_1_byte_is_named_with_its_line(problems):

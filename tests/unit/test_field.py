@@ -20,7 +20,8 @@ from field import SPECIMENS, Specimen, table  # noqa: E402
 # No option can help these: something in them has to be written by hand.
 BY_HAND = {
     "SQuAD", "TRL, language modelling", "axolotl, parts of an answer", "axolotl, without a template", "HH-RLHF",
-    "Qwen-VL, OpenAI", "Excel, Unicode text", "MMLU",
+    "Qwen-VL, OpenAI", "Excel, Unicode text", "MMLU", "TriviaQA", "WMT", "Glaive, function calling", "Anki, no header",
+    "OpenAssistant",
 }  # fmt: skip
 each = pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
 
