@@ -171,7 +171,7 @@ def read_dataset(
     if reading.shape is not None and not whole and (skip_bad or any(map(reading.is_judged, first))):
         good, problems, bad = _good_rows(rows, reading)
     if problems and not (skip_bad and examples):
-        error = refuse(str(path), problems, _hint(reading.shape, problems))
+        error = refuse(str(path), problems, _hint(reading.shape, problems, parsed=bool(first)))
         unnamed = None if examples else reading.way(first)
         raise UnknownColumns(error.message, unnamed.columns, len(rows), unnamed.does) if unnamed else error
     if bad and not examples:
@@ -221,11 +221,13 @@ def remarks_in_words(dataset: Dataset) -> tuple[str, ...]:
     return dataset.remarks.words("" if dataset.is_whole else f" of the first {LOOKED_AT:,}")
 
 
-def _hint(shape: Shape | None, problems: Sequence[Problem]) -> str:
+def _hint(shape: Shape | None, problems: Sequence[Problem], *, parsed: bool = True) -> str:
     tools = sum("tools are not trained" in problem.message for problem in problems)
     if tools:
         rows = f"{tools:,} row{'s' if tools > 1 else ''} with tools"
         return f"{rows}: only text turns are trained; --skip-bad trains on the other rows."
+    if not parsed:
+        return "A file has a JSON object a line, a JSON array of objects, or a table with the names of its columns."
     if shape is None:
         return "Name the columns that are meant: --map prompt=COLUMN --map completion=COLUMN."
     mends = any("--repair" in problem.message for problem in problems)

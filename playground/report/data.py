@@ -41,13 +41,13 @@ def histogram(lengths: Sequence[int], unit: str, width: int) -> list[Piece]:
     return pieces
 
 
-def findings(result: DataCheck, width: int = UNCUT) -> list[Piece]:
-    """Return errors and warnings by kind, each message of a kind once, with its lines; cut at `width` characters."""
+def findings(result: DataCheck) -> list[Piece]:
+    """Return errors and warnings by kind, each message of a kind once, uncut, with its lines."""
     pieces: list[Piece] = []
     for level, kind, number, said in by_kind(result.findings):
         pieces.append((f"{level}: {clean(kind)}, {count(number, 'row')}\n", "bad" if level == "error" else "warning"))
         for message, found in list(said.items())[:MOST_SAID]:
-            pieces.append((f"  {_lines(found)}: {one_line(message, width)}\n", "faint"))
+            pieces.append((f"  {_lines(found)}: {one_line(message, UNCUT)}\n", "faint"))
         if rest := list(said.values())[MOST_SAID:]:
             pieces.append((f"  and {sum(finding.rows for found in rest for finding in found):,} more\n", "faint"))
     return pieces or [("no problems found\n", "good")]

@@ -987,7 +987,11 @@ def test_held_out_row_is_labelled():
         ("Lower --eval-rows, or add rows.", "Lower “held-out rows”, or add rows (F9 opens the options)."),
         ("Say which is which: --map prompt=frage --map 'completion=a b'", "Say which is which: F4 (columns)"),
         ("This fits: --max-length 64. --force tries anyway.", "This fits: “longest row” 64 (F9 opens the options)."),
-        ("Only text; --map images= leaves it out", "Only text; on the command line, --map images= leaves it out"),
+        (
+            "To train on its better side: --map messages=chosen",
+            "on the command line: To train on its better side: --map messages=chosen",
+        ),
+        ("Only text; --map images= leaves it out", "Only text; on the command line: --map images= leaves it out"),
         ("See 'sft-playground train --help' for what each option takes.", ""),
     ],
 )

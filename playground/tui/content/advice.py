@@ -6,10 +6,13 @@ import re
 from dataclasses import fields
 
 from playground.config import TrainConfig, flag_of, labels
+from playground.data.columns import ROLES
 
 _SENTENCE = re.compile(r"(?<=[.;])\s+")
 _FLAG = re.compile(r"--[a-z][a-z-]+")
-_MAP = re.compile(r"--map (?:'[^']*'|[^\s.;=]+=[^\s.;]+)(?: --map (?:'[^']*'|[^\s.;=]+=[^\s.;]+))*")
+# What the dialog of the columns can do; anything else that --map does needs the command line.
+_ROLE = r"--map (?:'(?:{0})=[^']*'|(?:{0})=[^\s.;]+)".format("|".join(ROLES))
+_MAP = re.compile(f"{_ROLE}(?: {_ROLE})*")
 
 
 def in_app(text: str) -> str:
@@ -20,8 +23,8 @@ def in_app(text: str) -> str:
     kept, options = [], False
     for sentence in _SENTENCE.split(_MAP.sub("F4 (columns)", text)):
         flags = _FLAG.findall(sentence)
-        if "--map" in flags:  # to leave a column out; the form has no place for it
-            kept.append(f"on the command line, {sentence}")
+        if "--map" in flags:
+            kept.append(f"on the command line: {sentence}")
         elif all(flag in names for flag in flags):
             kept.append(_FLAG.sub(lambda match: f"“{names[match[0]]}”", sentence))
             options |= bool(flags)

@@ -86,7 +86,7 @@ def look_title(found: DataCheck, columns: Sequence[str] = ()) -> Content:
 def look_words(found: DataCheck) -> Content:
     """Return a histogram of a data set's lengths, and its errors and warnings."""
     said = tuple(replace(finding, message=in_app(finding.message)) for finding in found.findings)
-    return coloured([*histogram(found.lengths, found.unit, BAR), *findings(replace(found, findings=said), 100)])
+    return coloured([*histogram(found.lengths, found.unit, BAR), *findings(replace(found, findings=said))])
 
 
 def plan_short(made: Plan) -> Content:
