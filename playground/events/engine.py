@@ -98,6 +98,7 @@ class EngineReady(EngineEvent):
         single_turn: Whether it was trained on single-turn conversations only.
         source: The model in the form used in a command, as in `AdapterInfo.model`; empty if no record names it.
         sides: The sides that have an adapter: ``sft``, or one ``sft:NAME`` for each of several.
+        held: Bytes of its device that are free again when it ends.
     """
 
     model: str
@@ -107,6 +108,7 @@ class EngineReady(EngineEvent):
     seconds: float
     source: str = ""
     sides: tuple[str, ...] = ("sft",)
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)

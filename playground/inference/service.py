@@ -35,6 +35,7 @@ from playground.inference.lens import Looker, Sides, continued
 from playground.inference.lineup import Lineup, change_adapters, conversation_lane, lanes_for, load_lineup
 from playground.models import demo
 from playground.models.adapters import find_adapter
+from playground.models.memory import give_back, held_memory, naming_memory
 from playground.models.source import on_this_machine
 from playground.runs import library
 from playground.runs.folder import read_record
@@ -87,38 +88,41 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
     source = options.get("model")
     names = [] if options.get("bare") else options.get("adapters") or [None]
     folders = [find_adapter(name, home) for name in names]
-    lineup = load_lineup(folders, progress, model=source, style=options.get("style"))
-    progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
-    lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
+    with naming_memory("loading the model"):
+        lineup = load_lineup(folders, progress, model=source, style=options.get("style"))
+        progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
+        lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
     send(_ready(lineup, source, begun))
     said: dict[int, _Said] = {}
     while (request := requests.next()) is not None:
         number = int(request.get("id", 0))
         try:
-            match request["do"]:
-                case "answer":
-                    ask = Ask.from_dict(request["ask"])
-                    said[number] = _Said(ask)
-                    for old in list(said)[:-KEPT]:
-                        del said[old]
-                    for event in answer(lineup, number, ask, requests, said[number].ids):
-                        send(event)
-                case "why":
-                    why = Why.from_dict(request["why"])
-                    serve_why = look if why.branch is None else branch
-                    with suppress(Cancelled):
-                        send(serve_why(lineup, number, why, said, requests))
-                case "use":
-                    begun = time.monotonic()
-                    chosen = request.get("adapters")
-                    others = [find_adapter(name, home) for name in chosen] if chosen else None
-                    lineup = change_adapters(lineup, others, request.get("style"))
-                    said.clear()  # another adapter said it
-                    send(_ready(lineup, source, begun))
-                case "list":
-                    send(_choices(home))
+            with naming_memory("answering"):
+                match request["do"]:
+                    case "answer":
+                        ask = Ask.from_dict(request["ask"])
+                        said[number] = _Said(ask)
+                        for old in list(said)[:-KEPT]:
+                            del said[old]
+                        for event in answer(lineup, number, ask, requests, said[number].ids):
+                            send(event)
+                    case "why":
+                        why = Why.from_dict(request["why"])
+                        serve_why = look if why.branch is None else branch
+                        with suppress(Cancelled):
+                            send(serve_why(lineup, number, why, said, requests))
+                    case "use":
+                        begun = time.monotonic()
+                        chosen = request.get("adapters")
+                        others = [find_adapter(name, home) for name in chosen] if chosen else None
+                        lineup = change_adapters(lineup, others, request.get("style"))
+                        said.clear()  # another adapter said it
+                        send(_ready(lineup, source, begun))
+                    case "list":
+                        send(_choices(home))
         except PlaygroundError as error:
             send(EngineError(number, error.message, error.hint))
+            give_back(lineup.engine.base.device)
 
 
 def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
@@ -133,6 +137,7 @@ def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
         seconds=round(time.monotonic() - begun, 2),
         source=source or (str(first.config.get("model", "")) if first is not None else ""),
         sides=tuple(side.name for side in adapted),
+        held=held_memory(lineup.engine.base.device),
     )
 
 

@@ -19,9 +19,9 @@ class InspectorProcess(LineChild):
         """Ask for the available data sets."""
         return self.request("list")
 
-    def look(self, config: Mapping[str, Any]) -> int:
-        """Ask for a check of a config's data set and for the training plan."""
-        return self.request("look", config=dict(config))
+    def look(self, config: Mapping[str, Any], released: int = 0) -> int:
+        """Ask for a check of a config's data set, and for a plan with `released` bytes more than are free now."""
+        return self.request("look", config=dict(config), released=released)
 
     def rows(self, start: int, count: int) -> int:
         """Ask for encoded rows of the data set requested last."""

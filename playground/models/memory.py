@@ -23,8 +23,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # How the allocator of a CPU says it.
-    return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+    # How the allocator of a CPU says it, then the driver of a full card, and cuBLAS where its workspace does not fit.
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        ("alloc" in said and "memory" in said)
+        or "CUDA error: out of memory" in said
+        or "CUBLAS_STATUS_ALLOC_FAILED" in said
+    )
 
 
 @contextmanager
@@ -68,6 +73,11 @@ def free_memory(device: torch.device) -> int:
         return max(0, min(available, limit - used + cache))
     except (OSError, ValueError):  # no container, or one without a limit ("max")
         return available
+
+
+def held_memory(device: torch.device) -> int:
+    """Return the bytes of `device` that are free again when this process ends; on a GPU without its context."""
+    return int(torch.cuda.memory_reserved(device)) if device.type == "cuda" else program_memory(device)
 
 
 def program_memory(device: torch.device) -> int:

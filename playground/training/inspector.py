@@ -114,13 +114,13 @@ class Inspector:
 
                     self._send(DataSets(number, tuple(data_sets())))
                 case "look":
-                    self._look(number, TrainConfig.from_dict(request["config"]))
+                    self._look(number, TrainConfig.from_dict(request["config"]), int(request.get("released", 0)))
                 case "rows":
                     self._show(number, int(request["start"]), int(request["count"]))
         except PlaygroundError as error:
             self._send(InspectorError(number, error.message, error.hint))
 
-    def _look(self, number: int, config: TrainConfig) -> None:
+    def _look(self, number: int, config: TrainConfig, released: int) -> None:
         hub = config.data.startswith("hf:")
         self._send(InspectorStage(number, f"reading {config.data} from the hub" if hub else "reading the data", 0.0))
         from playground.data.containers import open_rows
@@ -145,7 +145,7 @@ class Inspector:
         self._send(Looked(number, looked))
         from playground.training.plan import plan_training  # imports PyTorch: takes seconds, and the rows need not wait
 
-        planned = plan_training(config, stage)
+        planned = plan_training(config, stage, released=released)
         self._rows, self._encoder = planned.everything, planned.encoder
         self._lines, self._held_out = planned.dataset.examples, set(planned.held_out)
         self._show(number, 0, MOST_ROWS)

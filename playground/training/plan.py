@@ -79,7 +79,12 @@ class Planned:
 
 @uncollected()
 def plan_training(
-    config: TrainConfig, progress: Progress, ranks: Ranks | None = None, dataset: Dataset | None = None
+    config: TrainConfig,
+    progress: Progress,
+    ranks: Ranks | None = None,
+    dataset: Dataset | None = None,
+    *,
+    released: int = 0,
 ) -> Planned:
     """Read and check the data and plan the training; the weights are not loaded. All ranks make the same plan.
 
@@ -88,6 +93,7 @@ def plan_training(
         progress: Called with the current stage.
         ranks: The processes that share the training.
         dataset: Examples that are at hand already, instead of those that `config` names.
+        released: Bytes of the device that will be free before the training starts.
 
     Raises:
         PlaygroundError: For any problem with data or model.
@@ -98,7 +104,7 @@ def plan_training(
     progress("encoding the data", 0.0)
     device = pick_device()
     ranks = ranks or Ranks(device)
-    free = free_memory(device)
+    free = free_memory(device) + released
     if device.type == "cpu":  # the ranks of one machine share its memory
         free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return make_plan(

@@ -271,7 +271,11 @@ class PlaygroundApp(App[None]):
             self._compare.release(IN_TRAINING)
             self._watch(busy)
         else:
-            self.push_screen(TrainScreen(self._inspector, self._adapters_dir))
+            self.push_screen(TrainScreen(self._inspector, self._adapters_dir, self._held))
+
+    def _held(self) -> int:
+        """Return the bytes that the engine gives back when a training starts, which ends it."""
+        return self._compare.engine.held
 
     def on_train_screen_started(self, event: TrainScreen.Started) -> None:
         """Watch the run that was started."""
@@ -367,7 +371,7 @@ class PlaygroundApp(App[None]):
         """Show data sets while a run continues."""
         from playground.tui.screens.train import TrainScreen
 
-        self.push_screen(TrainScreen(self._inspector, self._adapters_dir))
+        self.push_screen(TrainScreen(self._inspector, self._adapters_dir, self._held))
 
     def on_run_screen_checkpoints_requested(self, event: RunScreen.CheckpointsRequested) -> None:
         """Open a screen that prompts a run's adapters from several steps."""

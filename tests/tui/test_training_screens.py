@@ -72,8 +72,9 @@ class FakeInspector(FakeChild):
         self.said.put(DataSets(0, sets))
         return 0
 
-    def look(self, config):
+    def look(self, config, released=0):
         self.looked.append(config)
+        self.released = released
         number = len(self.looked)
         for event in (
             InspectorStage(number, "reading the data", 0.0), Looked(number, CHECK), RowsShown(number, 0, 113, (ROW,)),
@@ -172,9 +173,9 @@ class TableInspector(FakeInspector):
         self.said.put(DataSets(0, (DataSetInfo("mini.jsonl", "/d/mini.jsonl", "bundled", 115, "prompt"), bad, unnamed)))
         return 0
 
-    def look(self, config):
+    def look(self, config, released=0):
         if not config["data"].endswith("mine.csv"):
-            return super().look(config)
+            return super().look(config, released)
         self.looked.append(config)
         number, columns = len(self.looked), config["columns"]
         self.said.put(TableFound(number, TABLE, needed=not columns))
@@ -279,7 +280,7 @@ async def test_highlighted_data_set_is_the_open_one(screen):
 async def test_reading_from_the_hub_can_be_cancelled(screen):
     await open_training(screen)
     slow, looked = screen.inspector, []
-    slow.look = lambda config: looked.append(config["data"]) or 50
+    slow.look = lambda config, released: looked.append(config["data"]) or 50
     screen.app.screen.query_one("#path", Input).focus()
     await screen.press(*"hf:a/b", "enter")
     slow.said.put(InspectorStage(50, "reading hf:a/b from the hub", 0.0))
@@ -360,6 +361,17 @@ async def test_each_option_has_its_whole_help_and_its_choices_without_a_mouse(sc
     assert marked == [f"mark-{changed}"] and "1 differs from the default" in str(form.query_one(".heading").content)
     await screen.press("f9")
     await screen.settle(lambda: screen.inspector.looked[-1][changed])
+
+
+@training_test()
+async def test_plan_counts_what_the_apps_own_engine_gives_back(screen):
+    await screen.say(replace(READY, held=5 << 30))
+    await open_training(screen)
+    assert screen.inspector.released == 5 << 30
+    await screen.press("escape")
+    screen.app._compare.release("busy")
+    await open_training(screen)
+    assert screen.inspector.released == 0
 
 
 @training_test()
@@ -856,7 +868,7 @@ async def test_app_opened_during_training_does_not_load_a_model(screen, home):
 @training_test()
 async def test_f5_without_a_plan_repeats_the_reason(screen, monkeypatch):
     await open_training(screen)
-    monkeypatch.setattr(screen.inspector, "look", lambda config: 77)
+    monkeypatch.setattr(screen.inspector, "look", lambda config, released: 77)
     screen.app.screen.query_one("#path", Input).focus()
     await screen.press("x", "enter", "f5")
     assert screen.shown("#hint") == "The plan is not ready yet."

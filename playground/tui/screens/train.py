@@ -91,9 +91,11 @@ class TrainScreen(Leavable[None]):
     class RunsRequested(Message):
         """Request to show the runs."""
 
-    def __init__(self, inspector: Callable[[], Any], adapters_dir: str | None = None) -> None:
+    def __init__(
+        self, inspector: Callable[[], Any], adapters_dir: str | None = None, held: Callable[[], int] = lambda: 0
+    ) -> None:
         super().__init__()
-        self._opened = OpenedData(inspector, self)
+        self._opened = OpenedData(inspector, self, held)
         self._home = paths.adapters_dir(adapters_dir)
         self._asks = False  # whether the columns are asked for as soon as it turns out that they are needed
         self._rest: Timer | None = None

@@ -121,7 +121,7 @@ class EngineController:
     """
 
     def __init__(self, start: Start, owner: Screen[Any], first: Started = NOTHING) -> None:
-        self.loaded, self.alive = False, True
+        self.loaded, self.alive, self._held = False, True, 0
         self.choices = Choices((), ())
         self.style = ""
         self._start, self._owner = start, owner
@@ -145,13 +145,18 @@ class EngineController:
         if message.engine is not self._engine or not self.alive:
             return False
         match message.event:
-            case EngineReady():
-                self.loaded, self._doubtful = True, False
+            case EngineReady() as ready:
+                self.loaded, self._doubtful, self._held = True, False, ready.held
             case Choices() as choices:
                 self.choices = choices
             case EngineError(request=-1):
                 self.loaded = self.alive = False
         return True
+
+    @property
+    def held(self) -> int:
+        """Bytes of its device that are free again once it ends."""
+        return self._held if self.alive else 0
 
     def ask(self, ask: Ask) -> int:
         """Ask for answers; return the request's number."""

@@ -36,6 +36,7 @@ class OpenedData:
     Args:
         start: Starts an inspector; called immediately, and again where reading is cancelled.
         owner: The screen that gets the messages.
+        held: Returns the bytes that the app itself gives back before a training starts.
 
     Attributes:
         data: Its name in a config.
@@ -46,8 +47,8 @@ class OpenedData:
         why_no_plan: The reason while there is none.
     """
 
-    def __init__(self, start: Callable[[], Any], owner: Screen[Any]) -> None:
-        self._start, self._owner = start, owner
+    def __init__(self, start: Callable[[], Any], owner: Screen[Any], held: Callable[[], int]) -> None:
+        self._start, self._owner, self._held = start, owner, held
         self._inspector = start()
         self._options: dict[str, Any] = {}  # overrides of the saved settings
         self._roles: dict[str, Mapping[str, str]] = {}  # by data set: the columns that were chosen for it
@@ -126,7 +127,7 @@ class OpenedData:
         """
         config = self.config()
         self.forget(WAIT)
-        self._request, self.reading = self._inspector.look(config.to_dict()), True
+        self._request, self.reading = self._inspector.look(config.to_dict(), self._held()), True
 
     def heard(self, message: InspectorSaid) -> InspectorEvent | None:
         """Keep what an event says about it; return the event, or None if it is about something else."""

@@ -1,0 +1,75 @@
+"""Memory that runs out in the engine is told to whoever asked, and the engine goes on; what it holds is told too."""
+
+import pytest
+import torch
+
+from playground.config import TrainConfig
+from playground.events.answers import Sampling
+from playground.events.engine import Ask, EngineError, EngineReady, LaneRequest, Spoken
+from playground.inference.engine import Engine
+from playground.inference.service import serve
+from playground.models.memory import is_out_of_memory
+from playground.training.plan import plan_training
+
+
+class Requests:
+    """Two questions, the second the same as the first."""
+
+    def __init__(self):
+        ask = Ask((LaneRequest("base", "base", ("Hello",)),), 1.0, Sampling(3))
+        self._waiting = [{"do": "answer", "id": number, "ask": ask.to_dict()} for number in (1, 2)]
+
+    def next(self):
+        return self._waiting.pop(0) if self._waiting else None
+
+    def cancelled(self, number):
+        return False
+
+
+def test_engine_answers_again_after_memory_ran_out(tiny_folder, tmp_path, monkeypatch):
+    real, calls = Engine.stream, []
+
+    def stream(self, *given):
+        calls.append(given)
+        if len(calls) == 2:  # after the warm-up
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        yield from real(self, *given)
+
+    monkeypatch.setattr(Engine, "stream", stream)
+    said = []
+    options = {"model": str(tiny_folder("llama")), "bare": True, "adapters_dir": str(tmp_path)}
+    serve(Requests(), options, said.append, 0.0)
+    (error,) = [event for event in said if isinstance(event, EngineError)]
+    assert error.request == 1 and "Out of memory while answering" in error.message
+    assert any(isinstance(event, Spoken) and event.request == 2 and event.answer for event in said)
+    (ready,) = [event for event in said if isinstance(event, EngineReady)]
+    assert ready.held > 50 << 20  # PyTorch alone takes more
+
+
+@pytest.mark.parametrize(
+    ("error", "ran_out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (MemoryError(), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+            True,
+        ),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED"), False),
+        (ValueError("CUDA error: out of memory"), False),
+    ],
+)
+def test_running_out_of_memory_is_recognised_by_each_of_its_names(error, ran_out):
+    assert is_out_of_memory(error) is ran_out
+
+
+def test_plan_counts_what_will_be_given_back(tiny_folder, rows_file, monkeypatch):
+    monkeypatch.setattr("playground.training.plan.free_memory", lambda device: 1000)
+    monkeypatch.setattr("playground.training.plan.program_memory", lambda device: 0)
+    config = TrainConfig(model=str(tiny_folder("llama")), data=str(rows_file(4)))
+    assert not plan_training(config, lambda *a: None).plan.fits
+    made = plan_training(config, lambda *a: None, released=8 << 30).plan
+    assert made.fits and made.free == (8 << 30) + 1000
