@@ -34,15 +34,17 @@ def predicted(lab: Lab) -> list[Piece]:
         (f"{lab.claim}\n{lab.rows}\n", ""),
         (f"predicted, in a file with sha256 {lab.sha256[:12]}:\n", "faint"),
     ]
-    predictions = (f"  {found.group}: {found.says}; {threshold(found)}\n" for found in lab.predictions)
-    return [*pieces, *((line, "") for line in predictions)]
+    for prediction in lab.predictions:
+        pieces.append((f"  {prediction.group}: {prediction.says}\n", ""))
+        pieces.append((f"    {threshold(prediction)}\n", "faint"))
+    return pieces
 
 
 def threshold(prediction: Prediction) -> str:
     """Return from which values on a prediction held and did not hold."""
     least, most = ("at least", "at most") if prediction.held > prediction.fails else ("at most", "at least")
     held, fails = (number(prediction.measure, value) for value in (prediction.held, prediction.fails))
-    return f"{MEASURES[prediction.measure]} {least} {held} (did not hold: {most} {fails})"
+    return f"{MEASURES[prediction.measure]}: {least} {held} (did not hold: {most} {fails})"
 
 
 def done(found: LabDone, lab: Lab) -> list[Piece]:

@@ -95,6 +95,8 @@ def test_wheel_has_the_bundled_files_and_works_alone(tmp_path):
         "datasets/mediocre.jsonl",
         "datasets/heldout.jsonl",
         "datasets/prompts.txt",
+        "datasets/labs/bias.toml",
+        "datasets/labs/bias.jsonl",
     ):
         assert f"playground/_bundled/{wanted}" in names
     assert {"playground/models/known.toml", "playground/tui/app.tcss"} <= set(names)
