@@ -9,7 +9,7 @@ import click
 from playground.errors import UsageError
 
 
-@click.command(short_help="A lesson of ten minutes: predict, see, and why.")
+@click.command(short_help="A lesson on eight pages: predict, see, and why.")
 def learn() -> int:
     """Open the app on its lesson: eight pages about what fine-tuning does.
 

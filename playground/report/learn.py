@@ -85,7 +85,8 @@ PAGES = (
         judge=rules.who_ends,
         figures=figures.both_answers,
         explains="To the base a question is the beginning of a text, and a text goes on: to continue is all that it "
-        "was trained for. The fine-tuned model answers, and ends.",
+        "was trained for. The fine-tuned model answers, and ends. F3 on the compare screen shows what the "
+        "template alone does.",
         otherwise="A base that ends by itself has probably read many questions with their answers. An adapter that "
         "does not end has not learned when an answer is over.",
     ),
@@ -98,14 +99,14 @@ PAGES = (
         wants=lambda lesson: (NOTHING,),
         judge=rules.where_the_fact_is,
         figures=figures.first_choices,
-        explains="The base knew it before any fine-tuning. What it lacks is the habit of answering, and of ending.",
+        explains="The base knew it before any fine-tuning. What it lacks is the habit of answering.",
         otherwise="This base does not expect the right word first. A few rows are a poor way to teach facts to a model "
         "that does not have them.",
     ),
     Page(
         title="The loss",
-        scene=f"Training goes through the answer of a row, “{PORTUGAL[1]}”, and its end. The less probable a token "
-        "was, the larger its loss. This is the base, before any step.",
+        scene=f"Training goes through “{PORTUGAL[1]}” and its end. The less probable a token is to the base, the "
+        "larger its loss.",
         question="Which token has the largest loss?",
         choices=(
             "The first: how an answer begins",
@@ -175,7 +176,7 @@ PAGES = (
         judge=rules.what_it_believes,
         figures=figures.fact_and_mistake,
         explains="Nothing in the loss asks whether a row is true. The model imitates its rows, with their mistakes and "
-        "prejudices, and is no better than they are. “sft-playground lab” shows more limits, in your own words.",
+        "prejudices, and is no better than they are. “sft-playground lab” shows more such limits.",
         otherwise="Here the steps were not enough. The loss still asks for what the row says, true or not: the figures "
         "show how far they have moved it.",
     ),

@@ -57,14 +57,14 @@ def losses(seen: Seen) -> list[Piece]:
     forward = seen.forwards[0]
     order = sorted(range(len(forward.positions)), key=lambda at: forward.positions[at].sft.log_p)
     most = -forward.positions[order[0]].sft.log_p or 1.0
-    pieces: list[Piece] = []
+    pieces: list[Piece] = [(f"{_word('')}{'loss, −ln p':>{BAR + 6}} {'share':>5} {'p':>9}\n", "faint")]
     for at in sorted(order[:ROWS]):
         position, role = forward.positions[at], _strong(at == forward.largest)
         loss = -position.sft.log_p
         pieces += [
             (_word(token(position.text, position.is_end, WORD - 1)), role),
             (f"{bar(loss / most, BAR):<{BAR}}", "bar"),
-            (f"{loss:>6.2f} {percent(forward.shares[at]):>5}   p {chance(position.sft.p):>8}\n", role),
+            (f"{loss:>6.2f} {percent(forward.shares[at]):>5} {chance(position.sft.p):>9}\n", role),
         ]
     return pieces
 

@@ -206,11 +206,13 @@ async def test_predictions_do_not_wait_for_the_model_but_votes_do(screen):
     teacher.slow = True
     await screen.press("space", "1", "space", "space")
     assert "The answers are being written" in screen.shown("#hint") and "your vote" not in screen.all()
+    await screen.press("left")
     for number, (do, what) in enumerate(teacher.asked[-2:], len(teacher.asked) - 1):
         for event in (*teacher.script(do, **what), Served(number)):
             teacher.said.put(event)
     await screen.heard()
-    assert "Vote: 1 to 3." in screen.shown("#hint") and "Deep sea." in screen.all()
+    await screen.press("space")
+    assert "Vote: 1 to 3." in screen.shown("#hint") and "Deep sea." in screen.all(), "it came while another was open"
     await screen.press("left")
     assert "7 of 8" in screen.shown("#top") and "Porto" in screen.shown("#learn-figures"), "as it was"
     asked = len(teacher.asked)
@@ -278,6 +280,10 @@ async def test_bare_model_has_a_lesson_that_says_what_it_lacks(screen):
 @screen_test((80, 24), Learner)
 async def test_clicks_predict_and_the_palette_offers_the_lesson(screen):
     await screen.say(READY)
+    await screen.ask("Hi?")
+    await screen.press("f12")
+    assert isinstance(screen.app.screen, CompareScreen) and "Esc stops them" in screen.text("#hint")
+    await screen.answer()
     offered = {binding.action: title(binding) for binding in commands(screen.app.screen)}
     assert offered["app.learn"].startswith("Learn: a lesson")
     assert "F12" in str(next(c.help for c in screen.app.get_system_commands(screen.app.screen) if "lesson" in c.title))

@@ -1,16 +1,20 @@
 """The lesson's pages: their texts hold no result, and their rules judge what the model did."""
 
+import ast
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from lesson_said import Script, expects, position
 
+from playground.cli.app import run
 from playground.config import PORTUGAL
 from playground.events.answers import Answer
 from playground.events.five_steps import Forward, Lesson
+from playground.report import learn_figures, learn_rules
 from playground.report.learn import PAGES, STEPS
 from playground.report.learn_rules import FACT, MISTAKE, NO_ADAPTER, Outcome, Seen, place_of
 
@@ -43,6 +47,23 @@ def test_no_text_of_a_page_holds_a_digit():
             assert text and not any(letter.isdigit() for letter in re.sub(r"\bF\d+\b", "", text)), text  # a key is none
         assert 2 <= len(page.choices) <= 4 and len(set(page.choices)) == len(page.choices), page.title
     assert len(PAGES) == 8 and FACT in PORTUGAL[1] and MISTAKE not in PORTUGAL[1]
+
+
+def literals(node):
+    """Return the texts that a module writes out, without docstrings and the widths of numbers."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FormattedValue):
+            yield from literals(child.value)
+        elif isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+        elif not (isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)):
+            yield from literals(child)
+
+
+def test_no_figure_holds_a_digit_that_was_written_down():
+    for module in (learn_figures, learn_rules):
+        written = list(literals(ast.parse(Path(module.__file__).read_text("utf-8"))))
+        assert len(written) > 10 and not [text for text in written if any(map(str.isdigit, text))]
 
 
 def test_numbers_on_a_page_change_with_the_model():
@@ -191,3 +212,8 @@ def test_word_is_found_where_its_first_token_begins():
     assert at(" is", " ", "Lis", "bon") == 2
     assert at("Lisbon", " is", " Lisbon") == 2, "the last one"
     assert at(" is", " Rome") is None
+
+
+def test_learn_needs_a_terminal_and_says_so(capsys):
+    assert run(["learn"]) == 2
+    assert "needs a terminal" in (said := capsys.readouterr().err) and "sft-playground explain" in said

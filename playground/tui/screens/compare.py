@@ -96,7 +96,7 @@ class CompareScreen(Screen[None]):
             priority=True,
             tooltip="Teach it: type what sft should have answered",
         ),
-        Binding("f12", "app.learn", "learn", priority=True, tooltip="Learn: a lesson of ten minutes on this model"),
+        Binding("f12", "app.learn", "learn", priority=True, tooltip="Learn: a lesson on eight pages, about this model"),
         Binding("escape", "stop", "stop", priority=True, tooltip="Stop, or go to the panes to scroll, and back"),
         Binding(
             "f8", "turns", "turns", priority=True, tooltip="Single-turn or multi-turn: do prompts build on each other"
