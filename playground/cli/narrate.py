@@ -187,7 +187,8 @@ class Narrator:
         colour = {"finished": "green", "stopped": "yellow", "failed": "red"}[event.state]
         loss = f"; loss over the last epoch {event.loss:.2f}" if event.loss is not None else ""
         loss += f", on the held-out rows {self._eval_loss:.2f}" if self._eval_loss is not None else ""
-        self.line(f"{event.state} after {count(event.step, 'step')}: {event.reason}{loss}", colour)
+        why = "" if event.state == "failed" else f": {event.reason}"  # an error with its hint follows
+        self.line(f"{event.state} after {count(event.step, 'step')}{why}{loss}", colour)
         whole = event.seconds_load + event.seconds_train + event.seconds_sample + event.seconds_save
         shares = ", ".join(
             f"{name} {100 * seconds / whole:.0f} %"

@@ -290,7 +290,7 @@ def _rescue(training: Training, run: RunFolder, clock: Clock, error: Exception) 
 
 def _in_words(fault: Exception) -> str:
     if isinstance(fault, PlaygroundError):
-        return fault.message
+        return f"{fault.message} {fault.hint}".strip()
     return f"something unexpected happened: {type(fault).__name__}: {fault}"
 
 

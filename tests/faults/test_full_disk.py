@@ -83,7 +83,11 @@ def test_disk_that_stays_full_ends_the_run(settings, whole, tmp_path, fill, monk
             last = event
         patched.undo()
     monkeypatch.undo()
-    assert isinstance(last, RunEnded) and last.state == "failed" and last.reason == caught.value.message
+    assert (
+        isinstance(last, RunEnded)
+        and last.state == "failed"
+        and last.reason == f"{caught.value.message} {caught.value.hint}"
+    )
     assert caught.value.exit_code == 1 and ("--resume run" in caught.value.hint) == resumable
     assert (read_record(folder) is not None) == resumable
     if resumable:

@@ -98,7 +98,7 @@ def test_memory_running_out_ends_no_run_without_a_word(settings, whole, tmp_path
         assert not folder.exists()
         return
     ends = [event for event in logged(folder) if event.terminal]
-    assert [(end.state, end.reason) for end in ends] == [("failed", caught.value.message)]
+    assert [(end.state, end.reason) for end in ends] == [("failed", f"{caught.value.message} {caught.value.hint}")]
     assert read_record(folder).state == "failed"
     resumed = list(train(settings, folder, resume=True))
     assert resumed[0].step == ends[0].step, "no step is lost"

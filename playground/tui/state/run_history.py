@@ -23,6 +23,7 @@ from playground.report import filmstrip
 from playground.report.filmstrip import Frame
 from playground.report.words import duration, gigabytes
 from playground.text import flow
+from playground.tui.content.advice import in_app
 
 SMOOTH = 0.8  # weight of the past in the smoothed loss
 
@@ -131,7 +132,8 @@ class RunHistory:
         if self.ended is not None:
             how = {"finished": "■ finished", "stopped": "□ stopped", "cancelled": "✗ cancelled", "failed": "✗ failed"}
             said = how[self.ended.state]
-            return said if self.ended.state == "finished" else f"{said} at step {self.step}: {self.ended.reason}"
+            why = in_app(self.ended.reason)
+            return said if self.ended.state == "finished" else f"{said} at step {self.step}: {why}"
         if self.started is None:
             if self.stage is None:
                 return "… starting"
