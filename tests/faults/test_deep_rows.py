@@ -40,7 +40,9 @@ def settings(tiny_folder, tmp_path):
     return settings
 
 
-@pytest.mark.parametrize("bad", [(11,), (30, 31), (60,)])
+@pytest.mark.parametrize(
+    "bad", [pytest.param((11,), marks=pytest.mark.long), (30, 31), pytest.param((60,), marks=pytest.mark.long)]
+)
 def test_bad_row_of_a_large_set_is_named_before_the_first_step(settings, tmp_path, bad):
     with pytest.raises(InputError) as caught:
         list(train(settings(bad), tmp_path / "run"))

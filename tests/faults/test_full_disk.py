@@ -73,7 +73,9 @@ def test_run_waits_for_room_and_ends_with_the_same_bytes(settings, whole, tmp_pa
     assert not litter(tmp_path)
 
 
-@pytest.mark.parametrize(("start", "resumable"), [(2, False), (9, True), (40, True)])
+@pytest.mark.parametrize(
+    ("start", "resumable"), [(2, False), pytest.param(9, True, marks=pytest.mark.long), (40, True)]
+)
 def test_disk_that_stays_full_ends_the_run(settings, whole, tmp_path, fill, monkeypatch, start, resumable):
     monkeypatch.setattr(room, "WAIT_SECONDS", 0.05)
     folder = tmp_path / "run"

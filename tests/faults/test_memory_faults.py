@@ -37,6 +37,7 @@ POINTS = {
     "adapter": (record.RunFolder, "write_adapter", 1),
 }
 GOES_ON = {"first sampling", "later sampling", "evaluation", "collate", "forward", "compare", "backward"}
+QUICK = {"load", "later sampling", "evaluation", "forward", "clip", "later update", "checkpoint", "adapter"}
 BEFORE_THE_FOLDER = {"plan", "load", "attach"}
 
 
@@ -77,7 +78,9 @@ def logged(folder):
     return [event_from_json(line) for line in (folder / "events.jsonl").read_text().split("\n") if line]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in QUICK else pytest.mark.long) for point in POINTS]
+)
 def test_memory_running_out_ends_no_run_without_a_word(settings, whole, tmp_path, monkeypatch, point):
     error = MemoryError() if len(point) % 2 else torch.OutOfMemoryError("CUDA out of memory")
     folder = tmp_path / "run"

@@ -16,6 +16,7 @@ from playground.events.runs import Paused, Replied, Sampled, StepDone
 from playground.jobs.training import RunLink
 
 STEPS = int(os.environ.get("FAULTS_STEPS", "10000"))
+EPOCH = 18  # steps
 WARM = 0.1  # the share of the steps after which memory and descriptors should stay
 ASK = Ask(tuple(LaneRequest(side, side, ("Say hi.",)) for side in ("base", "sft")), 1.0, Sampling(4))
 SOAK = """
@@ -37,8 +38,8 @@ def size(pid):
 def test_long_training_grows_in_nothing(tiny_folder, rows_file, tmp_path, warm_python, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     config = TrainConfig(
-        model=str(tiny_folder("llama")), data=str(rows_file(20)), quantize="none", lora_r=2, eval_rows=4,
-        num_train_epochs=STEPS // 8, per_device_train_batch_size=2, gradient_accumulation_steps=1, learning_rate=1e-4,
+        model=str(tiny_folder("llama")), data=str(rows_file(40)), quantize="none", lora_r=2, eval_rows=4,
+        num_train_epochs=-(-STEPS // EPOCH), per_device_train_batch_size=2, gradient_accumulation_steps=1, learning_rate=1e-4,
         sample_max_new_tokens=2,
     )  # fmt: skip
     folder, began = tmp_path / "run", time.monotonic()
@@ -64,7 +65,7 @@ def test_long_training_grows_in_nothing(tiny_folder, rows_file, tmp_path, warm_p
         if last >= STEPS - STEPS // 20:
             break
     ended = list(RunLink(folder).follow())
-    assert process.wait(60) == 0 and ended[-1].state == "finished" and ended[-1].step == STEPS // 8 * 8
+    assert process.wait(60) == 0 and ended[-1].state == "finished" and ended[-1].step >= STEPS
     warm = [(memory, descriptors) for step, memory, descriptors in measured if step >= WARM * STEPS]
     grown = warm[-1][0] / warm[0][0] - 1
     found = {
