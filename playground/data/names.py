@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -79,6 +80,7 @@ HARMLESS = {
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
+@lru_cache(maxsize=4096)  # a set has few names, and they are compared for every row
 def fold(name: str) -> str:
     """Return how a name is compared: without case, surrounding space, and the way in which its words are joined."""
     if name.isascii() and name.islower() and " " not in name and "-" not in name:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, cast
 
 from playground.data.jsonl import parse_cell, shown
@@ -66,11 +67,7 @@ class Shape:
 
     def of_row(self, row: dict[str, Any]) -> Shape:
         """Return this shape with what else it reads of a row that has columns that the first rows had not."""
-        if all(column in self.reads for column in row):
-            return self
-        more = _completed({role: column for role, column in self.roles if column in self.columns}, row).roles
-        known = {role for role, _ in self.roles}
-        return replace(self, roles=(*self.roles, *(pair for pair in more if pair[0] not in known)))
+        return _of_columns(self, tuple(column for column, value in row.items() if not is_empty(value)))
 
     def fits(self, row: dict[str, Any]) -> bool:
         """Return whether `row` has the columns of this shape."""
@@ -152,6 +149,13 @@ def _completed(roles: dict[str, str], row: dict[str, Any]) -> Shape:
         more["context"] = found
     name = "Alpaca" if alpaca and fold(roles["completion"]) == "output" else "prompt and completion"
     return Shape(name, (*roles.items(), *more.items()))
+
+
+@lru_cache(maxsize=1024)  # rows of a file have few different columns
+def _of_columns(shape: Shape, columns: tuple[str, ...]) -> Shape:
+    more = _completed({role: column for role, column in shape.roles if column in shape.columns}, dict.fromkeys(columns))
+    known = {role for role, _ in shape.roles}
+    return replace(shape, roles=(*shape.roles, *(pair for pair in more.roles if pair[0] not in known)))
 
 
 def _is_talk(value: Any) -> bool:

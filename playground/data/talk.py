@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,6 +52,7 @@ class Options(NamedTuple):
 
 
 AS_IS = Options()
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 Turns = tuple[Turn, ...]
 Read = tuple[Turns, tuple[Note, ...]]
 WITHOUT_ROLES = Note("messages have no roles", "read as user and assistant in turn")
@@ -216,7 +218,7 @@ def bad_text(value: Any) -> str:
         return "is empty"
     if "\x00" in value:
         return "contains a NUL character"
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _HALF.search(value):
         return "contains half of a surrogate pair"
     return ""
 

@@ -33,7 +33,7 @@ _WORD = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]+")
 def tells(turns: Sequence[Turn]) -> Iterator[Note]:
     """Yield what the texts of a row say about where they come from, each kind once."""
     ends = [end for turn in turns if (end := _typed_end(turn))]
-    if found := next(((turn, sign[0]) for turn in turns if (sign := CONTROL.search(turn.content))), None):
+    if found := next(((turn, sign[0]) for turn in turns if (sign := _control(turn.content))), None):
         way = "; --repair strips it from the ends of answers" if ends else ""
         message = f"{found[0].role} text contains {shown(found[1])}; it will be trained as plain characters{way}"
         yield Note("control token typed as text", message)
@@ -41,8 +41,8 @@ def tells(turns: Sequence[Turn]) -> Iterator[Note]:
         message = f"an answer ends with {shown(ends[0].strip())}, and gets an end token anyway; --repair strips it"
         yield Note("end marker typed into answers", message)
     for turn in turns:
-        opens, awaits = _OPENS.search(turn.content), _AWAITS.search(turn.content[-TAIL:])
-        if turn.role == "user" and opens and awaits:
+        awaits = _AWAITS.search(turn.content[-TAIL:]) if turn.role == "user" else None
+        if awaits and (opens := _OPENS.search(turn.content)):
             message = f"a prompt has {shown(opens[0].strip())} and ends with {shown(awaits[0].strip())}"
             yield Note("prompt has a template already", f"{message}; --style raw puts nothing around it")
             break
@@ -52,6 +52,10 @@ def without_end(turn: Turn) -> Turn:
     """Return a turn without the end markers that were typed at the end of an answer."""
     kept = turn.content[: len(turn.content) - len(_typed_end(turn))]
     return replace(turn, content=kept) if kept.strip() else turn
+
+
+def _control(text: str) -> re.Match[str] | None:
+    return CONTROL.search(text) if "<" in text or "[" in text else None  # most texts have neither
 
 
 def _typed_end(turn: Turn) -> str:
