@@ -32,7 +32,7 @@ from playground.data.jsonl import (
     read_bytes,
     refuse_foreign,
 )
-from playground.data.tables import read_csv
+from playground.data.tables import is_table, read_csv
 from playground.errors import EnvironmentFault, InputError
 
 Parsed = dict[str, Any] | Problem
@@ -99,9 +99,12 @@ def open_rows(name: str, path: Path) -> Rows:
             return _json(path, _unpacked(path))
         case ".json":
             return _json(path, _whole(path))
-        case ".jsonl" | ".ndjson" | "" if not packed:
+        case ".jsonl" | ".ndjson" | "" as kind if not packed:
             large = path.is_file() and path.stat().st_size > KEPT_BYTES
-            return _json_lines(path, None) if large else _json(path, read_bytes(path))
+            if large:
+                return _json_lines(path, None)
+            raw = read_bytes(path)
+            return _csv(path, raw, "") if kind == "" and is_table(raw) else _json(path, raw)
         case kind:
             if not path.is_file():
                 read_bytes(path)  # raises the error about the name

@@ -65,6 +65,13 @@ def _is_sentence(name: str) -> bool:
     return len(name) > LONGEST_NAME or name.endswith((".", "?", "!", "。", "？", "！"))
 
 
+def is_table(raw: bytes) -> bool:
+    """Return whether the first line of `raw` has names of columns, one of which is known."""
+    head = raw.removeprefix(_BOM).lstrip().split(b"\n", 1)[0][:MAX_LINE_BYTES].decode("utf-8", "replace")
+    names = [fold(name.strip('" ')) for name in re.split(r"[,;\t]", head.strip())]
+    return len(names) > 1 and head[:1] not in ("{", "[") and any(name in KNOWN for name in names)
+
+
 def _row(names: Sequence[str], cells: Sequence[str], line: int) -> dict[str, Any] | Problem:
     if len(cells) < len(names) or any(cells[len(names) :]):
         return Problem(line, f"{len(cells)} cells, but the header has {len(names)}")

@@ -59,6 +59,8 @@ def write_parquet(path, rows):
         ("a.csv", as_csv(ROWS, "\t"), [2, 4, 6]),
         ("a.csv", b"\xef\xbb\xbfsep=;\r\n" + as_csv(ROWS, ";"), [3, 5, 7]),
         ("a.csv", as_csv(ROWS).replace(b'\r\n"p', b',,\r\n"p') + b",,", [2, 4, 6]),
+        ("no-suffix", as_csv(ROWS), [2, 4, 6]),
+        ("no-suffix", as_jsonl(ROWS), [1, 2, 3]),
         ("a.csv.gz", gzip.compress(as_csv(ROWS)), [2, 4, 6]),
         ("a.tsv.bz2", bz2.compress(as_csv(ROWS, "\t")), [2, 4, 6]),
         ("a.ndjson.xz", lzma.compress(as_jsonl(ROWS)), [1, 2, 3]),
