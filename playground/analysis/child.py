@@ -142,7 +142,7 @@ def _example(lesson: Lesson) -> Example:
     Raises:
         PlaygroundError: If the data cannot be read or has no such row, or if a typed row has no text.
     """
-    from playground.data.examples import read_dataset, typed_row
+    from playground.data.examples import training_data, typed_row
     from playground.data.jsonl import Problem
 
     if not lesson.line:
@@ -152,7 +152,7 @@ def _example(lesson: Lesson) -> Example:
             raise InputError(f"This row cannot be taught: {words}.", "Type a prompt and an answer with text in them.")
         return row
     config = TrainConfig.from_dict(lesson.config)
-    dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad, repair=config.repair)
+    dataset = training_data(config)
     found: Example | None = next((example for example in dataset.examples if example.line == lesson.line), None)
     if found is None:
         raise InputError(f"Line {lesson.line} of {config.data} is not a row any more.", "Open the data set again.")

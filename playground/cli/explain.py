@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -64,12 +65,12 @@ def explain(
         )
     given = {key: value for key, value in typed(ctx).items() if key in ("data", "learning_rate", "model")}
     config = TrainConfig(**settings.options(given, None))
-    from playground.data.examples import read_dataset, typed_row
+    from playground.data.examples import training_data, typed_row
     from playground.data.jsonl import Problem
 
     example: Example | Problem
     if data is not None or number is not None:
-        example = read_dataset(config.data, config.columns, skip_bad=True, repair=config.repair).row(number or 1)
+        example = training_data(replace(config, skip_bad=True)).row(number or 1)
     else:
         example = typed_row(*((prompt, answer) if prompt is not None and answer is not None else PORTUGAL))
     if isinstance(example, Problem):

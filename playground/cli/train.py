@@ -132,7 +132,7 @@ def run_training(
 def _look_at_files(config: TrainConfig) -> None:
     """Refuse unreadable data or prompts before PyTorch is imported, which takes seconds; training reads it again."""
     from playground.data.containers import KEPT_BYTES
-    from playground.data.examples import read_dataset
+    from playground.data.examples import training_data
     from playground.data.prompts import read_prompts
 
     if config.sample_prompts_file is not None:
@@ -142,7 +142,7 @@ def _look_at_files(config: TrainConfig) -> None:
     path = paths.find_file(config.data)
     # A pipe can be read only once, and a large file should be.
     if not path.exists() or path.is_dir() or (path.is_file() and path.stat().st_size <= KEPT_BYTES):
-        read_dataset(config.data, config.columns, skip_bad=config.skip_bad, repair=config.repair)
+        training_data(config)
 
 
 def _dry_run(config: TrainConfig, *, as_json: bool) -> int:

@@ -7,13 +7,14 @@ row as needed, so that neither memory nor the time to the first step depends on 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from playground import paths
+from playground.config import TrainConfig
 from playground.data import columns as tables
 from playground.data.containers import Rows, open_rows
 from playground.data.jsonl import Problem, refuse
@@ -60,7 +61,8 @@ class Dataset:
         shape: The meaning of its columns.
         examples: The rows. In a large set, each is read and checked when it is accessed.
         skipped: The rows that were left out, with the reason: on request, or because they say that they are bad.
-        remarks: What is to be said about its rows; in a large set, about those checked at the start.
+        remarks: What is to be said about its rows.
+        remarks_are_whole: Whether about all of them; else about those checked at the start.
     """
 
     name: str
@@ -71,28 +73,30 @@ class Dataset:
     examples: Sequence[Example]
     skipped: tuple[Problem, ...] = ()
     remarks: Remarks = field(default_factory=Remarks)
+    remarks_are_whole: bool = True
 
     @property
     def is_whole(self) -> bool:
         """Whether every row has been read and checked."""
         return not isinstance(self.examples, _Lazy)
 
-    def require_readable(self, progress: Progress) -> None:
-        """Read and check every row of a large set, if that has not been done.
+    def require_readable(self, progress: Progress) -> Dataset:
+        """Return this data set after every row of it has been read and checked, with what is to be said of all rows.
 
         Raises:
             InputError: With every problem in it.
         """
         if not isinstance(self.examples, _Lazy) or self.examples.good is not None:
-            return  # it was read whole, or to find the good rows
-        rows, problems = self.examples.rows, []
-        for number, (line, row) in enumerate(rows):
+            return self  # it was read whole, or to find the good rows
+        rows, remarks, problems = self.examples.rows, Remarks(), []
+        for number, found in enumerate(_looked(rows, self.examples.reading, remarks)):
             if number % 1000 == 0:
                 progress("checking all rows", number / len(rows))
-            if isinstance(found := self.examples.reading.example(line, row), Problem):
+            if isinstance(found, Problem):
                 problems.append(found)
         if problems:
             raise refuse(self.path, problems, _hint(self.shape, problems))
+        return replace(self, remarks=remarks, remarks_are_whole=True)
 
     def only(self, places: array[int], skipped: Sequence[Problem]) -> Dataset:
         """Return a large set with the examples at these indices, the others `skipped`."""
@@ -164,51 +168,50 @@ def read_dataset(
     reading = Reading.of(first, renamed, repair=repair)
     if reading.shape is None and (way := reading.way(first)):
         raise UnknownColumns(f"{path}: {reading.unknown(first[0])}.", way.columns, len(rows), way.does)
-    whole = len(rows) <= WHOLE_ROWS
-    remarks = Remarks()
-    examples, problems, bad = _check(islice(rows, None if whole else LOOKED_AT), reading, remarks)
-    good: array[int] | None = None
+    whole, remarks, good = len(rows) <= WHOLE_ROWS, Remarks(), None
+    looked = list(_looked(islice(rows, None if whole else LOOKED_AT), reading, remarks))
+    examples = tuple(found for found in looked if isinstance(found, Example))
+    problems = [found for found in looked if isinstance(found, Problem)]
     if reading.shape is not None and not whole and (skip_bad or any(map(reading.is_judged, first))):
-        good, problems, bad = _good_rows(rows, reading)
-    if problems and not (skip_bad and examples):
-        error = refuse(str(path), problems, _hint(reading.shape, problems, parsed=bool(first)))
+        remarks, good, problems = Remarks(), array("Q"), []
+        for index, found in enumerate(_looked(rows, reading, remarks)):
+            if isinstance(found, Problem):
+                problems.append(found)
+            else:
+                good.append(index)
+    wrong = [problem for problem in problems if not problem.left_out]
+    if wrong and not (skip_bad and examples):
+        error = refuse(str(path), wrong, _hint(reading.shape, wrong, parsed=bool(first)))
         unnamed = None if examples else reading.way(first)
         raise UnknownColumns(error.message, unnamed.columns, len(rows), unnamed.does) if unnamed else error
-    if bad and not examples:
-        raise refuse(str(path), bad, "There is nothing to learn here but bad answers.")
+    if problems and not examples:
+        raise refuse(str(path), problems, "There is nothing to learn here but bad answers.")
     if not examples or reading.shape is None:
         raise InputError(f"{path} has no rows.", f"A row needs the columns {ACCEPTED}.")
-    kept = tuple(examples) if whole else _Lazy(rows, str(path), reading, good)
-    skipped = tuple(sorted((*problems, *bad), key=lambda problem: problem.line))
-    return Dataset(rows.name, str(path), rows.sha256, rows.container, reading.shape, kept, skipped, remarks)
+    kept = examples if whole else _Lazy(rows, str(path), reading, good)
+    return Dataset(
+        rows.name, str(path), rows.sha256, rows.container, reading.shape, kept, tuple(problems), remarks,
+        remarks_are_whole=whole or good is not None,
+    )  # fmt: skip
 
 
-def _good_rows(rows: Rows, reading: Reading) -> tuple[array[int], list[Problem], list[Problem]]:
-    """Check every row of a large set; return the indices of the valid ones, the problems, and what was judged bad."""
-    good, problems, bad = array("Q"), list[Problem](), list[Problem]()
-    for index, (line, row) in enumerate(rows):
-        if isinstance(found := reading.example(line, row), Problem):
-            (bad if found.left_out else problems).append(found)
-        else:
-            good.append(index)
-    return good, problems, bad
+def training_data(config: TrainConfig) -> Dataset:
+    """Read the data set that a run with this config trains on; see `read_dataset`."""
+    return read_dataset(config.data, config.columns, skip_bad=config.skip_bad, repair=config.repair)
 
 
-def _check(
-    rows: Iterator[tuple[int, dict[str, Any] | Problem]], reading: Reading, remarks: Remarks
-) -> tuple[list[Example], list[Problem], list[Problem]]:
-    """Return the valid rows, the problems of the others and those judged bad; note in `remarks` what is to be said."""
-    examples, problems, bad = list[Example](), list[Problem](), list[Problem]()
+def _looked(
+    rows: Iterable[tuple[int, dict[str, Any] | Problem]], reading: Reading, remarks: Remarks
+) -> Iterator[Example | Problem]:
+    """Yield each row as an example, or the problem with it; note in `remarks` what is to be said of them."""
     for line, row in rows:
         found = reading.example(line, row)
         if isinstance(found, Problem):
-            (bad if found.left_out else problems).append(found)
             remarks.add(line, {}, (LEFT_OUT,) if found.left_out else ())
-            continue
-        examples.append(found)
-        assert not isinstance(row, Problem)
-        remarks.add(line, reading.unread(row), (*found.notes, *tells(found.turns)))
-    return examples, problems, bad
+        else:
+            assert not isinstance(row, Problem)
+            remarks.add(line, reading.unread(row), (*found.notes, *tells(found.turns)))
+        yield found
 
 
 def typed_row(prompt: str, answer: str) -> Example | Problem:
@@ -218,7 +221,7 @@ def typed_row(prompt: str, answer: str) -> Example | Problem:
 
 def remarks_in_words(dataset: Dataset) -> tuple[str, ...]:
     """Return a sentence about each column that is not read, and about whatever else is to be said of the rows."""
-    return dataset.remarks.words("" if dataset.is_whole else f" of the first {LOOKED_AT:,}")
+    return dataset.remarks.words("" if dataset.remarks_are_whole else f" of the first {LOOKED_AT:,}")
 
 
 def _hint(shape: Shape | None, problems: Sequence[Problem], *, parsed: bool = True) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playground.config import TrainConfig
-from playground.data.examples import read_dataset
+from playground.data.examples import training_data
 from playground.errors import PlaygroundError, UsageError
 from playground.events.runs import (
     CheckpointSaved,
@@ -80,9 +80,9 @@ def train(
         if resume and ranks.is_main and lock is None:
             lock = opened.enter_context(RunLock(folder))
         with naming_memory("loading the model"):
-            dataset = read_dataset(config.data, config.columns, skip_bad=config.skip_bad)
+            dataset = training_data(config)
             if not resume:  # else they were read when it began
-                dataset.require_readable(progress)
+                dataset = dataset.require_readable(progress)
             planned = plan_training(config, progress, ranks, dataset)
             if not force:
                 require_room(planned.plan)

@@ -17,7 +17,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from playground.config import ResolvedConfig, TrainConfig
 from playground.data.encode import Encoded, Encoder, encode_all
-from playground.data.examples import Dataset, read_dataset, remarks_in_words
+from playground.data.examples import Dataset, remarks_in_words, training_data
 from playground.data.held_out import TOO_FEW, Without, hold_out, how_many
 from playground.data.order import Order
 from playground.data.prompts import Prompt, turns_of
@@ -98,7 +98,7 @@ def plan_training(
     Raises:
         PlaygroundError: For any problem with data or model.
     """
-    dataset = dataset or read_dataset(config.data, config.columns, skip_bad=config.skip_bad, repair=config.repair)
+    dataset = dataset or training_data(config)
     where = source.resolve(config.model, progress)
     tokenizer, end = open_tokenizer(where)
     progress("encoding the data", 0.0)

@@ -526,3 +526,18 @@ def test_closing_the_generator_keeps_the_last_checkpoint(tiny_folder, rows_file,
     events.close()
     assert list(train(settings, tmp_path / "run", resume=True))[-1].step == whole[-1].step
     assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole")
+
+
+def test_rows_are_mended_in_training_as_data_check_says(tiny_folder, tmp_path):
+    turns = [("assistant", "Welcome."), ("user", "Who?"), ("assistant", "Me. END"), ("user", "Bye")]
+    row = json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]})
+    (data := tmp_path / "rows.jsonl").write_text(f"{row}\n" * 2)
+    with pytest.raises(InputError, match="--repair"):
+        list(train(config(tiny_folder("llama"), data), tmp_path / "refused"))
+    started = next(train(config(tiny_folder("llama"), data, repair=True, num_train_epochs=1), tmp_path / "run"))
+    kinds = [note.split(" (2 rows)")[0] for note in started.plan.unread]
+    assert kinds == [
+        "repaired: a question without an answer left out",
+        "repaired: an answer before the first question left out",
+        "repaired: end markers stripped from answers",
+    ]

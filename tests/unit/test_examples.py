@@ -513,3 +513,16 @@ def test_context_first_seen_deep_in_a_large_set_is_read(tmp_path, monkeypatch):
     rows = ({"prompt": "p", "completion": "c", **({"context": "i"} if n == 25 else {})} for n in range(30))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert read_dataset(path).examples[25].turns[0].content == "p\n\ni"
+
+
+def test_column_deep_in_a_large_set_is_named_once_all_rows_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "WHOLE_ROWS", 20)
+    monkeypatch.setattr(reading, "LOOKED_AT", 5)
+    monkeypatch.setattr(examples, "LOOKED_AT", 5)
+    path = tmp_path / "rows.jsonl"
+    rows = ({"prompt": f"{n}", "completion": "c", "early": "x", **({"deep": "x"} if n > 25 else {})} for n in range(30))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = read_dataset(path)
+    assert remarks_in_words(dataset) == ("'early' is not read (5 rows of the first 5)",)
+    for known in (dataset.require_readable(lambda stage, share: None), read_dataset(path, skip_bad=True)):
+        assert remarks_in_words(known) == ("'early' is not read (30 rows)", "'deep' is not read (4 rows)")
