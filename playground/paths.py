@@ -42,48 +42,42 @@ def _own_folder(name: str) -> Path:
     return path
 
 
-def cache_dir() -> Path:
-    """The folder for files that can be regenerated, such as the converted demo model."""
+def _users(kind: str) -> Path:
+    """Return the user's own folder for this program's ``cache``, ``config``, ``data``, ``log`` or ``state``."""
     import platformdirs
 
+    return Path(getattr(platformdirs, f"user_{kind}_dir")(APP, appauthor=False))
+
+
+def cache_dir() -> Path:
+    """The folder for files that can be regenerated, such as the converted demo model."""
     home = _home()
-    return home / "cache" if home else Path(platformdirs.user_cache_dir(APP, appauthor=False))
+    return home / "cache" if home else _users("cache")
 
 
 def settings_file() -> Path:
     """The user's own defaults, if there are any."""
-    import platformdirs
-
-    return (_home() or Path(platformdirs.user_config_dir(APP, appauthor=False))) / "settings.toml"
+    return (_home() or _users("config")) / "settings.toml"
 
 
 def log_file() -> Path:
     """The log file for tracebacks of unexpected errors."""
-    import platformdirs
-
-    home = _home()
-    return (home or Path(platformdirs.user_log_dir(APP, appauthor=False))) / "errors.log"
+    return (_home() or _users("log")) / "errors.log"
 
 
 def votes_file() -> Path:
     """The file that records every vote cast in the app."""
-    import platformdirs
-
-    return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "votes.jsonl"
+    return (_home() or _users("data")) / "votes.jsonl"
 
 
 def lessons_file() -> Path:
     """The data set of the rows that the user typed and kept."""
-    import platformdirs
-
-    return (_home() or Path(platformdirs.user_data_dir(APP, appauthor=False))) / "lessons.jsonl"
+    return (_home() or _users("data")) / "lessons.jsonl"
 
 
 def state_file() -> Path:
     """The file of what the app remembers: theme, last adapter and model, prompts."""
-    import platformdirs
-
-    return (_home() or Path(platformdirs.user_state_dir(APP, appauthor=False))) / "state.json"
+    return (_home() or _users("state")) / "state.json"
 
 
 def run_socket(folder: Path) -> Path:
@@ -104,8 +98,6 @@ def adapters_dir(chosen: str | None = None) -> Path:
     Raises:
         UsageError: If it is below a home folder that does not exist.
     """
-    import platformdirs
-
     if chosen:
         return _own_folder(chosen)
     home = _home()
@@ -114,7 +106,7 @@ def adapters_dir(chosen: str | None = None) -> Path:
     local = Path("adapters")
     if local.is_dir():
         return local
-    return Path(platformdirs.user_data_dir(APP, appauthor=False)) / "adapters"
+    return _users("data") / "adapters"
 
 
 def bundled(kind: str) -> Path:

@@ -1,12 +1,16 @@
 """The claims on a CUDA device: same batch, alone, order; a training step; resume with --deterministic.
 
-Models are randomly initialised here (no weights travel), large enough for the device's real kernels.
+Models are randomly initialised here (no weights travel), large enough for the device's real kernels. With REHEARSE=1 the
+same code runs on a CPU, with a smaller model: it shows that the tests are right, not that a GPU is.
 """
 
 import hashlib
+import os
 
 import pytest
 import torch
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 
 from playground.config import TrainConfig
 from playground.data.batches import collate
@@ -16,13 +20,19 @@ from playground.events.runs import StepDone
 from playground.inference.engine import Engine, Lane
 from playground.models import lora
 from playground.models.fingerprint import Fingerprint
+from playground.models.footprint import checkpoint_activations
 from playground.models.head import backbone
 from playground.models.lanes import Blend, lanes
 from playground.models.load import load_base
 from playground.training.loop import train
 from playground.training.loss import SupervisedLoss
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+REHEARSE = bool(os.environ.get("REHEARSE"))
+DEVICE = torch.device("cpu") if REHEARSE else torch.device("cuda", 0)
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not REHEARSE and not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
 SFT = Blend("default")
 LENGTHS = (5, 31, 12, 8)
 
@@ -33,9 +43,11 @@ def folder(tmp_path_factory, byte_tokenizer):
 
     path = tmp_path_factory.mktemp("qwen3")
     torch.manual_seed(0)
+    large = {"vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 6}
+    small = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
     config = Qwen3Config(
-        vocab_size=4096, hidden_size=512, intermediate_size=1536, num_hidden_layers=6, num_attention_heads=8,
-        num_key_value_heads=4, head_dim=64, max_position_embeddings=2048, pad_token_id=0, eos_token_id=1, bos_token_id=2,
+        **(small if REHEARSE else large), num_attention_heads=8, num_key_value_heads=4, head_dim=64,
+        max_position_embeddings=2048, pad_token_id=0, eos_token_id=1, bos_token_id=2,
     )  # fmt: skip
     Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(path)
     byte_tokenizer.save_pretrained(path)
@@ -44,16 +56,16 @@ def folder(tmp_path_factory, byte_tokenizer):
 
 @pytest.fixture(params=["nf4", "none"])
 def base(request, folder):
-    return load_base(str(folder), request.param, device=torch.device("cuda", 0))
+    return load_base(str(folder), request.param, device=DEVICE)
 
 
 def adapted(base):
     model = lora.attach_new(base, 8, 16, seed=0)
-    generator = torch.Generator("cuda").manual_seed(1)
+    generator = torch.Generator(DEVICE).manual_seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
-                parameter.copy_(torch.randn(parameter.shape, generator=generator, device="cuda") * 0.02)
+                parameter.copy_(torch.randn(parameter.shape, generator=generator, device=DEVICE) * 0.02)
     return model.eval()
 
 
@@ -66,7 +78,7 @@ def batch():
         ids[row, width - length :] = torch.randint(3, 250, (length,), generator=generator)
         mask[row, width - length :] = 1
     made = {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(1) - 1).clamp_min(0)}
-    return {name: tensor.cuda() for name, tensor in made.items()}
+    return {name: tensor.to(DEVICE) for name, tensor in made.items()}
 
 
 @torch.no_grad()
@@ -121,23 +133,68 @@ def test_loss_of_a_step_equals_full_logits_in_float64(base):
     for length in (9, 40, 17):
         ids = tuple(torch.randint(3, 250, (length,), generator=generator).tolist())
         rows.append(Encoded(ids, (IGNORE_INDEX,) * 4 + ids[4:], False))
-    ours = SupervisedLoss(backbone(base.model), base.head)(collate(rows, 0, "cuda"))
+    ours = SupervisedLoss(backbone(base.model), base.head)(collate(rows, 0, DEVICE))
     total = 0.0
     with torch.no_grad():
         for row in rows:
-            logits = base.model(input_ids=torch.tensor([row.input_ids]).cuda()).logits[0, :-1].double()
+            logits = base.model(input_ids=torch.tensor([row.input_ids], device=DEVICE)).logits[0, :-1].double()
             total += torch.nn.functional.cross_entropy(
-                logits, torch.tensor(row.labels[1:]).cuda(), ignore_index=IGNORE_INDEX, reduction="sum"
+                logits, torch.tensor(row.labels[1:], device=DEVICE), ignore_index=IGNORE_INDEX, reduction="sum"
             ).item()
     assert ours.item() == pytest.approx(total, rel=1e-2)  # bfloat16 activations
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name)
-    SupervisedLoss(backbone(base.model), base.head)(collate(rows, 0, "cuda")).backward()
+    SupervisedLoss(backbone(base.model), base.head)(collate(rows, 0, DEVICE)).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
+def test_layers_are_those_that_a_gpu_has(folder):
+    """In NF4 the linear layers are bitsandbytes' own, and PEFT wraps them as such."""
+    if REHEARSE:
+        pytest.skip("a CPU has dense layers")
+    from peft.tuners.lora.bnb import Linear4bit
+
+    model = adapted(load_base(str(folder), "nf4", device=DEVICE))
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    assert layers and all(type(layer) is Linear4bit for layer in layers)
+
+
+def test_two_adapters_and_a_drawn_answer_share_a_batch(base):
+    """Different ranks, strengths and temperatures; the base row is still the base."""
+    fingerprint = Fingerprint(base)
+    model = adapted(base)
+    model.add_adapter("other", LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    model.to(DEVICE).eval()
+    rows = [Blend(), SFT, Blend("other", 0.5), Blend("default", -1.0)]
+    assert fingerprint.holds(model, rows[1:])
+    wanted = [Lane((2, 40, 41, 42), row, draw=at) for at, row in enumerate(rows)]
+    drawn = Sampling(8, temperature=1.3, top_p=0.9, seed=3)
+    engine = Engine(base, model, fingerprint)
+    first, again = engine.answers(wanted, drawn), engine.answers(wanted, drawn)
+    assert first == again
+
+
+def test_checkpointing_gives_the_same_gradients(base):
+    model = adapted(base).train()
+    ids = tuple(range(3, 43))
+    rows = collate([Encoded(ids, (IGNORE_INDEX,) * 4 + ids[4:])] * 2, 0, DEVICE)
+    found = []
+    for mode in (False, True):
+        if mode:
+            checkpoint_activations(base.model)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("lora_" in name)
+            parameter.grad = None
+        SupervisedLoss(backbone(base.model), base.head)(rows).backward()
+        found.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    for plain, recomputed in zip(*found, strict=True):
+        assert (plain - recomputed).norm() <= 1e-2 * plain.norm() + 1e-6
+
+
 @pytest.mark.parametrize("quantize", ["nf4", "none"])
-def test_resume_is_bit_exact_with_deterministic(folder, rows_file, tmp_path, quantize):
+def test_resume_is_bit_exact_with_deterministic(folder, rows_file, tmp_path, monkeypatch, quantize):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    monkeypatch.setenv("SFT_PLAYGROUND_DEVICE", DEVICE.type)
     settings = TrainConfig(
         model=str(folder), data=str(rows_file(24)), quantize=quantize, deterministic=True, num_train_epochs=2,
         sample_max_new_tokens=4, lora_r=8,
