@@ -23,7 +23,7 @@ from playground.models import lora
 from playground.models.adapter_file import AdapterFile, read_adapter
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
-from playground.models.load import Base, load_base
+from playground.models.load import Base, load_base, require_memory
 from playground.runs.folder import labels, read_record
 
 ASSUMED, OWN = "assumed", "the adapter's own template"
@@ -123,9 +123,9 @@ def load_lineup(
             f"Name its base with --model{f' ({base_name}?)' if base_name else ''}.",
         )
     config = found[0].record.config if found and found[0].record else {}
-    base = load_base(
-        model or str(config.get("model", "")), quantize or str(config.get("quantize", "nf4")), progress, device
-    )
+    name = model or str(config.get("model", ""))
+    require_memory(name, progress, device)
+    base = load_base(name, quantize or str(config.get("quantize", "nf4")), progress, device)
     for adapter in found:
         require_base(base, adapter.name, adapter.record, asked=quantize is not None)
     fingerprint = Fingerprint(base)

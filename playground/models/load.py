@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
@@ -21,8 +23,10 @@ from playground.models.architecture import attention_of, keep_text_only, require
 from playground.models.device import attention, compute_dtype, pick_device
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
+from playground.models.memory import free_memory
 from playground.models.probe import FLOAT16_ROOM, largest_value, probe_ids
 from playground.models.tokenizer import open_tokenizer
+from playground.report.words import gigabytes
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,39 @@ def load_base(
         dtype=str(dtype).removeprefix("torch."),
     )
     return Base(model, tokenizer, head, identity, end, end if pad is None else pad, device)
+
+
+def require_memory(name: str, progress: Progress, device: torch.device | None = None) -> None:
+    """Refuse to load a model that does not fit in memory here, because the system would end the process.
+
+    On a CPU its weights become float32, however they are stored. A plan counts more than that; this is for all who
+    only load it.
+
+    Raises:
+        EnvironmentFault: With the sizes.
+        InputError: If `name` is not a model.
+    """
+    device = device or pick_device()
+    where = source.resolve(name, progress)
+    if device.type != "cpu" or not (files := source.weight_files(where)):
+        return
+    needed = sum(_as_float32(file) for file in files if file.name != nf4.FILE)
+    if needed > (free := free_memory(device)):
+        raise EnvironmentFault(
+            f"{where.name} needs about {gigabytes(needed)} on a CPU, but {gigabytes(free)} are free.",
+            "Free some memory, use a GPU, or choose a smaller model.",
+        )
+
+
+def _as_float32(file: Path) -> int:
+    """Return the bytes that the tensors of a file take in float32, which its header says."""
+    try:
+        with safe_open(file, "pt") as stored:
+            slices = [stored.get_slice(name) for name in list(stored.keys())]
+            # Four bits of NF4 are stored two to a byte, and become eight times as long.
+            return sum((8 if part.get_dtype() == "U8" else 4) * math.prod(part.get_shape()) for part in slices)
+    except (SafetensorError, OSError):
+        return 0  # loading it says what is wrong
 
 
 def _describe(where: source.Source, quantize: str) -> str:

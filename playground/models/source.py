@@ -91,10 +91,21 @@ def revision(source: Source) -> str:
         cached = try_to_load_from_cache(source.location, "config.json")
         return Path(cached).parent.name if isinstance(cached, str) else "unknown"
     digest = hashlib.sha256()
-    for file in sorted(Path(source.location).glob("*.safetensors")):
+    for file in weight_files(source):
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
+
+
+def weight_files(source: Source) -> list[Path]:
+    """Return the files of weights that are on this machine; none for a model on the hub that was not fetched yet."""
+    folder = Path(source.location)
+    if source.kind == "hub":
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(source.location, "config.json")
+        folder = Path(cached).parent if isinstance(cached, str) else folder
+    return sorted(folder.glob("*.safetensors"))
 
 
 def download_adapter(name: str) -> Path:

@@ -7,7 +7,8 @@ import torch
 from test_training import config
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from playground.errors import InputError
+from playground.errors import EnvironmentFault, InputError
+from playground.inference.lineup import load_lineup
 from playground.models import lora
 from playground.models.load import load_base
 from playground.models.merge import merge
@@ -81,3 +82,17 @@ def test_other_quantisations_are_refused_before_weights_are_loaded(tiny_folder, 
         with pytest.raises(InputError, match="quantised") as refused:
             attempt()
         assert named in refused.value.message
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_model_that_does_not_fit_in_memory_is_not_loaded(stored, tiny_folder, tmp_path, monkeypatch, packed):
+    """The size is that of its weights in float32, which a CPU computes in, however they are stored."""
+    folder = stored if packed else tiny_folder("llama")
+    size = sum(tensor.nbytes for tensor in load_base(str(folder), "nf4").model.state_dict().values())
+    for free, loads in ((0.9 * size, False), (1.1 * size, True)):
+        monkeypatch.setattr("playground.models.load.free_memory", lambda device, free=free: free)
+        if loads:
+            load_lineup([], lambda *a: None, model=str(folder))
+        else:
+            with pytest.raises(EnvironmentFault, match="needs about .* on a CPU, but .* are free"):
+                load_lineup([], lambda *a: None, model=str(folder))
