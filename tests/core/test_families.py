@@ -119,6 +119,11 @@ def test_family_trains_and_agrees_with_plain_peft(name, tmp_path, byte_tokenizer
         found = logits(base.model, inputs)
     assert (wanted - bare).abs().max() > 1e-3
     assert (found - wanted).abs().max() < 2e-3 * wanted.abs().max()
+    # Texts of different lengths are read as each is alone, padding or not.
+    reader = Engine(base, model, fingerprint)
+    texts = [Lane((2, 40, 41, 42), SFT), Lane((2, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 89))]
+    alone = torch.cat([reader.read([text], 3) for text in texts])
+    assert (reader.read(texts, 3) - alone).abs().max() < 1e-4 * alone.abs().max()
     # Lanes beside `generate`.
     prompts = [(2, 40, 41, 42), (2, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 89)]
     wanted_lanes = [Lane(prompt, row) for prompt in prompts for row in (Blend(), SFT)]
