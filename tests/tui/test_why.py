@@ -115,7 +115,7 @@ async def test_lens_lets_the_base_go_on_from_a_token(screen):
     assert "base from here:" not in shown(screen), "the first one was given up"
     await screen.press("b")
     await screen.say(Branched(100, screen.engine.whys[-1], Answer("I am.", "stop", None, 3)))
-    assert "base from here: I am. ■ end" in shown(screen)
+    assert "base from here: I am.  ■ stopped by itself" in shown(screen)
     await screen.press("t")
     await screen.say(Looked(101, screen.engine.whys[-1], replace(LENS, reading="whole")))
     assert "base from here:" not in shown(screen), "fed otherwise, it says something else"

@@ -20,6 +20,7 @@ from playground.events.engine import Branched, Looked, Why
 from playground.events.lens import Lens, Reading, Walk
 from playground.report.lens import ends_of_base, ends_of_sft, summary_line
 from playground.report.tokens import END, bar, chance, token
+from playground.report.words import how_it_ended
 from playground.text import clean, one_line
 from playground.tui import glossary
 from playground.tui.content.pieces import coloured
@@ -161,8 +162,10 @@ class LensScreen(Leavable[None]):
         if answer is None:
             return Content.styled("\nbase from here: …", "$text-muted")
         said = one_line(answer.text.strip(), BRANCH)
-        end = f" {END}" if answer.stopped_by_itself else " …"
-        return Content.assemble(("\nbase from here: ", "$text-muted"), (said, "$text-primary"), (end, "$text-muted"))
+        end = how_it_ended(answer, repeats=False)
+        return Content.assemble(
+            ("\nbase from here: ", "$text-muted"), (said, "$text-primary"), (f"  {end}", "$text-muted")
+        )
 
     def _stops(self, found: Lens) -> Content:
         """Return where each side could have ended."""
