@@ -15,7 +15,7 @@ from playground.inference.lens import Looker, sides
 from playground.inference.lineup import Lineup, lanes_for
 from playground.text import count
 
-LOOKED = 100  # comparisons that are looked at: each takes about as long as its answers, and a page is read from its top
+LOOKED = 100  # comparisons that are looked at: it takes longer than to answer them, and a page is read from its top
 
 
 def compare(
