@@ -114,6 +114,7 @@ class Teacher:
 
     def _open(self, lesson: Lesson) -> Iterator[AnalysisEvent]:
         from playground.analysis.five_steps import FiveSteps
+        from playground.models import demo
 
         example = _example(lesson)
         self._steps = None  # two bases may not fit
@@ -121,7 +122,7 @@ class Teacher:
             self._steps = FiveSteps.load(
                 TrainConfig.from_dict(lesson.config),
                 example,
-                lambda stage, share: self._send(TeacherStage(stage, share)),
+                lambda stage, share: self._send(TeacherStage(stage, share, demo.first_use())),
                 adapter=self._adapter(lesson.adapter),
                 model=lesson.model or None,
             )

@@ -188,10 +188,11 @@ class Answered(AnalysisEvent):
 
 @dataclass(frozen=True, slots=True)
 class TeacherStage(AnalysisEvent):
-    """What the teacher child is loading, and the completed share of it."""
+    """What the teacher child is loading, and the completed share of it; `notice` as in `EngineStage`."""
 
     stage: str
     share: float
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

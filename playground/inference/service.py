@@ -82,8 +82,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
     def progress(stage: str, share: float) -> None:
         if requests.cancelled(0):
             raise BrokenPipeError
-        # Only its conversion reads the demo model from its packages; that is its first use.
-        send(EngineStage(stage, share, demo.LICENCE if demo.is_installed() and not demo.is_prepared() else ""))
+        send(EngineStage(stage, share, demo.first_use()))
 
     source = options.get("model")
     names = [] if options.get("bare") else options.get("adapters") or [None]

@@ -77,6 +77,11 @@ def is_installed() -> bool:
     return find_spec(f"{_PACKAGE}_part1") is not None and find_spec("gguf") is not None
 
 
+def first_use() -> str:
+    """Return the licence if the model is still to be converted, which must be seen before; else an empty string."""
+    return LICENCE if is_installed() and not is_prepared() else ""
+
+
 def prepare(progress: Progress, gguf: Path | None = None) -> Path:
     """Convert the demo model into the cache unless it is there already; return its folder.
 

@@ -20,7 +20,7 @@ WELCOME_SINGLE = (
     "Each prompt is independent: the adapter was trained on single questions."
 )
 WELCOME_BARE = "Type a prompt and press Enter, or F2 for an example. The base continues your text."
-LESSON = "New here? F12 is a lesson on eight pages: predict what this model does, see it, and why"
+LESSON = "New here? F12 is a lesson on eight pages: what fine-tuning does"
 STRENGTH = "← → change the adapter's strength, and the last prompt is tried with it. Esc goes back to the prompt."
 WHY = "Ctrl+L shows why: what each side expected at every word of the answer."
 NO_MODEL = "no model is loaded · F5 tries again · Ctrl+G chooses another"

@@ -9,10 +9,11 @@ from playground.analysis.five_steps import FiveSteps
 from playground.data.examples import Example, Turn
 from playground.data.prompts import Prompt
 from playground.events.answers import Sampling
-from playground.events.five_steps import TEACHER_EVENTS, Lesson, Served, TeacherError
+from playground.events.five_steps import TEACHER_EVENTS, Lesson, Served, TeacherError, TeacherStage
 from playground.events.values import Json
 from playground.inference.lens import Looker, sides
 from playground.inference.lineup import load_lineup
+from playground.models import demo
 from playground.report.learn import PAGES
 from playground.report.learn_rules import NO_ADAPTER, Seen
 from playground.training.loop import train
@@ -69,6 +70,17 @@ def test_no_page_comes_out_on_a_random_model(tiny_folder, adapter):
     assert "no answer that ends" in found["What changed"][0].why
     assert all(text and "\x1b" not in text for _, text in found.values())
     assert "after 3" in found["What it cannot"][1] and "before" in found["One step"][1]
+
+
+def test_licence_is_shown_before_the_first_use_of_the_demo_model(tiny_folder, monkeypatch):
+    said, lesson = [], Lesson(config(tiny_folder("llama"), "unused").to_dict(), "Hi.", "Hello.")
+    monkeypatch.setattr(demo, "is_installed", lambda: True)
+    monkeypatch.setattr(demo, "is_prepared", lambda: False)
+    Teacher(said.append).serve({"do": "open", "id": 1, "lesson": lesson.to_dict()})
+    notices = {event.notice for event in said if isinstance(event, TeacherStage)}
+    assert notices >= {demo.LICENCE}
+    monkeypatch.setattr(demo, "is_prepared", lambda: True)
+    assert demo.first_use() == ""
 
 
 def test_without_an_adapter_pages_about_it_say_so(tiny_folder):

@@ -187,6 +187,9 @@ async def test_predictions_do_not_wait_for_the_model_but_votes_do(screen):
     screen.teacher.said.put(TeacherStage("loading", 0.63))
     await screen.heard()
     assert screen.shown("#hint") == "loading 63 % … Predict meanwhile."
+    screen.teacher.said.put(TeacherStage("converting", 0.1, "Subject to terms."))
+    await screen.heard()
+    assert screen.shown("#hint") == "Subject to terms.\nconverting 10 % … Predict meanwhile."
     await screen.press("space")
     assert "First a prediction" in screen.shown("#hint") and not screen.shown("#learn-said")
     await screen.press("3")

@@ -26,6 +26,7 @@ from playground.tui.content.dataset import learned_tokens
 from playground.tui.content.pieces import coloured
 from playground.tui.dialogs.base import Leavable
 from playground.tui.dialogs.teach import TeachDialog
+from playground.tui.state.engine import stage_words
 from playground.tui.state.taught import Taught, TeacherSaid, Teaching
 from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Line
@@ -124,8 +125,7 @@ class FiveStepsScreen(Leavable[None]):
         self._taught.hear(event)
         match event:
             case TeacherStage():
-                share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
-                self.hint(f"{event.stage}{share} …")
+                self.hint(f"{event.notice}\n{stage_words(event)}".strip())
             case TeacherError():
                 self._stop_waiting()
                 self._failed = True

@@ -19,6 +19,7 @@ from playground.tui import glossary
 from playground.tui.content.advice import in_app
 from playground.tui.content.pieces import coloured
 from playground.tui.dialogs.base import Leavable
+from playground.tui.state.engine import stage_words
 from playground.tui.state.learning import Learning, Visit
 from playground.tui.state.taught import TeacherSaid, Teaching
 from playground.tui.widgets.footer import Keys
@@ -116,8 +117,7 @@ class LearnScreen(Leavable[str | None]):
         self._learning.hear(event)
         match event:
             case TeacherStage():
-                share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
-                self._tell(f"{event.stage}{share} … Predict meanwhile.")
+                self._tell(f"{event.notice}\n{stage_words(event)} Predict meanwhile.".strip())
             case RowOpened():
                 start = f"adapter {event.adapter}" if event.adapter else "from nothing"
                 self._about = f"{start} · {event.model}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from textual.message import Message
 from textual.screen import Screen
@@ -19,6 +19,9 @@ from playground.events.engine import (
     EngineStage,
     Why,
 )
+
+if TYPE_CHECKING:  # imported when a row is taught: the first paint does not wait for it
+    from playground.events.five_steps import TeacherStage
 
 VERIFIED = "✓ base verified: the original model"
 Started = tuple[tuple[str, ...], str | None]  # adapters and model
@@ -240,7 +243,7 @@ def _bare(with_what: Started) -> bool:
     return not adapters and model is not None
 
 
-def stage_words(event: EngineStage) -> str:
+def stage_words(event: EngineStage | TeacherStage) -> str:
     """Return a stage of loading in words."""
     share = f" {100 * event.share:.0f} %" if 0 < event.share < 1 else ""
     return f"{event.stage}{share} …"
