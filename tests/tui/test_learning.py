@@ -192,6 +192,9 @@ async def test_predictions_do_not_wait_for_the_model_but_votes_do(screen):
     assert screen.shown("#hint") == "Subject to terms.\nconverting 10 % … Predict meanwhile."
     await screen.press("space")
     assert "First a prediction" in screen.shown("#hint") and not screen.shown("#learn-said")
+    screen.teacher.said.put(screen.teacher.script("open", lesson=screen.teacher.asked[0][1]["lesson"])[0])
+    await screen.heard()
+    assert "First a prediction" in screen.shown("#hint"), "nothing else replaces it"
     await screen.press("3")
     assert screen.shown("#hint") == "computing …" and "your prediction" not in screen.all()
     await screen.press("space", "1")
@@ -209,6 +212,7 @@ async def test_predictions_do_not_wait_for_the_model_but_votes_do(screen):
     teacher.slow = True
     await screen.press("space", "1", "space", "space")
     assert "The answers are being written" in screen.shown("#hint") and "your vote" not in screen.all()
+    assert "Which one" not in screen.all(), "the question comes with what it is about"
     await screen.press("left")
     for number, (do, what) in enumerate(teacher.asked[-2:], len(teacher.asked) - 1):
         for event in (*teacher.script(do, **what), Served(number)):
@@ -217,7 +221,8 @@ async def test_predictions_do_not_wait_for_the_model_but_votes_do(screen):
     await screen.press("space")
     assert "Vote: 1 to 3." in screen.shown("#hint") and "Deep sea." in screen.all(), "it came while another was open"
     await screen.press("left")
-    assert "7 of 8" in screen.shown("#top") and "Porto" in screen.shown("#learn-figures"), "as it was"
+    assert screen.shown("#top").endswith("7 of 8 · What it cannot · from nothing · Tiny model")
+    assert "Porto" in screen.shown("#learn-figures"), "as it was"
     asked = len(teacher.asked)
     await screen.press("space", "2")
     assert "your vote" in screen.all() and len(teacher.asked) == asked

@@ -78,7 +78,6 @@ class LearnScreen(Leavable[str | None]):
         super().__init__()
         self._teaching = Teaching(start, self)
         self._learning = Learning(self._teaching, lesson)
-        self._about = ""
         self._skip = False  # whether Space was pressed instead of a prediction
         self._over = False
 
@@ -118,11 +117,7 @@ class LearnScreen(Leavable[str | None]):
         match event:
             case TeacherStage():
                 self._tell(f"{event.notice}\n{stage_words(event)} Predict meanwhile.".strip())
-            case RowOpened():
-                start = f"adapter {event.adapter}" if event.adapter else "from nothing"
-                self._about = f"{start} · {event.model}"
-                self._draw()
-            case Served() | TeacherError():
+            case RowOpened() | Served() | TeacherError():
                 self._draw()
 
     def _tell(self, text: str) -> None:
@@ -135,7 +130,7 @@ class LearnScreen(Leavable[str | None]):
         learning, now = self._learning, self._learning.now
         page, outcome = now.page, now.outcome
         place = f"the lesson · {learning.at + 1} of {learning.length} · {page.title}"
-        self.query_one("#top", Line).say(f"{place} · {self._about}" if self._about else place)
+        self.query_one("#top", Line).say(" · ".join((place, *_taught(now))))
         if self._over:
             self.query_one("#top", Line).say("the lesson · your own prompt")
             self._put("scene", Content(CLOSING))
@@ -147,9 +142,10 @@ class LearnScreen(Leavable[str | None]):
         self._put("scene", Content(page.scene))
         shown = now.measured and page.before is not None
         self._put("before", coloured(page.before(now.seen)) if page.before is not None and shown else Content(""))
-        self._put("question", Content.styled(page.question, "bold"))
+        asked = now.shown or now.can_predict
+        self._put("question", Content.styled(page.question, "bold") if asked else Content(""))
         for number, line in enumerate(self.query(_Choice)):
-            line.display = number < len(page.choices)
+            line.display = asked and number < len(page.choices)
             if line.display:
                 line.update(_choice(now, number, outcome))
         self._put("figures", coloured(page.figures(now.seen)) if outcome is not None else Content(""))
@@ -173,6 +169,8 @@ class LearnScreen(Leavable[str | None]):
             self.hint("computing …")
         elif not now.can_predict:
             self.hint("The answers are being written …")
+        elif self._skip:
+            self.hint("First a prediction: it is what makes one remember. Space again shows it without.")
         elif now.page.vote:
             self.hint(f"Vote: 1 to {len(now.page.choices)}.")
         else:
@@ -204,7 +202,7 @@ class LearnScreen(Leavable[str | None]):
                 return
             if not self._skip:
                 self._skip = True
-                self.hint("First a prediction: it is what makes one remember. Space again shows it without.")
+                self._draw()
                 return
             now.shown = True
         elif now.outcome is None and not now.error:
@@ -221,6 +219,7 @@ class LearnScreen(Leavable[str | None]):
     def action_back(self) -> None:
         """Look at the page before."""
         self._learning.back()
+        self._skip = False
         self._draw()
 
     def ask_prompt(self) -> None:
@@ -236,6 +235,14 @@ class LearnScreen(Leavable[str | None]):
     @on(PromptBar.Submitted)
     def _take(self, event: PromptBar.Submitted) -> None:
         self.dismiss(event.prompt)
+
+
+def _taught(now: Visit) -> tuple[str, ...]:
+    """Return which adapter the page is about, and the model, as far as they are known."""
+    row = now.seen.rows[-1] if now.seen.rows else None
+    if row is None:
+        return ()
+    return (f"adapter {row.adapter}" if row.adapter else "from nothing", row.model)
 
 
 def _choice(now: Visit, number: int, outcome: Outcome | None) -> Content:
