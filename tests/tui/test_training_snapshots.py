@@ -2,6 +2,7 @@
 
 import pytest
 from recorded import record, run_record
+from test_learning import Learner
 from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of Textual
 from test_teaching import Taking, on_first_row
 from test_training_screens import Tables, Training, open_training, watch
@@ -91,5 +92,17 @@ def test_the_five_steps(snap_compare, size, home):
     async def prepare(pilot):
         screen.pilot = pilot
         await stepped(screen, home)
+
+    assert snap_compare(screen.app, terminal_size=size, run_before=prepare)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_the_lesson(snap_compare, size, home):
+    screen = Learner(size)
+
+    async def prepare(pilot):
+        screen.pilot = pilot
+        await screen.open()
+        await screen.key("3", "space", "1", "space", "2")
 
     assert snap_compare(screen.app, terminal_size=size, run_before=prepare)

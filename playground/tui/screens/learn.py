@@ -259,7 +259,7 @@ def _choice(now: Visit, number: int, outcome: Outcome | None) -> Content:
         notes.append("what the loss prefers" if now.page.vote else "so it is here")
     mark = "▸" if true else "·" if mine else " "
     style = "bold $text-success" if true else "" if mine else "$text-quiet"
-    return Content.assemble((f" {mark}  {text}", style), (f"   {' · '.join(notes)}" if notes else "", "$text-muted"))
+    return Content.assemble((f" {mark}  {text}", style), (f"   {' · '.join(notes)}" if notes else "", "$text-quiet"))
 
 
 def _explained(now: Visit, outcome: Outcome | None) -> Content:
