@@ -161,6 +161,15 @@ def test_predictions_are_in_the_history_before_their_results():
             assert not git("ls-tree", "--name-only", *last, "benchmarks/results/labs.jsonl"), "written after a result"
 
 
+@pytest.mark.parametrize("result", RECORDED, ids=lambda result: f"{result['lab']}-{result['seed']}")
+def test_prediction_is_in_the_commit_that_was_run(result):
+    name = f"{result['commit']}:datasets/labs/{result['lab']}.toml"
+    done = subprocess.run(["git", "show", name], cwd=ROOT, capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("the commit is not here")
+    assert hashlib.sha256(done.stdout).hexdigest() == result["prediction_sha256"]
+
+
 def test_documentation_has_the_recorded_figures():
     document = (ROOT / "docs" / "limits.md").read_text("utf-8")
     assert run_path(str(ROOT / "docs" / "generate.py"))["with_labs"](document) == document
