@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import queue
+import time
 
 from textual import events
 from textual.keys import _character_to_key
@@ -36,6 +37,7 @@ class FakeChild:
     def events(self):
         while (event := self.said.get()) is not None:
             yield event
+            self.said.task_done()  # it was passed on
 
     def close(self, grace=0.3):
         self.closed = True
@@ -95,11 +97,9 @@ class Screen:
     async def say(self, *events):
         for event in events:
             self.engine.said.put(event)
-        for _ in range(100):  # the engine is read in a thread
-            await asyncio.sleep(0.01)
-            await self.pilot.pause()
-            if self.engine.said.empty():
-                break
+        end = time.monotonic() + 5
+        while self.engine.said.unfinished_tasks and not self.engine.closed and time.monotonic() < end:
+            await asyncio.sleep(0.01)  # the engine is read in a thread
         await asyncio.sleep(0.03)
         await self.pilot.pause()
 
