@@ -246,6 +246,23 @@ async def test_f5_repeats_a_stopped_answer_unchanged(screen):
 
 
 @screen_test()
+async def test_answers_of_an_engine_that_is_gone_are_left_as_they_are(screen):
+    await screen.say(READY)
+    await screen.ask("Why?")
+    await screen.answer()
+    fed = screen.session.round.fed
+    await screen.press("ctrl+n")
+    await screen.ask("And?")
+    await screen.answer()
+    await screen.say(EngineError(-1, "It was killed.", "F5."))
+    await screen.press("f5")
+    for number in (0, 1, 2):  # whatever number the new engine uses
+        await screen.say(Fed(number, {"sft": "other"}, {"sft": 1}, "abc123", "q", " "))
+    await screen.say(READY, Fed(0, {"sft": "other"}, {"sft": 1}, "abc123", "q", " "))
+    assert [now.fed.texts.keys() for now in screen.session.rounds] == [fed.texts.keys()] * 2
+
+
+@screen_test()
 async def test_crash_is_reported_and_f5_restarts_with_the_last_prompt(screen):
     await screen.say(READY)
     await screen.press("f8")

@@ -216,7 +216,7 @@ class CompareScreen(Screen[None]):
                     self.hint(event.notice)
             case EngineReady() as event:
                 self._ready(event)
-            case Fed() as event if now is not None and event.request == now.request:
+            case Fed() as event if now is not None and event.request == now.request != 0:
                 now.fed, self._verified = event, bool(event.fingerprint)
                 self._show_loaded()
                 for name in event.texts if self.session.past is None else ():
@@ -238,8 +238,7 @@ class CompareScreen(Screen[None]):
         self.trial.end()
         self.looking.stop()
         self.session.ready = event
-        for before in self.session.rounds:
-            before.request = 0  # the engine does not remember what another adapter said
+        self.session.forget_requests()  # the engine does not remember what another adapter said
         self.post_message(self.Loaded(*self.engine.started_with))
         self._verified = False
         self._show_loaded()
@@ -343,6 +342,7 @@ class CompareScreen(Screen[None]):
         if not self.engine.loaded:
             self.hint("")
             self._interrupted("another model is being loaded")
+            self.session.forget_requests()
             if self.session.ready is None:
                 self.query_one(Panes).dress()
             self.top("restarting … · Esc cancels")

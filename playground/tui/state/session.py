@@ -258,6 +258,11 @@ class Session:
         for lane in self.round.lanes if self.round else ():
             self._said[lane.side] = lane.texts[:-1]
 
+    def forget_requests(self) -> None:
+        """Take no event for one about these answers any longer: what gave them is gone."""
+        for before in self.rounds:
+            before.request = 0
+
     def forget(self) -> None:
         """Start new conversations; past exchanges stay in `exchanges`."""
         self._said = {}
