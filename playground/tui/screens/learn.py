@@ -29,7 +29,7 @@ from playground.tui.widgets.prompt import PromptBar
 MOST = 4  # choices of a page
 NEXT = "Space: the next page"
 CLOSING = (
-    "That was the lesson. Now a prompt of your own: Enter sends it to both models, base left, sft right.\n\n"
+    "That was the lesson. Now a prompt of your own: Enter sends it to base and sft.\n\n"
     "There, F4 votes, Ctrl+L shows why each word was said, F10 teaches sft another answer, and Ctrl+R trains on a data "
     "set."
 )
