@@ -7,6 +7,7 @@ On SIGTERM or SIGINT it finishes the step, saves and exits; on a second one it e
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
@@ -84,13 +85,15 @@ def _heed_signals(inbox: Inbox) -> None:
     """Stop on the first SIGTERM or SIGINT, exit at once on the second, and ignore the end of the terminal.
 
     A thread waits for them: Python calls its handlers only between two instructions of the main thread, one of which
-    may be loading a matrix, and it calls them once for two signals that arrive meanwhile.
+    may be loading a matrix, and it calls them once for two signals that arrive meanwhile. An instruction can keep the
+    thread waiting too, as some imports do for seconds: where that is possible the second signal is left to the kernel.
     """
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+        _leave_second_to_the_kernel(number)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def wait() -> None:
@@ -99,6 +102,15 @@ def _heed_signals(inbox: Inbox) -> None:
         os._exit(128 + os.read(heard, 1)[0])
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _leave_second_to_the_kernel(number: int) -> None:
+    """Call the handler of a signal for the first one only; the second then ends the process by itself."""
+    library = ctypes.CDLL(None)
+    with suppress(AttributeError):  # glibc's; others go without
+        once = library.sysv_signal
+        library.signal.restype, once.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
+        once(number, library.signal(number, None))
 
 
 class Inbox:

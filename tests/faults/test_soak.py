@@ -67,13 +67,17 @@ def test_long_training_grows_in_nothing(tiny_folder, rows_file, tmp_path, warm_p
     ended = list(RunLink(folder).follow())
     assert process.wait(60) == 0 and ended[-1].state == "finished" and ended[-1].step >= STEPS
     warm = [(memory, descriptors) for step, memory, descriptors in measured if step >= WARM * STEPS]
-    grown = warm[-1][0] / warm[0][0] - 1
+    # The least of each half: a connection of this test's, or a batch, may be there at the moment of a measurement.
+    halves = [
+        [min(column) for column in zip(*half, strict=True)] for half in (warm[: len(warm) // 2], warm[len(warm) // 2 :])
+    ]
+    grown, descriptors = halves[1][0] / halves[0][0] - 1, halves[1][1] - halves[0][1]
     found = {
         "steps": ended[-1].step, "attachments": attachments, "measurements": len(measured), "seconds": round(time.monotonic() - began),
         "samplings": sum(isinstance(event, Sampled) for event in ended),
         "pauses": sum(isinstance(event, Paused) for event in ended),
         "replies": sum(isinstance(event, Replied) for event in ended),
-        "per mille grown": round(1000 * grown), "descriptors more": warm[-1][1] - warm[0][1],
+        "per mille grown": round(1000 * grown), "descriptors more": descriptors,
     }  # fmt: skip
     figures.add("soak", 0, found)
-    assert len(warm) > 9 and grown < 0.02 and found["descriptors more"] <= 0, found
+    assert len(warm) > 9 and grown < 0.02 and descriptors <= 0, (found, measured)
