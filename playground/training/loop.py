@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from playground.config import TrainConfig
 from playground.data.examples import training_data
+from playground.environ import uncollected
 from playground.errors import PlaygroundError, UsageError
 from playground.events.runs import (
     CheckpointSaved,
-    Evaluated,
     Event,
     RunRecord,
     RunStarted,
@@ -22,12 +22,13 @@ from playground.events.runs import (
 )
 from playground.events.values import Progress
 from playground.models.device import pick_device
-from playground.models.memory import MemoryFault, give_back, naming_memory
+from playground.models.memory import naming_memory
 from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_record
 from playground.training import speed
 from playground.training.checkpoint import has_checkpoint, newest_checkpoint
 from playground.training.clock import Clock
 from playground.training.control import NoRequests, Requests, serve
+from playground.training.look import Seen, look, unless_memory
 from playground.training.plan import plan_training, require_room
 from playground.training.ranks import Ranks
 from playground.training.record import NullRunFolder, RunFolder, write_fault
@@ -80,9 +81,10 @@ def train(
         if resume and ranks.is_main and lock is None:
             lock = opened.enter_context(RunLock(folder))
         with naming_memory("loading the model"):
-            dataset = training_data(config)
-            if not resume:  # else they were read when it began
-                dataset = dataset.require_readable(progress)
+            with uncollected():
+                dataset = training_data(config)
+                if not resume:  # else they were read when it began
+                    dataset = dataset.require_readable(progress)
             planned = plan_training(config, progress, ranks, dataset)
             if not force:
                 require_room(planned.plan)
@@ -131,7 +133,7 @@ def _run(
     record, damaged = _begin(training, folder, resume)
     resume = training.state.step > 0  # a run without a checkpoint starts again, with its first samples
     clock.loaded(training.seconds_load)
-    state, seen = training.state, _Seen()
+    state, seen = training.state, Seen()
     begun = state.step
     try:
         yield _started(training, record, folder)
@@ -164,20 +166,12 @@ def _run(
         raise fault from error
 
 
-@dataclass
-class _Seen:
-    """The last answers to the sample prompts, and the last loss on the held-out rows."""
-
-    sampled: Sampled | None = None
-    evaluated: Evaluated | None = None
-
-
 def _steps(
     training: Training,
     run: RunFolder,
     clock: Clock,
     requests: Requests,
-    seen: _Seen,
+    seen: Seen,
     *,
     resume: bool,
     until_answered: bool,
@@ -199,12 +193,12 @@ def _steps(
             if 0 < state.step == training.sound.step:  # else the weights are another step's
                 with naming_memory("saving the adapter"):
                     run.keep_step(training.model, state.step)
-            yield from _look(training, clock, seen)
+            yield from look(training, clock, seen)
             # The first rank knows the answers; every rank must make the same decision.
             done = until_answered and state.step > 0 and seen.sampled is not None and seen.sampled.all_answered
             if ranks.any(done):
                 return "stopped", "every sample prompt is answered"
-        yield from serve(training, requests, lambda: _unless_memory(training, lambda: training.sample(clock.started)))
+        yield from serve(training, requests, lambda: unless_memory(training, lambda: training.sample(clock.started)))
         if ranks.any(stop()):
             return "stopped", "asked to stop"
         if state.step == num_steps:
@@ -239,33 +233,6 @@ def _started(training: Training, record: RunRecord, folder: Path) -> RunStarted:
         step=training.state.step,
         seconds_load=round(training.seconds_load, 3),
     )
-
-
-def _look(training: Training, clock: Clock, seen: _Seen) -> Iterator[Event]:
-    """Answer the sample prompts and measure the held-out rows, on the first rank; nothing on the others."""
-    if not training.ranks.is_main:
-        training.require_finite()  # as the first rank does before it samples
-        return
-    with clock.sampling(share=1.0 if training.state.step else 0.5):  # at first the base answers too
-        events = [_unless_memory(training, lambda: training.sample(clock.started))]
-        if training.eval_rows:
-            events.append(_unless_memory(training, training.evaluate))
-    for event in events:
-        if isinstance(event, Sampled):
-            seen.sampled = event
-        elif isinstance(event, Evaluated):
-            seen.evaluated = event
-        yield event
-
-
-def _unless_memory(training: Training, look: Callable[[], Event]) -> Event:
-    """Return what `look` finds; if there is no memory for it, a warning, because training can go on without it."""
-    try:
-        return look()
-    except MemoryFault as fault:
-        message = f"{fault.message[0].lower()}{fault.message[1:].rstrip('.')}; the training goes on"
-    give_back(training.base.device)
-    return Warned(training.state.step, message)
 
 
 def _save(training: Training, run: RunFolder, clock: Clock) -> Iterator[Event]:
