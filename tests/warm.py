@@ -143,6 +143,10 @@ def main():
     gc.freeze()  # or each fork would copy what its garbage collector looks at
     request = serve(listening)
     os.setsid()
+    # What the streams know of their files (whether one can seek in them) was true before they were replaced.
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open until the process ends
+    sys.stdout = open(1, "w", 1 if os.isatty(1) else -1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     for number in PASSED_ON:  # as a shell starts a command, even if the tests themselves run under nohup
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
