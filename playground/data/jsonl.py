@@ -132,12 +132,6 @@ def text_lines(raw: bytes, path: str) -> Iterator[tuple[int, str | Problem]]:
             yield number, text
 
 
-def parse_lines(raw: bytes, path: str) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
-    """Yield ``(line, object or problem)`` for each line that is not blank."""
-    for number, line in text_lines(raw, path):
-        yield number, line if isinstance(line, Problem) else parse_line(line, number)
-
-
 def parse_line(line: str, number: int) -> dict[str, Any] | Problem:
     """Return the object on `line`, or the problem with it."""
     if len(line) > MAX_LINE_BYTES:

@@ -10,7 +10,7 @@ from playground import config, paths
 from playground.data.containers import open_rows
 from playground.data.jsonl import Problem, read_bytes, refuse, shown, text_lines
 from playground.data.names import READ, find
-from playground.data.talk import Turn
+from playground.data.talk import Turn, bad_text
 from playground.errors import InputError
 from playground.events.prompts import Prompt
 from playground.text import count
@@ -95,11 +95,11 @@ def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
     ident = row.get("id", row.get("question_id", str(line)))
     kind, expect, items = row.get("kind", ""), row.get("expect", []), row.get("items", 0)
     system = row.get(find(READ["system"], row)) or ""
-    if not isinstance(prompt, str) or not prompt.strip() or not _sound(prompt):
+    if not isinstance(prompt, str) or bad_text(prompt):
         return Problem(line, "'prompt' must be a string with text in it")
-    if not isinstance(system, str) or not _sound(system):
-        return Problem(line, "'system' must be a string")
-    if not isinstance(ident, (str, int)) or not str(ident) or not _sound(str(ident)):
+    if system and (why := bad_text(system)):
+        return Problem(line, f"'system' {why}")
+    if not isinstance(ident, (str, int)) or bad_text(str(ident)):
         return Problem(line, "'id' must be a string or a number")
     if kind not in ("", *KINDS):
         return Problem(line, f"'kind' is {shown(kind)}; it must be one of {', '.join(KINDS)}")
@@ -108,7 +108,3 @@ def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
     if not isinstance(items, int) or items < 0 or (kind == "list" and not items):
         return Problem(line, "'items' must be the number of items of the list")
     return Prompt(str(ident), prompt, kind, tuple(expect), items, system=system)
-
-
-def _sound(text: str) -> bool:
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
