@@ -97,6 +97,12 @@ def find(names: Iterable[str], mapping: Mapping[str, Any]) -> str:
     return next((folded[name] for name in names if name in folded), "")
 
 
+def value_of(names: Iterable[str], mapping: Mapping[str, Any]) -> Any:
+    """Return the value of the key that `find` finds; None if there is none."""
+    key = find(names, mapping)
+    return mapping[key] if key else None  # a key may be called "" too
+
+
 def role_of(said: Any) -> Role | None:
     """Return what the role of a message means, or None."""
     return ROLES.get(fold(said).rstrip(":")) if isinstance(said, str) else None

@@ -9,7 +9,7 @@ from typing import Any
 from playground import config, paths
 from playground.data.containers import open_rows
 from playground.data.jsonl import Problem, read_bytes, refuse, shown, text_lines
-from playground.data.names import READ, find
+from playground.data.names import READ, value_of
 from playground.data.talk import Turn, bad_text
 from playground.errors import InputError
 from playground.events.prompts import Prompt
@@ -89,12 +89,12 @@ def _plain(path: Path) -> list[tuple[int, dict[str, Any] | Problem]]:
 
 
 def _prompt(row: dict[str, Any], line: int) -> Prompt | Problem:
-    prompt = row.get(find(READ["prompt"], row))
+    prompt = value_of(READ["prompt"], row)
     if prompt is None and isinstance(turns := row.get("turns"), list) and turns:
         prompt = turns[0]
     ident = row.get("id", row.get("question_id", str(line)))
     kind, expect, items = row.get("kind", ""), row.get("expect", []), row.get("items", 0)
-    system = row.get(find(READ["system"], row)) or ""
+    system = value_of(READ["system"], row) or ""
     if not isinstance(prompt, str) or bad_text(prompt):
         return Problem(line, "'prompt' must be a string with text in it")
     if system and (why := bad_text(system)):

@@ -166,5 +166,6 @@ def rename(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
     """Return `row` with its columns renamed, without those that are left out."""
     if not renamed:
         return row
-    kept = {key: value for key, value in row.items() if key not in renamed.values() and key not in renamed}
+    columns = set(filter(None, renamed.values()))
+    kept = {key: value for key, value in row.items() if key not in columns and key not in renamed}
     return kept | {name: row[column] for name, column in renamed.items() if column and column in row}

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from playground.data.jsonl import parse_cell, shown
-from playground.data.names import PAIRS, READ, ROLE_KEYS, find, fold, is_empty, is_preference, role_of
+from playground.data.names import PAIRS, READ, ROLE_KEYS, find, fold, is_empty, is_preference, role_of, value_of
 from playground.data.talk import (
     AS_IS,
     Note,
@@ -173,7 +173,7 @@ def _is_message(item: dict[str, Any]) -> bool:
 
 def _awaits_answer(talk: Any) -> bool:
     last = talk[-1] if isinstance(talk, list) and talk else None
-    return isinstance(last, dict) and role_of(last.get(find(ROLE_KEYS, last))) == "user"
+    return isinstance(last, dict) and role_of(value_of(ROLE_KEYS, last)) == "user"
 
 
 def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Read | str:
@@ -190,8 +190,9 @@ def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Rea
 def opened(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
     """Return `row` with messages that are written as JSON in a text, as tables write them, parsed."""
     roles = dict(shape.roles)
-    for column in (roles.get("messages"), roles.get("history")):
-        if column and isinstance(cell := row.get(column), str) and cell.lstrip()[:1] in ("[", "{"):
+    for role in ("messages", "history"):
+        column = roles.get(role)
+        if column is not None and isinstance(cell := row.get(column), str) and cell.lstrip()[:1] in ("[", "{"):
             row = {**row, column: parse_cell(cell)}
     return row
 
@@ -210,7 +211,7 @@ def _messages(row: dict[str, Any], roles: dict[str, str], options: Options) -> R
     if not isinstance(talk, list) or not talk:
         return f"{column!r} must be a list of messages with 'role' and 'content', or 'from' and 'value'"
     read = turns_of(talk, options)
-    if isinstance(read, str) or is_empty(system := row.get(roles.get("system", ""))):
+    if isinstance(read, str) or is_empty(system := _cell(row, roles, "system")):
         return read
     turns, notes = read
     system = joined(system)
@@ -226,9 +227,8 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
     notes: list[Note] = []
     texts: dict[str, Any] = {}
     for role in ("system", "prompt", "context", "completion"):
-        column = roles.get(role, "")
-        value = as_text(row.get(column), options, notes)
-        if role in ("system", "context") and (is_empty(value) or _is_missing(column, value, options, notes)):
+        value = as_text(_cell(row, roles, role), options, notes)
+        if role in ("system", "context") and (is_empty(value) or _is_missing(roles[role], value, options, notes)):
             continue
         texts[role] = value
     prompt, completion = texts["prompt"], texts["completion"]
@@ -241,7 +241,7 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
         return f"{roles['completion']!r} is {shown(completion)}, which stands for a missing value: fill it in"
     for role in ("prompt", "completion"):
         _is_missing(roles[role], texts[role], AS_IS, notes)
-    earlier = _earlier(row.get(roles.get("history", "")), roles.get("history", ""))
+    earlier = _earlier(_cell(row, roles, "history"), roles.get("history", ""))
     if isinstance(earlier, str):
         return earlier
     if reasoning_key(row, options) == roles.get("reasoning", ""):
@@ -252,6 +252,10 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
     head = (Turn("system", texts["system"]),) if "system" in texts else ()
     asked = f"{prompt}\n\n{texts['context']}" if "context" in texts else prompt
     return (*head, *earlier, Turn("user", asked), Turn("assistant", completion)), tuple(notes)
+
+
+def _cell(row: dict[str, Any], roles: dict[str, str], role: str) -> Any:
+    return row.get(roles[role]) if role in roles else None  # a column may be called "" too
 
 
 def _is_missing(column: str, value: Any, options: Options, notes: list[Note]) -> bool:

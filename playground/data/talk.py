@@ -25,6 +25,7 @@ from playground.data.names import (
     is_harmless,
     is_tool,
     role_of,
+    value_of,
 )  # fmt: skip
 
 
@@ -93,7 +94,7 @@ def _as_messages(talk: Sequence[Any]) -> tuple[Sequence[Any], list[Note]]:
             return talk, []
         known = {"system": "system", "prompt": "user", "completion": "assistant"}
         # What else an item has is kept with its answer, so that it is named or refused there.
-        more = {key: value for key, value in item.items() if key not in keys.values()}
+        more = {key: value for key, value in item.items() if key not in filter(None, keys.values())}
         pairs += [
             {"role": known[role], "content": item[key], **(more if role == "completion" else {})}
             for role, key in keys.items()
@@ -106,7 +107,7 @@ def _turn(message: Any, number: int, options: Options, notes: list[Note]) -> Tur
     """Return a message as a turn, or what is wrong with it."""
     if not isinstance(message, dict):
         return f"message {number} is not an object with a role and a content"
-    said = message.get(find(ROLE_KEYS, message))
+    said = value_of(ROLE_KEYS, message)
     if is_tool(said) or any(not is_empty(message.get(key)) for key in CALLS):
         return f"message {number} is a tool turn ({shown(said)}), and tools are not trained here"
     role = role_of(said)
@@ -115,7 +116,7 @@ def _turn(message: Any, number: int, options: Options, notes: list[Note]) -> Tur
             f"message {number} has the role {shown(said)}; it must be system, user or assistant, or mean one of them"
             " as human and gpt do"
         )
-    content = joined(message.get(find(CONTENT_KEYS, message)))
+    content = joined(value_of(CONTENT_KEYS, message))
     if problem := bad_text(content):
         return f"the content of message {number} ({role}) {problem}"
     for key, value in message.items():
@@ -243,8 +244,9 @@ def unread_keys(talk: Sequence[Any], options: Options) -> dict[str, Any]:
             continue
         role = find(ROLE_KEYS, message)
         read = {role, find(CONTENT_KEYS, message), *CALLS, *WEIGHTS}
-        if role_of(message.get(role)) == "assistant":
+        if role and role_of(message[role]) == "assistant":
             read.add(reasoning_key(message, options))
+        read.discard("")  # what is not there; a key may be called that
         for key, value in message.items():
             if key not in read and not is_empty(value) and not is_harmless(key):
                 found.setdefault(key, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from playground.data.jsonl import shown
-from playground.data.names import CONTENT_KEYS, READ, ROLE_KEYS, find, fold, is_preference, role_of
+from playground.data.names import CONTENT_KEYS, READ, ROLE_KEYS, find, fold, is_preference, role_of, value_of
 
 ACCEPTED = "prompt and completion, instruction and output, messages (role, content) or ShareGPT conversations"
 MOST_NAMED = 8  # columns in an error
@@ -51,4 +51,4 @@ def advice(row: dict[str, Any]) -> str:
 
 def says_one_message(row: dict[str, Any]) -> bool:
     """Return whether `row` is one message of a conversation that is spread over rows."""
-    return role_of(row.get(find(ROLE_KEYS, row))) is not None and bool(find(CONTENT_KEYS, row))
+    return role_of(value_of(ROLE_KEYS, row)) is not None and bool(find(CONTENT_KEYS, row))

@@ -395,7 +395,12 @@ def test_unread_columns_are_named_with_their_rows(tmp_path):
 
 
 known_names = sorted({*itertools.chain(*READ.values(), MEANINGFUL, ("label", "chosen", "rejected", "notes", "text"))})
-a_name = st.text(min_size=1, max_size=12) | st.sampled_from(known_names) | st.sampled_from(known_names).map(str.title)
+a_name = (
+    st.just("")
+    | st.text(min_size=1, max_size=12)
+    | st.sampled_from(known_names)
+    | st.sampled_from(known_names).map(str.title)
+)
 GOOD = [
     {"prompt": "a", "completion": "b"},
     {"question": "a", "answer": "b"},
@@ -445,6 +450,17 @@ def test_axolotl_answer_with_training_false_carries_no_loss(tmp_path):
     dataset = read_dataset(path)
     assert [turn.trained for turn in dataset.examples[0].turns if turn.role == "assistant"] == [False, True]
     assert not dataset.remarks.columns
+
+
+def test_column_without_a_name_is_read_as_nothing_and_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "completion": "c", "": "x", "context": "i"}) + "\n")
+    for columns, asked in (((), "p\n\ni"), (("context=",), "p")):
+        dataset = read_dataset(path, columns)
+        assert dataset.examples[0].turns == (Turn("user", asked), Turn("assistant", "c"))
+        assert numbers(dataset) == {"": 1, **({"context": 1} if columns else {})}
+    path.write_text(json.dumps({"conversation": [{"input": "p", "output": "c", "": "x"}]}) + "\n")
+    assert numbers(read_dataset(path)) == {"conversation[].": 1}
 
 
 def test_column_replaced_by_a_mapped_one_is_named(tmp_path):
