@@ -23,7 +23,8 @@ def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str |
 
     The adapter is merged into the dequantised base, on which it was trained. The command prints the KL
     divergence between the merged model and the base with the adapter attached: the cost of merging
-    and rounding. The base's licence still applies to the merged weights.
+    and rounding. A model that does not fit into memory is merged a layer at a time, without it. The base's
+    licence still applies to the merged weights.
     """
     from playground.cli.narrate import Narrator
     from playground.errors import InputError
@@ -38,16 +39,28 @@ def export(*, adapter: str, folder: Path, adapters_dir: str | None, model: str |
 
         from playground.data.examples import Turn
         from playground.inference.lineup import load_lineup
+        from playground.models.memory import MemoryFault
         from playground.models.merge import merge
+        from playground.models.merge_stream import merge_stream
 
-        lineup = load_lineup([found], narrator.progress, model=model, device=torch.device("cpu"))
-        encoder = lineup.raw
-        prompts = [ids for text in STORY for ids in (encoder.raw(text), encoder.prompt([Turn("user", text)]))]
-        narrator.progress("merging and writing", 0.0)
-        mean, largest = merge(lineup.engine.base, lineup.engine.model, folder, getattr(torch, dtype), prompts)
+        cpu, kind, divergence = torch.device("cpu"), getattr(torch, dtype), None
+        try:
+            lineup = load_lineup([found], narrator.progress, model=model, device=cpu)
+        except MemoryFault:
+            lineup = load_lineup([found], narrator.progress, model=model, device=cpu, as_stored=True)
+            narrator.progress("merging and writing, a layer at a time", 0.0)
+            merge_stream(lineup.engine.base, lineup.engine.model, folder, kind)
+        else:
+            encoder = lineup.raw
+            prompts = [ids for text in STORY for ids in (encoder.raw(text), encoder.prompt([Turn("user", text)]))]
+            narrator.progress("merging and writing", 0.0)
+            divergence = merge(lineup.engine.base, lineup.engine.model, folder, kind, prompts)
     click.echo(
         f"{clean(str(folder))}: {lineup.engine.base.identity.description} with {clean(lineup.adapters[0])}, in {dtype}"
     )
-    where = f"at {sum(map(len, prompts))} positions"
-    click.echo(f"KL(unmerged || merged) {where}: mean {mean:.2e}, largest {largest:.2e} nats")
+    if divergence is None:
+        click.echo("KL(unmerged || merged) was not measured: the model does not fit into memory as a whole")
+    else:
+        where = f"at {sum(map(len, prompts))} positions"
+        click.echo(f"KL(unmerged || merged) {where}: mean {divergence[0]:.2e}, largest {divergence[1]:.2e} nats")
     return 0

@@ -98,6 +98,7 @@ def load_lineup(
     style: str | None = None,
     strength: float = 1.0,
     device: torch.device | None = None,
+    as_stored: bool = False,
 ) -> Lineup:
     """Load adapters on their common base.
 
@@ -110,6 +111,7 @@ def load_lineup(
         style: The prompt style; by default the one each adapter was trained with.
         strength: Multiplies what each adapter adds; 1 is as trained.
         device: Where to put the model; by default a GPU if there is one.
+        as_stored: Leave its weights in their files, to be merged; see `load_base`.
 
     Raises:
         InputError: If an adapter is invalid, or does not fit the base.
@@ -124,8 +126,10 @@ def load_lineup(
         )
     config = found[0].record.config if found and found[0].record else {}
     name = model or str(config.get("model", ""))
-    require_memory(name, progress, device)
-    base = load_base(name, quantize or str(config.get("quantize", "nf4")), progress, device)
+    if not as_stored:
+        require_memory(name, progress, device)
+    quantize = quantize or str(config.get("quantize", "nf4"))
+    base = load_base(name, quantize, progress, device, as_stored=as_stored)
     for adapter in found:
         require_base(base, adapter.name, adapter.record, asked=quantize is not None)
     fingerprint = Fingerprint(base)

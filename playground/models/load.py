@@ -23,7 +23,7 @@ from playground.models.architecture import attention_of, keep_text_only, require
 from playground.models.device import attention, compute_dtype, pick_device
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
-from playground.models.memory import free_memory
+from playground.models.memory import MemoryFault, free_memory
 from playground.models.probe import FLOAT16_ROOM, largest_value, probe_ids
 from playground.models.tokenizer import open_tokenizer
 from playground.report.words import gigabytes
@@ -44,7 +44,12 @@ class Base:
 
 @uncollected()
 def load_base(
-    name: str, quantize: str, progress: Progress = lambda stage, share: None, device: torch.device | None = None
+    name: str,
+    quantize: str,
+    progress: Progress = lambda stage, share: None,
+    device: torch.device | None = None,
+    *,
+    as_stored: bool = False,
 ) -> Base:
     """Load a base model.
 
@@ -53,6 +58,7 @@ def load_base(
         quantize: ``nf4`` (4 bit, with double quantisation) or ``none``.
         progress: Called with the current stage and the fraction of it that is done.
         device: Where to put it; by default a GPU if there is one.
+        as_stored: On a CPU, leave the weights in their files, in the dtype that they have there: enough for merging.
 
     Raises:
         InputError: If `name` is not a model or cannot be loaded.
@@ -71,13 +77,13 @@ def load_base(
         _require_bitsandbytes()
     tokenizer, end = open_tokenizer(where)
     dtype = compute_dtype(device)
-    model = _load_model(where, quantize, device, dtype)
+    model = _load_model(where, quantize, device, dtype, as_stored)
     overflows = dtype == torch.float16 and _largest(model, tokenizer, device) > FLOAT16_ROOM
     if overflows:
         progress("loading the model again, in float32 because float16 overflows", 0.0)
         del model
         dtype = torch.float32
-        model = _load_model(where, quantize, device, dtype)
+        model = _load_model(where, quantize, device, dtype, as_stored)
     progress("loading the model", 1.0)
     pad = tokenizer.pad_token_id
     head = Head.of(model)
@@ -99,7 +105,7 @@ def require_memory(name: str, progress: Progress, device: torch.device | None = 
     only load it.
 
     Raises:
-        EnvironmentFault: With the sizes.
+        MemoryFault: With the sizes.
         InputError: If `name` is not a model.
     """
     device = device or pick_device()
@@ -108,7 +114,7 @@ def require_memory(name: str, progress: Progress, device: torch.device | None = 
         return
     needed = sum(_as_float32(file) for file in files if file.name != nf4.FILE)
     if needed > (free := free_memory(device)):
-        raise EnvironmentFault(
+        raise MemoryFault(
             f"{where.name} needs about {gigabytes(needed)} on a CPU, but {gigabytes(free)} are free.",
             "Free some memory, use a GPU, or choose a smaller model.",
         )
@@ -144,14 +150,18 @@ def _largest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, device:
     return largest_value(backbone(model), probe_ids(tokenizer, 32, begin=True), device)
 
 
-def _load_model(where: source.Source, quantize: str, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+def _load_model(
+    where: source.Source, quantize: str, device: torch.device, dtype: torch.dtype, as_stored: bool
+) -> PreTrainedModel:
     try:
-        return _load_in(where, quantize, device, dtype)
+        return _load_in(where, quantize, device, dtype, as_stored)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise source.explain(error, where) from error
 
 
-def _load_in(where: source.Source, quantize: str, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
+def _load_in(
+    where: source.Source, quantize: str, device: torch.device, dtype: torch.dtype, as_stored: bool
+) -> PreTrainedModel:
     # Set explicitly: by default, transformers would also take a name from the repository's config.
     config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
     require_supported(config, where.name)
@@ -182,14 +192,26 @@ def _load_in(where: source.Source, quantize: str, device: torch.device, dtype: t
     )
     model.name_or_path = model.config._name_or_path = where.name  # what an adapter's config will name
     keep_text_only(model)
-    if dense:
-        # Packed values next to the weights are trusted only if our own conversion wrote them.
-        packed = Path(where.location) if where.kind == "demo" else None
-        _to_float32(model, nf4.Values(packed) if quantize == "nf4" and stored == "none" else None)
+    if dense and not as_stored:
+        _to_float32(model, _values(where.kind == "demo", where.location, quantize, stored))
         if stored != "none":
             _forget_quantisation(model)
     model.eval().requires_grad_(False)
     return model
+
+
+def nf4_values(base: Base) -> nf4.Values | None:
+    """Return the NF4 values of a base that was loaded as stored; None if its weights are used as they are."""
+    folder = str(demo.folder()) if base.identity.name == demo.NAME else ""
+    stored = stored_as(base.model.config, base.identity.name)
+    return _values(bool(folder), folder, base.identity.quantize, stored)
+
+
+def _values(is_demo: bool, location: str, quantize: str, stored: str) -> nf4.Values | None:
+    if quantize != "nf4" or stored != "none":
+        return None
+    # Packed values next to the weights are trusted only if our own conversion wrote them.
+    return nf4.Values(Path(location) if is_demo else None)
 
 
 def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
@@ -203,7 +225,7 @@ def _to_float32(model: PreTrainedModel, values: nf4.Values | None) -> None:
     for path, module in list(model.named_modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.Linear | Conv1D) and child is not output:
-                weight = _plain(child)
+                weight = plain_weight(child)
                 if isinstance(child, Conv1D):  # GPT-2's linear layer, whose weight is (in, out)
                     weight = weight.t()
                 key = f"{path}.{name}.weight"
@@ -222,7 +244,7 @@ def _forget_quantisation(model: Any) -> None:
     del model.config.quantization_config
 
 
-def _plain(layer: nn.Linear | Conv1D) -> torch.Tensor:
+def plain_weight(layer: nn.Linear | Conv1D) -> torch.Tensor:
     """Return the weight of a layer, dequantised if the model's files have it in NF4."""
     state: Any = getattr(layer.weight, "quant_state", None)
     if state is None:

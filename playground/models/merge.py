@@ -40,11 +40,7 @@ def merge(
     """
     if folder.exists():
         raise InputError(f"{folder} already exists.", "Name another folder.")
-    if base.model.config is not base.model.config.get_text_config():
-        raise InputError(
-            f"{base.identity.name} is a model of text and images, of which only the text part is loaded here.",
-            "Load the adapter with PEFT on the whole model instead.",
-        )
+    require_whole(base)
     before = [_log_probabilities(model, ids) for ids in prompts]
     merged = model.merge_and_unload()
     merged.to(dtype)
@@ -63,6 +59,19 @@ def merge(
     merged.float()  # the same arithmetic as the other side: only the weights differ
     gaps = [_kl(mine, _log_probabilities(merged, ids)) for mine, ids in zip(before, prompts, strict=True)]
     return float(torch.cat(gaps).mean()), float(torch.cat(gaps).max())
+
+
+def require_whole(base: Base) -> None:
+    """Refuse to write a model of which only a part is loaded.
+
+    Raises:
+        InputError: If it is a model of text and images.
+    """
+    if base.model.config is not base.model.config.get_text_config():
+        raise InputError(
+            f"{base.identity.name} is a model of text and images, of which only the text part is loaded here.",
+            "Load the adapter with PEFT on the whole model instead.",
+        )
 
 
 def _as_stored(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -3,12 +3,16 @@
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from test_training import config
 from transformers import AutoModelForCausalLM
 
+from playground.cli.app import run
 from playground.errors import InputError
-from playground.models import lora
+from playground.models import lora, merge_stream
+from playground.models.linear import FrozenLinear
 from playground.models.load import load_base
 from playground.models.merge import merge
+from playground.training.loop import train
 
 PROMPTS = [tuple(range(5, 25)), (40, 41, 42)]
 
@@ -52,6 +56,29 @@ def test_merged_model_equals_base_plus_adapter(tiny_folder, tmp_path, name, quan
         assert torch.allclose(ours, theirs, atol=2e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma3", "gpt2"])
+@pytest.mark.parametrize("quantize", ["nf4", "none"])
+def test_layer_by_layer_writes_the_same_bits(tiny_folder, tmp_path, monkeypatch, name, quantize):
+    """In several files, without ever holding a second layer in float32."""
+    monkeypatch.setattr(merge_stream, "SHARD_BYTES", 100_000)
+    cpu = torch.device("cpu")
+    base = load_base(str(tiny_folder(name)), quantize, device=cpu)
+    model, _ = adapted(base)
+    merge(base, model, tmp_path / "whole", torch.bfloat16, PROMPTS)
+    base = load_base(str(tiny_folder(name)), quantize, device=cpu, as_stored=True)
+    assert not any(isinstance(layer, FrozenLinear) for layer in base.model.modules())
+    model, _ = adapted(base)
+    merge_stream.merge_stream(base, model, tmp_path / "streamed", torch.bfloat16)
+    assert len(list((tmp_path / "streamed").glob("model-*-of-*.safetensors"))) > 2
+    whole, streamed = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / which, dtype="auto").state_dict()
+        for which in ("whole", "streamed")
+    )
+    assert whole.keys() == streamed.keys()
+    for key, tensor in whole.items():
+        assert tensor.dtype == streamed[key].dtype and torch.equal(tensor, streamed[key]), key
+
+
 def test_divergence_shows_bfloat16_rounding(tiny_folder, tmp_path):
     base = load_base(str(tiny_folder("llama")), "nf4", device=torch.device("cpu"))
     model, _ = adapted(base)
@@ -64,3 +91,14 @@ def test_existing_folder_is_not_overwritten(tiny_folder, tmp_path):
     model, _ = adapted(base)
     with pytest.raises(InputError, match="already"):
         merge(base, model, tmp_path, torch.float32, PROMPTS)
+
+
+def test_export_of_a_model_that_does_not_fit_is_streamed(tiny_folder, rows_file, tmp_path, monkeypatch, capsys):
+    list(train(config(tiny_folder("llama"), rows_file(4), num_train_epochs=1), tmp_path / "adapters" / "run"))
+    monkeypatch.setattr("playground.models.load.free_memory", lambda device: 0)
+    words = ["export", "run", str(tmp_path / "out"), "--adapters-dir", str(tmp_path / "adapters")]
+    assert run(words) == 0
+    assert "was not measured" in capsys.readouterr().out
+    written = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto")
+    assert written.dtype == torch.bfloat16
+    assert run(words) == 1 and "already exists" in capsys.readouterr().err
