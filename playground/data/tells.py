@@ -11,6 +11,8 @@ from playground.data.talk import Note, Turn
 
 # What control tokens look like. Some tokenizers do not flag theirs as special, and would find them in typed text.
 CONTROL = re.compile(r"<\|[^<>|]{1,40}\|>|</?s>|<(?:eos|bos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>")
+# Where data with pictures or sound refers to them.
+_MEDIA = re.compile(r"<(?:image|audio|video)>")
 # How a prompt begins and ends that is in a template already.
 _OPENS = re.compile(
     r"^[ \t]*(?:#{2,} ?(?:Instruction|Input|Human|User|Question)\b:?|(?:Instruction|Human|User|Question|Q):)",
@@ -33,13 +35,15 @@ _WORD = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]+")
 def tells(turns: Sequence[Turn]) -> Iterator[Note]:
     """Yield what the texts of a row say about where they come from, each kind once."""
     ends = [end for turn in turns if (end := _typed_end(turn))]
-    if found := next(((turn, sign[0]) for turn in turns if (sign := _control(turn.content))), None):
+    if typed := next(((turn, sign[0]) for turn in turns if (sign := _control(turn.content))), None):
         way = "; --repair strips it from the ends of answers" if ends else ""
-        message = f"{found[0].role} text contains {shown(found[1])}; it will be trained as plain characters{way}"
+        message = f"{typed[0].role} text contains {shown(typed[1])}; it will be trained as plain characters{way}"
         yield Note("control token typed as text", message)
     elif ends:
         message = f"an answer ends with {shown(ends[0].strip())}, and gets an end token anyway; --repair strips it"
         yield Note("end marker typed into answers", message)
+    if found := next((sign for turn in turns if "<" in turn.content and (sign := _MEDIA.search(turn.content))), None):
+        yield Note("picture or sound is missing", f"a text refers to one with {shown(found[0])}; only text is trained")
     for turn in turns:
         awaits = _AWAITS.search(turn.content[-TAIL:]) if turn.role == "user" else None
         if awaits and (opens := _OPENS.search(turn.content)):

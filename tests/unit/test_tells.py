@@ -24,6 +24,11 @@ def test_prompt_that_has_a_template_is_told(prompt):
     assert kinds(prompt, "a") == ["prompt has a template already"]
 
 
+@pytest.mark.parametrize("prompt", ["<image>What is it?", "Look: <image>\n", "<audio>"])
+def test_text_that_refers_to_a_picture_is_told(prompt):
+    assert kinds(prompt, "A boat.") == ["picture or sound is missing"]
+
+
 @pytest.mark.parametrize(
     "prompt",
     ["Name a sea.", "What does Q: mean?", "User: what is that?", "Write a dialogue.\nUser: hi\nBob: ho", "### Input"],
