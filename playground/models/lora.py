@@ -73,16 +73,21 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
     return model.eval()
 
 
+def _matched(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:
+    """Return the value of each module that `pattern` names, by the first key that matches, as PEFT does."""
+    keys = [(re.compile(rf"(.*\.)?({key})$"), value) for key, value in pattern.items()]
+    found = ((module, next((value for key, value in keys if key.match(module)), None)) for module in modules)
+    return {module: value for module, value in found if value is not None}
+
+
 def _by_value(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:
     """Return `pattern` with one key for each value.
 
     PEFT tries every key on every layer and compiles it anew each time: a thousand names take it half a minute.
     """
-    keys = [(re.compile(rf"(.*\.)?({key})$"), value) for key, value in pattern.items()]
     found: dict[V, list[str]] = {}
-    for module in modules:
-        if (value := next((value for key, value in keys if key.match(module)), None)) is not None:
-            found.setdefault(value, []).append(re.escape(module))
+    for module, value in _matched(pattern, modules).items():
+        found.setdefault(value, []).append(re.escape(module))
     return {f"^({'|'.join(names)})": value for value, names in found.items()}
 
 
@@ -101,8 +106,12 @@ def attach_copy(base: Base, file: AdapterFile, name: str) -> PeftModel:
 
 
 def _require_inner_linear(base: Base, file: AdapterFile) -> None:
-    """Refuse an adapter on anything but linear layers below the head, before PEFT replaces the first of them."""
+    """Refuse an adapter on anything but linear layers below the head, or of other sizes.
+
+    That is before PEFT replaces the first layer, and before it takes memory for the rank that a config claims.
+    """
     layers, head = dict(base.model.named_modules()), base.model.get_output_embeddings()
+    ranks = _matched(file.rank_pattern, file.modules)
     for name in file.modules:
         if (layer := layers.get(name)) is head:
             raise _misfit(base, file, "it adapts the head as well, which is computed separately from the lanes")
@@ -112,6 +121,16 @@ def _require_inner_linear(base: Base, file: AdapterFile) -> None:
             )
         if not isinstance(layer, torch.nn.Linear | Conv1D | LoraLayer):
             raise _misfit(base, file, f"{one_line(name, 120)} is not a linear layer of this model")
+        own = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
+        inner, outer = own.weight.shape if isinstance(own, Conv1D) else (own.in_features, own.out_features)
+        r = ranks.get(name, file.r)
+        for matrix, wanted in (("A", (r, inner)), ("B", (outer, r))):
+            key = f"base_model.model.{name}.lora_{matrix}.weight"
+            shape = tuple(file.tensors[key].shape) if key in file.tensors else "missing"
+            if shape != wanted:
+                raise _misfit(
+                    base, file, f"lora_{matrix} of {one_line(name, 120)} is {shape}, where {wanted} is needed"
+                )
 
 
 def _misfit(base: Base, file: AdapterFile, why: str) -> InputError:

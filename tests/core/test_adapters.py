@@ -322,6 +322,14 @@ def test_a_thousand_patterns_are_read_in_a_second(saved, tiny_folder):
     assert time.monotonic() - begun < 1
 
 
+def test_rank_that_the_tensors_do_not_have_takes_no_memory(saved, tiny_folder, monkeypatch):
+    config = json.loads((saved / "adapter_config.json").read_text())
+    (saved / "adapter_config.json").write_text(json.dumps({**config, "r": 512}))
+    monkeypatch.setattr(lora, "get_peft_model", lambda *given, **options: pytest.fail("512 columns were made"))
+    with pytest.raises(InputError, match=r"lora_A of model\.layers\.0.* is \(4, 128\), where \(512, 128\) is needed"):
+        lora.attach(load_base(str(tiny_folder("llama")), "none"), None, read_adapter(saved), "default")
+
+
 def test_config_of_endless_length_is_refused(saved):
     with (saved / "adapter_config.json").open("ab") as file:
         file.truncate(1 << 34)  # a hole; as bytes it would fill the memory
