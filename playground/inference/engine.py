@@ -218,7 +218,9 @@ def _draw(probabilities: torch.Tensor, random: torch.Generator, top_p: float) ->
     """Draw one token from a distribution ``(vocab,)`` by nucleus sampling (arXiv 1904.09751)."""
     if top_p < 1:
         ordered, index = probabilities.sort(descending=True)
-        beyond = ordered.cumsum(0) - ordered >= top_p  # the token that reaches `top_p` is kept
+        # On a CPU: a GPU has no deterministic kernel for this sum, and --deterministic allows no other.
+        before = ordered.cpu().cumsum(0).to(ordered.device) - ordered
+        beyond = before >= top_p  # the token that reaches `top_p` is kept
         ordered[beyond] = 0
         return int(index[torch.multinomial(ordered, 1, generator=random)])
     return int(torch.multinomial(probabilities, 1, generator=random))

@@ -172,6 +172,11 @@ def test_two_adapters_and_a_drawn_answer_share_a_batch(base):
     engine = Engine(base, model, fingerprint)
     first, again = engine.answers(wanted, drawn), engine.answers(wanted, drawn)
     assert first == again
+    torch.use_deterministic_algorithms(True)  # as a training with --deterministic is asked
+    try:
+        assert engine.answers(wanted, drawn) == engine.answers(wanted, drawn)
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_checkpointing_gives_the_same_gradients(base):
