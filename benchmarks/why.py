@@ -107,10 +107,10 @@ def cost(folder: Path) -> None:
 
 
 def _example():
-    from playground.cli.explain import EXAMPLE
+    from playground.config import PORTUGAL
     from playground.data.examples import Example, Turn
 
-    return Example((Turn("user", EXAMPLE[0]), Turn("assistant", EXAMPLE[1])), 0)
+    return Example((Turn("user", PORTUGAL[0]), Turn("assistant", PORTUGAL[1])), 0)
 
 
 def found(folder: Path, number: int) -> None:

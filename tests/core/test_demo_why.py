@@ -8,8 +8,7 @@ from test_five_steps import Reference
 
 from playground import paths
 from playground.analysis.five_steps import FiveSteps
-from playground.cli.explain import EXAMPLE
-from playground.config import TrainConfig
+from playground.config import PORTUGAL, TrainConfig
 from playground.data.examples import typed_row
 from playground.data.prompts import read_prompts
 from playground.inference.lens import words_moved
@@ -23,7 +22,7 @@ STEPS = 3
 
 def test_five_steps_on_the_demo_model_equal_float64():
     """As `explain` shows them: log p within 1e-4, the loss and the gradient norms of each kind within 1e-4 relative."""
-    session = FiveSteps.load(TrainConfig(), typed_row(*EXAMPLE), lambda *a: None)
+    session = FiveSteps.load(TrainConfig(), typed_row(*PORTUGAL), lambda *a: None)
     encoded, adapted = session._row, session.training.model
     reference = Reference(adapted)
     mine, theirs = dict(adapted.named_parameters()), dict(reference.model.named_parameters())
