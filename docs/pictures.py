@@ -1,8 +1,8 @@
-"""Draw the pictures of the documentation from a recorded session, through the real app and without a model.
+"""Draw the pictures of the documentation from recordings, through the real app and without a model.
 
-``python docs/pictures.py`` draws ``docs/compare.svg``, which moves, and ``docs/lens.svg``. With ``record`` after it,
-the real engine is asked first, and what it says is kept with its times in ``docs/recorded/``. A test compares the
-manifest there with the recording and with the code and styles of the screens.
+``python docs/pictures.py`` draws ``docs/compare.svg``, which moves, and the stills. What is on them was said by the
+real engine, inspector and training; ``docs/record.py`` keeps it in ``docs/recorded/``. A test compares the manifest
+there with the recordings and with the code and styles of the screens.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ import json
 import os
 import queue
 import re
-import sys
+import shutil
 import tempfile
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-RECORDING = ROOT / "docs" / "recorded" / "compare.jsonl"
-MANIFEST = ROOT / "docs" / "recorded" / "manifest.json"
+DOCS = ROOT / "docs"
+RECORDED = DOCS / "recorded"
+MANIFEST = RECORDED / "manifest.json"
+RUN = "first-run"  # as the recorded run is called
 PROMPTS = ("Do you sleep at night?",)
-SIZE = (116, 27)
+SIZE, TRAINING_SIZE = (116, 27), (116, 36)
+PAINTED = 0.3  # seconds until a stream is painted
 FRAME_SECONDS, TYPED = 0.5, 6  # of a streamed answer; characters typed per frame
 HOLD_SECONDS = 3.0  # for the finished answers, and for the lens
 
@@ -40,42 +43,13 @@ def digest() -> dict[str, str]:
     code = hashlib.sha256()
     for path in (*shown, Path(__file__)):
         code.update(path.read_bytes())
-    return {"recording": hashlib.sha256(RECORDING.read_bytes()).hexdigest(), "code": code.hexdigest()}
+    recordings = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(RECORDED.glob("*.jsonl"))}
+    return {**recordings, "code": code.hexdigest()}
 
 
-def record() -> None:
-    """Ask the real engine, and keep what it says."""
-    from playground.events.answers import Sampling
-    from playground.events.engine import Ask, EngineReady, LaneRequest, Looked, Spoken, Why
-    from playground.jobs.engine import EngineProcess
-
-    engine = EngineProcess(["demo-curated"])
-    events = engine.events()
-    lines: list[dict[str, Any]] = []
-
-    def keep(until: Any, begun: float) -> None:
-        for event in events:
-            lines.append({"at": round(time.monotonic() - begun, 3), **event.to_dict()})
-            if until(event):
-                return
-
-    keep(lambda event: isinstance(event, EngineReady), time.monotonic())
-    del lines[:-1]  # what it said while it loaded
-    for prompt in PROMPTS:
-        lanes = tuple(LaneRequest(side, side, (prompt,)) for side in ("base", "sft"))
-        left = {"base", "sft"}
-
-        def ended(event: Any, left: set[str] = left) -> bool:
-            if isinstance(event, Spoken) and event.answer is not None:
-                left.discard(event.lane)
-            return not left
-
-        number = engine.ask(Ask(lanes, 1.0, Sampling()))
-        keep(ended, time.monotonic())
-        engine.why(Why(number, "sft"))
-        keep(lambda event: isinstance(event, Looked), time.monotonic())
-    engine.close()
-    RECORDING.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Return the lines of a recording."""
+    return [json.loads(line) for line in (RECORDED / f"{name}.jsonl").read_text("utf-8").splitlines()]
 
 
 class Replay:
@@ -84,8 +58,7 @@ class Replay:
     def __init__(self) -> None:
         from playground.events.engine import ENGINE_EVENTS
 
-        lines = [json.loads(line) for line in RECORDING.read_text("utf-8").splitlines()]
-        self._recorded = [(line["at"], ENGINE_EVENTS[line["event"]].from_dict(line)) for line in lines]
+        self._recorded = [(line["at"], ENGINE_EVENTS[line["event"]].from_dict(line)) for line in recorded("compare")]
         self._said: queue.Queue[Any] = queue.Queue()
         self._number = 0
         self.say_until(float("inf"))  # ready
@@ -123,8 +96,55 @@ class Replay:
     use = list = cancel = nothing
 
 
+class Reader:
+    """An inspector that says what was recorded, in the place of what it is asked."""
+
+    def __init__(self) -> None:
+        from playground.events.inspector import INSPECTOR_EVENTS
+
+        self._recorded = [INSPECTOR_EVENTS[line["event"]].from_dict(line) for line in recorded("train")]
+        self._said: queue.Queue[Any] = queue.Queue()
+        self._number = 0
+
+    def _answer(self, *kinds: str) -> int:
+        self._number += 1
+        for event in self._recorded:
+            if type(event).__name__ in kinds:
+                self._said.put(replace(event, request=self._number))
+        return self._number
+
+    def list(self) -> int:
+        """Say which data sets there are."""
+        return self._answer("DataSets")
+
+    def look(self, config: object, released: int = 0) -> int:
+        """Say what was found in the recorded data set, and the plan."""
+        return self._answer("Looked", "RowsShown", "PlanMade")
+
+    def rows(self, start: int, count: int) -> int:
+        """Say the recorded rows."""
+        return self._answer("RowsShown")
+
+    def events(self) -> Iterator[Any]:
+        """Yield what is said."""
+        while (event := self._said.get()) is not None:
+            yield event
+
+    def close(self, grace: float = 0.3) -> None:
+        """End."""
+        self._said.put(None)
+
+
 async def draw() -> None:
     """Write the pictures and their manifest."""
+    await draw_compare()
+    await draw_blind()
+    await draw_training()
+    MANIFEST.write_text(json.dumps(digest(), indent=2) + "\n", "utf-8")
+
+
+async def draw_compare() -> None:
+    """Draw a question that is typed and answered, which moves, and the lens on its answer."""
     from playground.tui.app import PlaygroundApp
     from playground.tui.widgets.prompt import PromptBar
 
@@ -136,8 +156,8 @@ async def draw() -> None:
         bar.cursor_blink = False
 
         async def shoot(seconds: float) -> None:
-            await pilot.pause(0.3)  # streams are painted a few times a second
-            frames.append((seconds, app.export_screenshot(title="sft-playground")))
+            await pilot.pause(PAINTED)
+            frames.append((seconds, picture(app)))
 
         await shoot(1.0)
         for prompt in PROMPTS:
@@ -154,9 +174,53 @@ async def draw() -> None:
             await shoot(HOLD_SECONDS)
         await pilot.press("ctrl+l", "end")
         await shoot(HOLD_SECONDS)
-    (ROOT / "docs" / "lens.svg").write_text(frames[-1][1], "utf-8")
-    (ROOT / "docs" / "compare.svg").write_text(moving(frames), "utf-8")
-    MANIFEST.write_text(json.dumps(digest(), indent=2) + "\n", "utf-8")
+    (DOCS / "lens.svg").write_text(frames[-1][1], "utf-8")
+    (DOCS / "compare.svg").write_text(moving(frames), "utf-8")
+
+
+async def draw_blind() -> None:
+    """Draw the same answers without the names of their sides."""
+    from playground.tui.app import PlaygroundApp
+    from playground.tui.state.session import Session
+    from playground.tui.widgets.prompt import PromptBar
+
+    engine = Replay()
+    app = PlaygroundApp(lambda *_, **__: engine, Session(seed=1))
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(PAINTED)
+        bar = app.screen.query_one(PromptBar)
+        bar.cursor_blink = False
+        await pilot.press("f4")
+        bar.put(PROMPTS[0])
+        await pilot.press("enter")
+        engine.say_until(float("inf"))
+        await pilot.pause(PAINTED)
+        (DOCS / "blind.svg").write_text(picture(app), "utf-8")
+
+
+async def draw_training() -> None:
+    """Draw the training screen on a data set, and a run that has ended."""
+    from playground import paths
+    from playground.tui.app import PlaygroundApp
+    from playground.tui.screens.run import RunScreen
+
+    folder = paths.adapters_dir() / RUN
+    folder.mkdir(parents=True)
+    shutil.copy(RECORDED / "run.jsonl", folder / "events.jsonl")
+    app = PlaygroundApp(lambda *_, **__: Replay(), inspector=Reader)
+    async with app.run_test(size=TRAINING_SIZE) as pilot:
+        await pilot.press("ctrl+r")
+        await pilot.pause(2 * PAINTED)
+        (DOCS / "train.svg").write_text(picture(app), "utf-8")
+        await pilot.press("escape")
+        await app.push_screen(RunScreen(folder))
+        await pilot.pause(4 * PAINTED)
+        (DOCS / "run.svg").write_text(picture(app), "utf-8")
+
+
+def picture(app: Any) -> str:
+    """Return what is on the screen as SVG."""
+    return str(app.export_screenshot(title="sft-playground"))
 
 
 def moving(frames: list[tuple[float, str]]) -> str:
@@ -210,7 +274,5 @@ def _elements(frame: str, styles: dict[str, str]) -> list[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
-        if "record" in sys.argv[1:]:
-            record()
         os.environ["SFT_PLAYGROUND_HOME"] = home  # nothing that was remembered is in the pictures
         asyncio.run(draw())
