@@ -102,11 +102,11 @@ def _bounded(stream: BinaryIO, name: str) -> bytes:
 def refuse_foreign(raw: bytes, path: str) -> None:
     """Raise InputError if `raw`, the start of a file, is of a kind that is not text, or is not the data itself."""
     start = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:64].lower()
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(raw) > 3 and 3 * raw[:64].count(0) > len(raw[:64])):
-        raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8; in Excel that is 'CSV UTF-8'.")
     for sign, what, hint in _FOREIGN:
         if raw.startswith(sign) or start.startswith(sign):
             raise InputError(f"{path} is {what}.", hint)
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or (len(raw) > 3 and 3 * raw[:64].count(0) > len(raw[:64])):
+        raise InputError(f"{path} is UTF-16.", "Save it again as UTF-8; in Excel that is 'CSV UTF-8'.")
 
 
 def decode_line(line: bytes, number: int) -> str | Problem:

@@ -1,10 +1,13 @@
 """Several adapters at once: chosen, streamed next to each other, judged and compared word by word."""
 
-from harness import CHOICES, READY, SEVERAL, burst, screen_test
+import asyncio
+
+from harness import CHOICES, READY, SEVERAL, Screen, burst, screen_test
 from textual.widgets import OptionList
 
 from playground.events.answers import Answer
 from playground.events.engine import Spoken
+from playground.tui.widgets.panes import Panes
 
 
 @screen_test()
@@ -85,3 +88,22 @@ async def test_four_adapters_and_their_base_all_have_room(screen):
     await screen.say(*(Spoken(number, side, "Yes.", 2, 0.1, Answer("Yes.", "stop", None, 2)) for side in sides))
     assert len(screen.panes) == 5
     assert all(pane.size.width >= 30 and pane.query_one(".said").size.height >= 1 for pane in screen.panes)
+
+
+def test_prompt_does_not_wait_for_panes_after_the_first_paint(monkeypatch):
+    monkeypatch.setattr(Panes, "on_mount", lambda self: None)
+
+    async def go():
+        async with Screen() as screen:
+            await screen.say(SEVERAL)
+            await screen.ask("Why?")
+            lane = screen.engine.asked[-1].lanes[-1].name
+            await screen.say(Spoken(1, lane, "It was", 2, 0.1))
+            await screen.press("ctrl+t")
+            assert [pane.kind for pane in screen.panes] == ["base", "sft"]
+            await screen.app.query_one(Panes)._add_the_others()
+            await screen.say(Spoken(1, lane, "It was so.", 3, 0.2))
+            assert [pane.kind for pane in screen.panes] == ["base", "sft", "sft"]
+            assert "It was so." in screen.of(lane, ".text")
+
+    asyncio.run(go())

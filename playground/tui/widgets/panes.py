@@ -43,6 +43,10 @@ class Panes(Horizontal):
         await self.mount_all(self._panes[FIRST:])
         if len(self._wanted()) > FIRST:
             self.dress()
+            if (now := self._session.shown) is not None:  # asked before there were panes for all of its lanes
+                for pane, lane in list(zip(self.shown, now.lanes, strict=True))[FIRST:]:
+                    pane.begin(lane.texts, now.strength)
+                self.finish(now, [lane for lane in now.lanes[FIRST:] if lane.name in now.answers])
 
     @property
     def shown(self) -> list[Pane]:
@@ -71,12 +75,12 @@ class Panes(Horizontal):
     def of(self, lane: str) -> Pane | None:
         """Return the pane of the round's lane with this name, or None."""
         lanes = self._session.shown.lanes if self._session.shown else ()
-        return next((pane for pane, asked in zip(self._panes, lanes, strict=False) if asked.name == lane), None)
+        return next((pane for pane, asked in zip(self.shown, lanes, strict=False) if asked.name == lane), None)
 
     def begin(self, now: Round) -> None:
         """Prepare the panes for a round's answers."""
         self.dress()
-        for pane, lane in zip(self.shown, now.lanes, strict=True):
+        for pane, lane in zip(self.shown, now.lanes, strict=False):  # early, some panes are still to come
             pane.begin(lane.texts, now.strength)
 
     def show_as(self, view: View) -> None:
@@ -87,7 +91,8 @@ class Panes(Horizontal):
         adapted = [pane for pane in self.shown if pane.kind == "sft"]
         others = [adapted[1].text, *[adapted[0].text] * (len(adapted) - 1)] if len(adapted) > 1 else []
         for pane in self._panes:
-            pane.show_markdown(view == "Markdown")
+            if pane.is_mounted:
+                pane.show_markdown(view == "Markdown")
         for pane, other in zip(adapted, others, strict=False):
             pane.compare(other if view == "differences" else None)
 
