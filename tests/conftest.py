@@ -20,6 +20,9 @@ with suppress(ImportError):  # the machine of the GPU tests may have nothing but
 
 # Read when libraries are imported. Nothing here needs the hub; without a network it is tried six times.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Workers of pytest-xdist share the cores, and threads of PyTorch that wait for each other make all of them slow.
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 before_torch()
 
 
