@@ -40,8 +40,7 @@ import psutil
 from playground import paths
 from playground.events.engine import Ask, EngineReady, LaneRequest, Spoken
 from playground.jobs.engine import EngineProcess
-from playground.report.words import how_it_ended
-from playground.text import count
+from playground.report.words import caption
 
 PAINTS, KEYS, REPEATS, ASKS = 5, 120, 3, 2
 PROMPT = "Explain quantum physics."
@@ -166,9 +165,8 @@ def open_app(adapter: str) -> Terminal:
 
 
 def marks(ends: list[Spoken]) -> list[str]:
-    """Return what the panes say at the end, as far as they are wide; equal marks have equal numbers of tokens."""
-    tokens = ["" if end.answer.finish_reason == "length" else f" · {count(end.num_tokens, 'token')}" for end in ends]
-    return [(how_it_ended(end.answer, end.repeats) + says)[:48] for end, says in zip(ends, tokens, strict=True)]
+    """Return how the panes' captions begin at the end; the sign before them has a style of its own."""
+    return [caption(end.lane, end.answer, 0)[2:40] for end in ends]
 
 
 def letters() -> Iterator[str]:
