@@ -2,11 +2,11 @@
 
     python benchmarks/gpu.py facts      the device, and the versions of what matters
     python benchmarks/gpu.py speed      QLoRA at the shape of Qwen3 8B: tokens/s, its share of the card's own products,
-                                        and the plan's memory beside the peak
+                                        and the plan's memory compared with the peak
     python benchmarks/gpu.py process    train, --compare and export as processes, at the shape of Qwen3 0.6B
     python benchmarks/gpu.py cards      the same training with 8, 12, 16 and 24 GB: is the plan's promise kept?
-    python benchmarks/gpu.py peer       ours beside plain PEFT with transformers' Trainer, on the same rows
-    python benchmarks/gpu.py lanes      two lanes beside two calls of `generate`
+    python benchmarks/gpu.py peer       ours next to plain PEFT with transformers' Trainer, on the same rows
+    python benchmarks/gpu.py lanes      two lanes compared with two calls of `generate`
     python benchmarks/gpu.py old        float16, as before Ampere: does the model overflow, are gradients finite?
 
 With REHEARSE=1 all of this runs on a CPU, with two layers of width 64.

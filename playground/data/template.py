@@ -168,7 +168,7 @@ class TemplateStyle:
 
 
 def template_in(folder: Path) -> str:
-    """Return the chat template that trainers save beside an adapter; empty if `folder` has none.
+    """Return the chat template that trainers save with an adapter; empty if `folder` has none.
 
     Raises:
         InputError: If a file that should hold it cannot be read.

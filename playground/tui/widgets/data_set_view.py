@@ -54,7 +54,7 @@ class DataSetView(VerticalScroll):
         self._put("rows", masked(shown[whole:], rows.total - whole))
 
     def show_plan(self, plan: Plan) -> None:
-        """Show the plan; beside the list there is room for it only in a wide window."""
+        """Show the plan; next to the list there is room for it only in a wide window."""
         self._put("whole-plan", plan_words(plan))
 
     def page(self, by: int) -> None:
