@@ -523,6 +523,16 @@ async def test_film_of_many_samplings_scrolls_to_the_step_that_is_shown(screen, 
     await screen.settle(lambda: strip.scroll_offset.y <= 12 < strip.scroll_offset.y + strip.size.height)
 
 
+@training_test((80, 24))
+async def test_both_answers_of_a_paused_run_are_seen_from_their_beginnings(screen, home):
+    await watch(screen, record(home / "adapters" / "asked", last=6))
+    for lane, text in (("sft", "It is a river.\n"), ("base", f"What{HOSTILE}"), ("sft", "It is a river.\nYes.")):
+        screen.app.screen.post_message(RunScreen.Replied(Spoken(1, lane, text, 3, 0.1)))
+    await screen.settle(lambda: "Yes" in screen.shown("#hint"))
+    sft, base = screen.shown("#hint").split("\n")
+    assert sft == "sft: It is a river.↵Yes." and base.startswith("base: What") and "\x1b" not in base and len(base) < 80
+
+
 @training_test()
 async def test_reference_answer_of_the_data_is_shown_below(screen, home):
     folder = home / "adapters" / "own"

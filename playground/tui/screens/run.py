@@ -18,6 +18,7 @@ from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineEvent, LaneRequest, Spoken
 from playground.events.runs import Event, RunEnded, RunStage, RunStarted
 from playground.jobs.training import RunLink
+from playground.text import one_line
 from playground.tui import glossary
 from playground.tui.content.samples import answers_at
 from playground.tui.dialogs.base import Leavable
@@ -119,6 +120,7 @@ class RunScreen(Leavable[None]):
         self._player: Timer | None = None
         self._sure = False
         self._stale = True
+        self._said: dict[str, str] = {}  # what a paused run has answered so far, by side
 
     def compose(self) -> ComposeResult:
         yield Line(id="top")
@@ -313,6 +315,7 @@ class RunScreen(Leavable[None]):
         prompt = self.query_one(PromptBar)
         prompt.put("")
         prompt.remember(event.prompt)
+        self._said.clear()
         lanes = tuple(LaneRequest(side, side, (event.prompt,)) for side in ("base", "sft"))
         self._ask(Ask(lanes, 1.0, Sampling()))
 
@@ -326,8 +329,10 @@ class RunScreen(Leavable[None]):
     @on(Replied)
     def _replied(self, message: Replied) -> None:
         event = message.event
-        if isinstance(event, Spoken) and event.answer is None:
-            self.hint(f"{event.lane}: {event.text[-300:]}")
+        if isinstance(event, Spoken):
+            self._said[event.lane] = event.text
+            said = ((lane, self._said[lane].strip()) for lane in ("sft", "base") if lane in self._said)
+            self.hint("\n".join(f"{lane}: {one_line(text, max(20, self.size.width - 10))}" for lane, text in said))
         elif isinstance(event, EngineError):
             self.hint(f"{event.message} {event.hint}")
 
