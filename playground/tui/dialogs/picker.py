@@ -107,14 +107,14 @@ def adapter_picker(adapters: Sequence[AdapterInfo]) -> Picker:
             info.whose,
             info.base.rpartition("/")[2] or "unknown",
             info.data,
-            info.created_at[:16].replace("T", " "),
+            info.created_at[:10],  # the list is in order, and names hold the time
             f"{info.loss:.2f}" if info.loss is not None else "",
         )
         for info in adapters
     ]
     return Picker(
         "Adapters, newest first",
-        ("adapter", "", "base", "data set", "trained (UTC)", "loss"),
+        ("adapter", "", "base", "data set", "trained", "loss"),
         rows,
         "None yet. Train one: sft-playground train --data mini.jsonl",
         groups=[info.model for info in adapters],
