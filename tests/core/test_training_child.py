@@ -1,6 +1,5 @@
 """The training child, for real: a process that is followed, paused, asked, stopped, killed and resumed."""
 
-import hashlib
 import os
 import signal
 import socket
@@ -8,6 +7,7 @@ import threading
 import time
 
 import pytest
+from digests import digest
 
 from playground import paths
 from playground.config import TrainConfig
@@ -43,10 +43,6 @@ def folder(tmp_path, monkeypatch, warm_children):
     folder = tmp_path / "run"
     yield folder
     RunLink(folder).tell("cancel")
-
-
-def digest(folder):
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
 def long(config):

@@ -1,6 +1,5 @@
 """Real trainings in real processes that lose their terminal, their reader or their numbers: nothing learned is lost."""
 
-import hashlib
 import json
 import os
 import signal
@@ -9,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from digests import digest
 from terminal import Terminal
 
 from playground import paths
@@ -78,10 +78,6 @@ def start(warm_python, command, tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "adapters" / "run"
-
-
-def digest(folder):
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
 def resumed(folder):

@@ -1,12 +1,12 @@
 """A disk that is full for a while, or for good: a run waits, goes on to the same bytes, or ends and can be resumed."""
 
 import errno
-import hashlib
 import json
 import os
 import subprocess
 
 import pytest
+from digests import digest
 
 from playground import disk
 from playground.config import TrainConfig
@@ -54,10 +54,6 @@ def fill(monkeypatch):
             monkeypatch.setattr(module, "write_file", limited)
 
     return fill
-
-
-def digest(folder):
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
 def litter(folder):

@@ -3,7 +3,6 @@
 Each seed is one run, killed at random moments and resumed until it is finished. Figures: see `figures`.
 """
 
-import hashlib
 import json
 import os
 import random
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import figures
 import pytest
+from digests import digest
 
 from playground.config import TrainConfig
 from playground.runs.folder import read_events, read_record
@@ -59,10 +59,6 @@ def whole(settings, tmp_path_factory):
         return digests[quantize]
 
     return whole
-
-
-def digest(folder):
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
 class Run:

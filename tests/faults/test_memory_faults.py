@@ -1,6 +1,5 @@
 """Memory runs out at every place of a training: it goes on, or ends with a word, and a resumed run loses nothing."""
 
-import hashlib
 import os
 import socket
 import subprocess
@@ -8,6 +7,7 @@ import time
 
 import pytest
 import torch
+from digests import digest
 
 from playground.config import TrainConfig
 from playground.events.runs import BatchHalved, Evaluated, RunEnded, Sampled, Warned, event_from_json
@@ -68,10 +68,6 @@ def whole(settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     list(train(settings, folder))
     return digest(folder)
-
-
-def digest(folder):
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
 def logged(folder):

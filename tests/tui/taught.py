@@ -39,12 +39,12 @@ def forward(step, *, masked=True):
     return Forward(step, places, positions, loss, elsewhere)
 
 
-class FakeTeacher(FakeChild):
-    """Answers every request at once, unless `slow`; remembers them."""
+class Serving(FakeChild):
+    """Serves every request at once, unless `slow`; remembers them."""
 
-    def __init__(self, adapters_dir=None):
+    def __init__(self):
         super().__init__()
-        self.asked, self.slow, self.step_number, self.opened = [], False, 0, OPENED
+        self.asked, self.slow = [], False
 
     def serve(self, *events):
         for event in events:
@@ -56,6 +56,14 @@ class FakeTeacher(FakeChild):
         if not self.slow:
             self.serve(*events)
         return len(self.asked)
+
+
+class FakeTeacher(Serving):
+    """A teacher of one row."""
+
+    def __init__(self, adapters_dir=None):
+        super().__init__()
+        self.step_number, self.opened = 0, OPENED
 
     def _forward(self):
         return forward(self.step_number, masked=self.opened.masked)

@@ -25,15 +25,6 @@ COMPARE = (
 TRAINING = (training.choosing, training.options, training.scrubbed, training.runs, training.curves, training.stepped)
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    return tmp_path
-
-
 def test_the_ratio_is_that_of_the_recommendation():
     assert ratio((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
     assert ratio((0x77, 0x77, 0x77), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)  # WebAIM's example

@@ -12,13 +12,6 @@ from playground.events.exchanges import Exchange
 from playground.tui.themes import THEMES
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @screen_test((80, 24))
 async def test_settings_are_validated_together_and_apply_next_answer(screen):
     await screen.say(READY)

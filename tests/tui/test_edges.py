@@ -12,12 +12,6 @@ from playground.events.engine import EngineError, EngineStage, Spoken
 from playground.tui.state.engine import EngineSaid
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.mark.parametrize(("opener", "first"), [("f6", "enter"), ("f6", "escape"), ("f9", "enter"), ("f1", "escape")])
 @screen_test()
 async def test_opening_the_palette_over_a_closing_dialog_is_safe(screen, opener, first):

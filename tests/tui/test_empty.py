@@ -14,13 +14,6 @@ from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Question
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @screen_test((80, 24))
 async def test_an_example_is_asked_by_click_or_by_tab_and_enter(screen):
     await screen.say(READY)

@@ -3,19 +3,12 @@
 import dataclasses
 import json
 
-import pytest
 from harness import READY, burst, screen_test
 from textual.screen import ModalScreen
 
 from playground import paths
 from playground.report import votes
 from playground.tui.widgets.judge import JudgeBar
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    return tmp_path
 
 
 def bar(screen):

@@ -56,14 +56,6 @@ def split(bindings):
     return [(key, binding) for binding in bindings for key in binding.key.split(",")]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_no_priority_key_is_one_of_the_text_areas_own():
     of_text = {key for key, _ in split(TextArea.BINDINGS)}
     assert {"ctrl+a", "pageup", "f6"} <= of_text and len(screens()) >= 13

@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import replace
 
-import pytest
 from contrast import measured
-from harness import CHOICES, HOSTILE, READY, FakeChild, screen_test
+from harness import CHOICES, HOSTILE, READY, screen_test
 from lesson_said import Script
+from taught import Serving
 from test_remembering import Again
 from test_training_screens import Training
 from textual.widgets import Static
@@ -24,31 +24,15 @@ RIGHT = "31313121"  # the keys of what is the case on a model that learns; on th
 WRONG = "12121213"
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-class Teacher(FakeChild):
-    """Answers by the script at once, unless `slow`; remembers what it was asked."""
+class Teacher(Serving):
+    """Answers by the script."""
 
     def __init__(self, *, learns=True):
         super().__init__()
-        self.script, self.asked, self.slow = Script(learns=learns), [], False
+        self.script = Script(learns=learns)
 
     def _ask(self, do, **what):
-        self.asked.append((do, what))
-        if not self.slow:
-            self.serve(*self.script(do, **what))
-        return len(self.asked)
-
-    def serve(self, *events):
-        for event in events:
-            self.said.put(event)
-        self.said.put(Served(len(self.asked)))
+        return super()._ask(do, what, *(() if self.slow else self.script(do, **what)))
 
     def open(self, lesson):
         return self._ask("open", lesson=lesson)

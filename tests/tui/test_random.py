@@ -243,10 +243,8 @@ class Monkey:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path))  # a name of a file may begin with ~
-    monkeypatch.chdir(tmp_path)
+def _quick(home, monkeypatch):
+    monkeypatch.setenv("HOME", str(home))  # a name of a file may begin with ~
     monkeypatch.setattr("textual.screen.UPDATE_PERIOD", 0.2)  # painting takes most of the time
 
 

@@ -213,13 +213,6 @@ STATES = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("NO_COLOR", raising=False)
-
-
 def shot(snap_compare, size, state):
     """Bring a fresh screen into a state, and compare."""
     screen = Screen(size)

@@ -26,14 +26,6 @@ from playground.tui.screens.five_steps import FiveStepsScreen
 from playground.tui.state.taught import MOST_WAITING, RATES, Taught, Teaching
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 class Taking(Training):
     """The app with a fake teacher."""
 

@@ -50,13 +50,6 @@ CHECK = DataCheck(
 ROW = MaskedRow(1, ("<bos>", "User: Hi\n", "Assistant:", " Hello.", "<eos>"), (False, False, False, True, True), "")
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path
-
-
 class FakeInspector(FakeChild):
     """Answers every look at once, unless a test speaks for it."""
 

@@ -13,14 +13,6 @@ from playground.tui.dialogs.runs import RunsDialog
 from playground.tui.screens.run import RunScreen
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    return tmp_path
-
-
 async def choosing(screen, home):
     await open_training(screen)
 

@@ -35,11 +35,6 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDTXU0123456789 .,?!'\"-/[]{}éßλ日"
 SPEEDS = (0.0, 0.02, 0.0, 0.12)  # seconds between two keys
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
-
-
 # What is on the screen.
 
 
