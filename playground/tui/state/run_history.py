@@ -22,7 +22,7 @@ from playground.events.runs import (
 from playground.report import filmstrip
 from playground.report.filmstrip import Frame
 from playground.report.words import duration, gigabytes
-from playground.text import flow
+from playground.text import count, flow
 from playground.tui.content.advice import in_app
 
 SMOOTH = 0.8  # weight of the past in the smoothed loss
@@ -166,7 +166,7 @@ class RunHistory:
             *([f"held out ◇ {held_out[-1]:.2f}"] if held_out else []),
             *([f"lowest ◆ {low[1]:.2f} at step {low[0]}"] if low else []),
             *([f"lr {done.learning_rate:.1e}", f"grad {done.grad_norm:.2f}"] if done else []),
-            *([f"{done.tokens_per_second:.0f} tokens/s"] if done else []),
+            *([f"{count(round(done.tokens_per_second), 'token')}/s"] if done else []),
             *([f"peak {gigabytes(done.peak_memory)}"] if done and done.peak_memory else []),
         ]
         return "\n".join("  ".join(line) for line in flow(figures, width))

@@ -382,4 +382,4 @@ def _drawn(texts: tuple[str, ...], kind: str, *, open: bool = False) -> Content:
 
 
 def _pace(num_tokens: int, seconds: float) -> str:
-    return f" · {num_tokens / seconds:.0f} tokens/s" if seconds > 0 else ""
+    return f" · {count(round(num_tokens / seconds), 'token')}/s" if seconds > 0 else ""
