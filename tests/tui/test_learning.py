@@ -246,6 +246,10 @@ async def test_errors_are_shown_and_hostile_text_is_cleaned(screen):
     screen.teacher.said.put(TeacherError(-1, "It was killed.", "Reopen this screen."))
     await screen.heard()
     assert "It was killed" in screen.shown("#hint")
+    asked = len(screen.teacher.asked)
+    await screen.press("space")
+    assert "8 of 8" in screen.shown("#top") and "has ended. Esc leaves" in screen.shown("#hint"), "nothing computes it"
+    assert len(screen.teacher.asked) == asked
 
 
 @screen_test((120, 40), AtOnce)

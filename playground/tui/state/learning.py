@@ -88,6 +88,9 @@ class Learning:
         if self.at == len(self._visits):
             visit = Visit(self._pages[self.at])
             self._visits.append(visit)
+            if not self._teaching.alive:
+                visit.error = "The process that computes this has ended. Esc leaves the lesson."
+                return
             for what, arguments in visit.page.wants(self._lesson):
                 visit.waiting.add(self._teaching.ask(what, **arguments))
 
