@@ -141,8 +141,8 @@ PAGES = (
         "capital is followed by its right answer, which is not trained.",
         question="How probable is it after the step that the model ends there?",
         choices=(
-            "About as probable as before",
-            "More probable, but less than ten times",
+            "At most twice as probable",
+            "More than twice, but less than ten times",
             "At least ten times as probable",
         ),
         wants=lambda lesson: (("mask", {"masked": True}), STEP),

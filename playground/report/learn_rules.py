@@ -13,6 +13,7 @@ from playground.events.lens import Lens
 FACT, MISTAKE = "Lisbon", "Porto"
 NO_ADAPTER = "This model has no adapter yet. Ctrl+R on the compare screen trains one."
 CUT = "The row did not fit, so the word is not in it."
+NOT_TAKEN = "The step was not taken: its loss or gradient was not finite."
 
 
 @dataclass
@@ -94,12 +95,12 @@ def which_part_costs(seen: Seen) -> Outcome:
 
 
 def what_a_step_does_elsewhere(seen: Seen) -> Outcome:
-    """Judge how much more probable a step has made the end of another answer: hardly, somewhat, ten times or more."""
+    """Judge how much more probable a step has made another end: at most twice, less than ten times, or more."""
     first, last = seen.forwards[0], seen.forwards[-1]
     if last.step == first.step:
-        return Outcome(None, why="The step was not taken: its loss or gradient was not finite.")
+        return Outcome(None, why=NOT_TAKEN)
     before, after = first.elsewhere[0].p_end, last.elsewhere[0].p_end
-    choice = 0 if after < 2 * before else 1 if after < 10 * before else 2
+    choice = 0 if after <= 2 * before else 1 if after < 10 * before else 2
     return Outcome(choice, choice == 2)
 
 
@@ -120,6 +121,8 @@ def how_much_is_new(seen: Seen) -> Outcome:
 def what_it_believes(seen: Seen) -> Outcome:
     """Judge what is expected after steps on a row with a mistake: still the fact, the mistake, or something else."""
     last = seen.forwards[-1]
+    if not last.step:
+        return Outcome(None, why=NOT_TAKEN)
     at = place_of(last, MISTAKE)
     if at is None:
         return Outcome(None, why=CUT)

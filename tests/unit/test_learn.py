@@ -16,7 +16,7 @@ from playground.events.answers import Answer
 from playground.events.five_steps import Forward, Lesson
 from playground.report import learn_figures, learn_rules
 from playground.report.learn import PAGES, STEPS
-from playground.report.learn_rules import FACT, MISTAKE, NO_ADAPTER, Outcome, Seen, place_of
+from playground.report.learn_rules import FACT, MISTAKE, NO_ADAPTER, NOT_TAKEN, Outcome, Seen, place_of
 
 BY_TITLE = {page.title: page for page in PAGES}
 CAME_OUT = (2, 0, 2, 0, 2, 0, 1)  # the choice that each page but the last says is the case
@@ -135,13 +135,23 @@ def test_fact_is_judged_by_its_rank_under_the_base(rank, choice):
 
 
 @pytest.mark.parametrize(
-    ("after", "choice"), [(0.0005, 0), (0.0019, 0), (0.0021, 1), (0.0099, 1), (0.011, 2), (0.9, 2)]
+    ("before", "after", "choice"),
+    [
+        (0.001, 0.0005, 0),
+        (0.001, 0.002, 0),
+        (0.001, 0.0021, 1),
+        (0.001, 0.0099, 1),
+        (0.001, 0.011, 2),
+        (0.001, 0.9, 2),
+        (0.0, 0.0, 0),
+    ],
 )
-def test_step_elsewhere_is_judged_by_how_many_times(after, choice):
-    page, first = BY_TITLE["One step"], forward(position("", *[expects(0.3, 1)] * 2))
+def test_step_elsewhere_is_judged_by_how_many_times(before, after, choice):
+    page, first = BY_TITLE["One step"], forward(position("", *[expects(0.3, 1)] * 2), p_end=before)
     seen = Seen(forwards=[first, replace(forward(*first.positions, p_end=after), step=1)])
     assert page.judge(seen) == Outcome(choice, choice == 2)
-    assert page.judge(Seen(forwards=[first, first])).choice is None, "the step was not taken"
+    assert page.judge(Seen(forwards=[first, first])).why == NOT_TAKEN
+    assert page.choices[choice].startswith(("At most twice", "More than twice, but", "At least ten times")[choice])
 
 
 @pytest.mark.parametrize(("prompt", "choice"), [(2.0, 0), (1.3, 0), (1.2, 2), (0.9, 2), (0.7, 1)])
@@ -189,6 +199,7 @@ def test_belief_is_the_first_choice_after_the_steps():
     ):
         place = position(" Porto", expects(0.1, 2), expects(0.1, rank, top))
         assert page.judge(Seen(forwards=[forward(place, step=3)])) == Outcome(choice, choice == 1), top
+    assert page.judge(Seen(forwards=[forward(place)])).why == NOT_TAKEN
 
 
 def test_vote_has_no_right_answer_but_needs_two_answers_that_end():
