@@ -21,6 +21,10 @@ Want = tuple[str, dict[str, Any]]  # a request to the teacher, by name, and its 
 FRANCE, SEA = STORY[1], "Write a poem about the sea."
 GREEDY, DRAWN = Sampling(48), Sampling(56, temperature=0.7)
 STEPS = 3  # on the row with a mistake
+MARKED = (
+    f"{figures.NEW} marks the tokens that the base would hardly have said. The lens, Ctrl+L on the compare screen, "
+    "shows for every answer how far training raised each token."
+)
 WRONG = PORTUGAL[1].replace(rules.FACT, rules.MISTAKE)
 
 
@@ -162,10 +166,8 @@ PAGES = (
         wants=lambda lesson: (_copy(lesson), _ask(FRANCE, GREEDY, draws=1, base=False)),
         judge=rules.how_much_is_new,
         figures=figures.new_tokens,
-        explains="Most of this answer was in the base already. ▲ marks what training had to add. The lens, Ctrl+L on "
-        "the compare screen, shows this for every answer.",
-        otherwise="Much of this answer is not what the base would have said. ▲ marks where. The lens, Ctrl+L on the "
-        "compare screen, shows this for every answer.",
+        explains=f"Most of this answer was in the base already. {MARKED}",
+        otherwise=f"Much of this answer is not what the base would have said. {MARKED}",
     ),
     Page(
         title="What it cannot",
@@ -176,7 +178,7 @@ PAGES = (
         judge=rules.what_it_believes,
         figures=figures.fact_and_mistake,
         explains="Nothing in the loss asks whether a row is true. The model imitates its rows, with their mistakes and "
-        "prejudices, and is no better than they are. “sft-playground lab” shows more such limits.",
+        "prejudices. “sft-playground lab” shows more such limits.",
         otherwise="Here the steps were not enough. The loss still asks for what the row says, true or not: the figures "
         "show how far they have moved it.",
     ),

@@ -11,6 +11,7 @@ from playground.report.five_steps import less_likely
 from playground.report.learn_rules import (
     FACT,
     MISTAKE,
+    NO_ADAPTER,
     Seen,
     begins,
     loss_of,
@@ -28,6 +29,7 @@ from playground.text import clean, count, one_line
 WORD, BAR = 14, 24  # columns
 TEXT = 150  # characters of an answer
 CHOICES, ROWS = 5, 8  # candidates of the base; tokens of a table
+NEW = "●"  # a token that is none of the base's first three choices; the lens's ▲ means another thing
 
 
 def both_answers(seen: Seen) -> list[Piece]:
@@ -74,7 +76,7 @@ def both_parts(seen: Seen) -> list[Piece]:
     parts = losses_of_parts(seen)
     total, most = sum(map(sum, parts)) or 1.0, max(map(mean, parts)) or 1.0
     pieces: list[Piece] = []
-    for name, part in zip(("question", "answer"), parts, strict=True):
+    for name, part in zip(("prompt", "answer"), parts, strict=True):
         pieces += [
             (_word(name), "strong"),
             (f"{bar(mean(part) / most, BAR):<{BAR}}", "bar"),
@@ -85,7 +87,7 @@ def both_parts(seen: Seen) -> list[Piece]:
     asked = [position for at, position in zip(forward.places, forward.positions, strict=True) if not trained[at]]
     worst = sorted(asked, key=lambda position: position.sft.log_p)[:4]
     said = ", ".join(f"{token(p.text, p.is_end, WORD)} {-p.sft.log_p:.1f}" for p in worst)
-    return [*pieces, (f"the largest of the question: {said}\n", "faint")]
+    return [*pieces, (f"the largest of the prompt: {said}\n", "faint")]
 
 
 def before_and_after(seen: Seen) -> list[Piece]:
@@ -111,7 +113,7 @@ def new_tokens(seen: Seen) -> list[Piece]:
     for position in found.positions:
         shifted = position.category == "shifted"
         word = f" {END}" if position.is_end else clean(position.text).replace("\n", "↵")
-        pieces.append((f"{word if pieces else word.lstrip()}{'▲' * shifted}", _strong(shifted)))
+        pieces.append((f"{word if pieces else word.lstrip()}{NEW * shifted}", _strong(shifted)))
     most = max(found.positions, key=lambda position: position.kl)
     change = f"{token(most.text, most.is_end)}: base {chance(most.base.p)}, its choice {most.base.rank:,}"
     return [*pieces, ("\n", ""), *summary_line(found), (f"\n{change}; sft {chance(most.sft.p)}\n", "")]
@@ -139,9 +141,9 @@ def fact_and_mistake(seen: Seen) -> list[Piece]:
 
 
 def two_answers(seen: Seen) -> list[Piece]:
-    """Return the two answers, before it is known which the loss prefers."""
+    """Return the two answers, before it is known which the loss prefers, or why there are none."""
     if not seen.rows[-1].adapter or seen.answered is None:
-        return []
+        return [(NO_ADAPTER, "warning")]
     named = zip(("first", "second"), seen.answered.sft, strict=True)
     return [piece for name, answer in named for piece in _said(name, answer, 2 * TEXT)]
 

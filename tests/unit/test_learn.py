@@ -96,7 +96,7 @@ def test_pages_come_out_on_a_model_that_learns_and_on_no_other():
     assert [title for title, why in without.items() if why] == ["It continues", "What changed", "Which is better?"]
     assert set(without.values()) == {"", NO_ADAPTER}
     for page, seen in walked(Script(), adapter=""):
-        figures(page, seen)
+        assert (NO_ADAPTER in figures(page, seen)) is page.vote, "there is nothing to vote on"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,8 @@ def test_parts_are_judged_by_the_loss_of_each_token(prompt, choice):
     seen = Seen(rows=[opened], forwards=[replace(found, positions=positions)])
     assert page.judge(seen) == Outcome(choice, choice == 0)
     assert page.judge(Seen(rows=[opened], forwards=[script("mask", masked=True)[1]])).choice is None
+    rows = [line.split()[0] for line in figures(page, seen).splitlines()]
+    assert rows == ["prompt", "answer", "the"] and "largest of the prompt" in figures(page, seen), "with its template"
 
 
 def test_new_tokens_are_counted_and_an_unending_answer_is_none():
@@ -173,6 +175,8 @@ def test_new_tokens_are_counted_and_an_unending_answer_is_none():
         for event in script(what, **arguments):
             seen.hear(event)
     assert page.judge(seen) == Outcome(0, True)
+    assert figures(page, seen).startswith("It is is ■ end●\n"), "not ▲, which means a rise in the lens"
+    assert all("● marks the tokens" in text and "▲" not in text for text in (page.explains, page.otherwise))
     lens = seen.lenses[0]
     for shifted, choice in ((1, 0), (2, 1), (3, 2)):
         new = tuple(
