@@ -47,7 +47,8 @@ def lab(*, name: str | None, seed: int, adapters_dir: str | None, model: str, as
     elif as_json:
         click.echo(result.to_json())
     else:
-        _print([("\n", ""), *report.done(result, wanted)])
+        # In another folder than the default one, a name would not be found.
+        _print([("\n", ""), *report.done(result, wanted, str(folder) if adapters_dir else folder.name)])
     return code
 
 

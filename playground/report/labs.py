@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from playground.events.labs import Lab, LabDone, Measure, Outcome, Prediction, Verdict
@@ -14,7 +15,7 @@ MEASURES: dict[Measure, str] = {
     "p": "mean probability",
     "share": "mean share of the answers named",
     "first": "prompts on which greedy says it",
-    "same": "prompts on which greedy begins alike",
+    "same": "prompts on which greedy begins with the same one of the answers named",
     "loss": "mean loss, in nats",
 }
 
@@ -47,8 +48,8 @@ def threshold(prediction: Prediction) -> str:
     return f"{MEASURES[prediction.measure]}: {least} {held} (did not hold: {most} {fails})"
 
 
-def done(found: LabDone, lab: Lab) -> list[Piece]:
-    """Return what came out, and where the adapter is."""
+def done(found: LabDone, lab: Lab, adapter: str) -> list[Piece]:
+    """Return what came out, and how to talk to the adapter, given the name or folder by which commands find it."""
     pieces: list[Piece] = [
         (f"{lab.title}: ", "strong"),
         (f"{found.verdict}\n", ROLES[found.verdict]),
@@ -65,7 +66,7 @@ def done(found: LabDone, lab: Lab) -> list[Piece]:
             (f"{'':<13}{MEASURES[outcome.measure]}: {values(outcome)}\n", "faint"),
         ]
     shown = " ".join(f"“{prompt}”" for prompt in lab.shown)
-    pieces.append((f"break it with your own words: sft-playground chat --adapter {clean(found.adapter)}\n", ""))
+    pieces.append((f"break it with your own words: sft-playground chat --adapter {clean(shlex.quote(adapter))}\n", ""))
     pieces.append((f"begin with {shown}\n", "faint"))
     return pieces
 

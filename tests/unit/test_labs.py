@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shlex
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from runpy import run_path
 import pytest
 
 from playground import paths
+from playground.cli.app import run
 from playground.config import TrainConfig
 from playground.data.examples import read_dataset
 from playground.data.labs import lab_named, lab_rows, labs
 from playground.errors import UsageError
 from playground.events.labs import LabDone, Outcome, Prediction, overall
 from playground.report import labs as report
+from playground.runs.library import find
 
 ROOT = Path(__file__).parents[2]
 LABS = labs()
@@ -114,9 +117,26 @@ def test_one_prediction_that_did_not_hold_decides():
 def test_predictions_are_told_before_and_values_after(lab):
     before = text_of(report.predicted(lab))
     assert lab.sha256[:12] in before and all(prediction.says in before for prediction in lab.predictions)
+    alike = [prediction for prediction in lab.predictions if prediction.measure == "same"]
+    # A word that is not named may begin every answer, and is not counted.
+    assert all("the same one of the answers named" in report.threshold(prediction) for prediction in alike)
     loss = Outcome("x", "y", "loss", 8.0, 1.2345678, "held")
     assert report.values(loss) == "base 8.0000, sft 1.2346"
     assert report.values(replace(loss, measure="p", base=0.0001, sft=0.5)) == "base 0.01 %, sft 50.0 %"
+
+
+@pytest.mark.parametrize("options", [(), ("--adapters-dir", "my labs")])
+def test_command_for_talking_names_what_chat_finds(options, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    result, folders = LabDone.from_dict(RECORDED[0]), []
+    monkeypatch.setattr("playground.cli.lab._run", lambda lab, folder, *rest: folders.append(folder) or (result, 0))
+    assert run(["lab", result.lab, *options]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "break it" in line)
+    (folder,) = folders
+    folder.mkdir(parents=True)
+    (folder / "run.json").touch()
+    assert find(shlex.split(line)[-1], paths.adapters_dir()) == folder
 
 
 def test_rows_of_the_labs_are_bundled_and_no_data_sets_of_the_list():
