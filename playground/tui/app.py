@@ -201,6 +201,8 @@ class PlaygroundApp(App[None]):
             self._compare.release(IN_TRAINING)
         if self._learn:
             self.action_learn()
+            if self.screen is self._compare and self._compare.engine.alive:  # it could not open, and said why
+                self._compare.resume()
 
     async def on_event(self, event: events.Event) -> None:
         """Clean pasted text, and route typing and pastes to the right widget on the screen."""

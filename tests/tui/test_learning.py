@@ -265,6 +265,20 @@ async def test_learn_begins_without_an_engine_and_ends_with_one(screen):
     assert "adapter my-run" in screen.text("#top")
 
 
+def test_learn_with_settings_that_are_not_valid_is_the_app_with_its_model(home):
+    (home / "settings.toml").write_text("[train]\nlora_r = 4\n")
+
+    async def go():
+        async with AtOnce() as screen:
+            await screen.settle(lambda: len(screen.engines) == 1)
+            await screen.say(READY)
+            assert isinstance(screen.app.screen, CompareScreen) and not screen.teachers
+            assert "adapter my-run" in screen.text("#top")
+            assert any("settings.toml" in said.message for said in screen.app._notifications)
+
+    asyncio.run(go())
+
+
 @screen_test((120, 40), Learner)
 async def test_bare_model_has_a_lesson_that_says_what_it_lacks(screen):
     await screen.open(EngineReady("Tiny model", "", "chat", True, 1.0))
