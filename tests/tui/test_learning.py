@@ -181,6 +181,9 @@ async def test_predictions_do_not_wait_for_the_model_but_votes_do(screen):
     assert "First a prediction" in screen.shown("#hint"), "nothing else replaces it"
     await screen.press("3")
     assert screen.shown("#hint") == "computing …" and "your prediction" not in screen.all()
+    screen.teacher.said.put(TeacherStage("loading", 0.9))
+    await screen.heard()
+    assert screen.shown("#hint") == "loading 90 % …", "it was predicted"
     await screen.press("space", "1")
     assert "1 of 8" in screen.shown("#top"), "there is nothing to go on from"
     teacher = screen.teacher

@@ -115,14 +115,11 @@ class LearnScreen(Leavable[str | None]):
         self._teaching.heard(event)
         self._learning.hear(event)
         match event:
-            case TeacherStage():
-                self._tell(f"{event.notice}\n{stage_words(event)} Predict meanwhile.".strip())
+            case TeacherStage() if not self._over:
+                meanwhile = " Predict meanwhile." if self._learning.now.can_predict and not self._skip else ""
+                self.hint(f"{event.notice}\n{stage_words(event)}{meanwhile}".strip())
             case RowOpened() | Served() | TeacherError():
                 self._draw()
-
-    def _tell(self, text: str) -> None:
-        if not self._over:
-            self.hint(text)
 
     # ---------------------------------------------------------------- what is shown
 
@@ -170,7 +167,7 @@ class LearnScreen(Leavable[str | None]):
         elif not now.can_predict:
             self.hint("The answers are being written …")
         elif self._skip:
-            self.hint("First a prediction: it is what makes one remember. Space again shows it without.")
+            self.hint("First a prediction: it helps you remember. Space again shows the page without one.")
         elif now.page.vote:
             self.hint(f"Vote: 1 to {len(now.page.choices)}.")
         else:
