@@ -524,6 +524,10 @@ async def test_both_answers_of_a_paused_run_are_seen_from_their_beginnings(scree
     await screen.settle(lambda: "Yes" in screen.shown("#hint"))
     sft, base = screen.shown("#hint").split("\n")
     assert sft == "sft: It is a river.↵Yes." and base.startswith("base: What") and "\x1b" not in base and len(base) < 80
+    for request, text in ((2, "It is a sea."), (1, "Late.")):
+        screen.app.screen.post_message(RunScreen.Replied(Spoken(request, "sft", text, 4, 0.2)))
+    await screen.settle(lambda: "sea" in screen.shown("#hint"))
+    assert screen.shown("#hint") == "sft: It is a sea.", "nothing of the prompt before"
 
 
 @training_test()

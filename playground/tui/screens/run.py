@@ -120,7 +120,8 @@ class RunScreen(Leavable[None]):
         self._player: Timer | None = None
         self._sure = False
         self._stale = True
-        self._said: dict[str, str] = {}  # what a paused run has answered so far, by side
+        self._said: dict[str, str] = {}  # what a paused run has answered so far to its newest prompt, by side
+        self._answering = 0  # the number of that request
 
     def compose(self) -> ComposeResult:
         yield Line(id="top")
@@ -315,7 +316,6 @@ class RunScreen(Leavable[None]):
         prompt = self.query_one(PromptBar)
         prompt.put("")
         prompt.remember(event.prompt)
-        self._said.clear()
         lanes = tuple(LaneRequest(side, side, (event.prompt,)) for side in ("base", "sft"))
         self._ask(Ask(lanes, 1.0, Sampling()))
 
@@ -330,6 +330,10 @@ class RunScreen(Leavable[None]):
     def _replied(self, message: Replied) -> None:
         event = message.event
         if isinstance(event, Spoken):
+            if event.request < self._answering:
+                return  # to a prompt before
+            if event.request > self._answering:
+                self._answering, self._said = event.request, {}
             self._said[event.lane] = event.text
             said = ((lane, self._said[lane].strip()) for lane in ("sft", "base") if lane in self._said)
             self.hint("\n".join(f"{lane}: {one_line(text, max(20, self.size.width - 10))}" for lane, text in said))
