@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from playground.data.prompts import Prompt
-from playground.events.answers import Answer, Sampling
+from playground.events.answers import Sampling
 from playground.events.five_steps import Answered
 from playground.events.lens import Lens
 from playground.inference.lens import Looker, sides
@@ -28,13 +28,8 @@ def ask(lineup: Lineup, prompt: str, sampling: Sampling, *, draws: int, base: bo
     """
     lanes = sides(lineup, Prompt("", prompt))
     asked = [*(replace(lanes.sft, draw=draw) for draw in range(draws)), *([lanes.raw] if base else [])]
-    ids: list[list[int]] = [[] for _ in asked]
-    answers: dict[int, Answer] = {}
-    for chunk in lineup.engine.stream(asked, sampling):
-        ids[chunk.lane].append(chunk.token_id)
-        if chunk.answer is not None:
-            answers[chunk.lane] = chunk.answer
-    yield Answered(prompt, answers.get(draws), tuple(answers[draw] for draw in range(draws)))
+    said = lineup.engine.said(asked, sampling)
+    yield Answered(prompt, said[draws][0] if base else None, tuple(answer for answer, _ in said[:draws]))
     looker = Looker(lineup, prompt, lineup.adapters[0], lanes)
-    for said in ids[:draws]:
-        yield looker.look(said, "training")
+    for _, ids in said[:draws]:
+        yield looker.look(ids, "training")
