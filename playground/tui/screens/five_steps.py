@@ -29,7 +29,7 @@ from playground.tui.dialogs.teach import TeachDialog
 from playground.tui.state.engine import stage_words
 from playground.tui.state.taught import Taught, TeacherSaid, Teaching
 from playground.tui.widgets.footer import Keys
-from playground.tui.widgets.line import Line
+from playground.tui.widgets.line import Line, put
 
 PATIENCE = 0.3  # seconds, after which it is said that something is computed
 SIDES = 4  # columns: padding, and the scrollbar
@@ -154,23 +154,18 @@ class FiveStepsScreen(Leavable[None]):
         about: list[Piece] = [(f"{report.loss_words(row)}\n", "faint")]
         if row.row.cut:
             about.append((f"too long: {one_line(row.row.cut, 200)}\n", "warning"))
-        self._put("row", coloured(about) + shown)
+        put(self, "#taught-row", coloured(about) + shown)
         if not history:
             for part in PARTS[1:]:
-                self._put(part, Content(""))  # what is there is of another row
+                put(self, f"#taught-{part}", Content(""))  # what is there is of another row
             return
         width = self.size.width - SIDES
         columns = report.MOST_STEPS if width >= report.WIDE else 1
-        self._put("table", coloured(report.table([history[0], *history[1:][-columns:]], width)))
-        self._put("findings", coloured(report.findings(row, history)))
+        put(self, "#taught-table", coloured(report.table([history[0], *history[1:][-columns:]], width)))
+        put(self, "#taught-findings", coloured(report.findings(row, history)))
         backward, update = report.gradients(self._taught.backwards), report.updates(self._taught.updates, history)
-        self._put("backward", coloured(backward if self._taught.backwards else []))
-        self._put("update", coloured(update))
-
-    def _put(self, part: str, content: Content) -> None:
-        widget = self.query_one(f"#taught-{part}", Static)
-        widget.set_class(not content.plain, "empty")  # and takes no room
-        widget.update(content.rstrip())
+        put(self, "#taught-backward", coloured(backward if self._taught.backwards else []))
+        put(self, "#taught-update", coloured(update))
 
     # ---------------------------------------------------------------- keys
 

@@ -23,7 +23,7 @@ from playground.tui.state.engine import stage_words
 from playground.tui.state.learning import Learning, Visit
 from playground.tui.state.taught import TeacherSaid, Teaching
 from playground.tui.widgets.footer import Keys
-from playground.tui.widgets.line import Line
+from playground.tui.widgets.line import Line, put
 from playground.tui.widgets.prompt import PromptBar
 
 MOST = 4  # choices of a page
@@ -124,37 +124,32 @@ class LearnScreen(Leavable[str | None]):
     # ---------------------------------------------------------------- what is shown
 
     def _draw(self) -> None:
+        if self._over:
+            self.query_one("#top", Line).say("the lesson · your own prompt")
+            put(self, "#learn-scene", Content(CLOSING))
+            for part in ("before", "question", "figures", "said"):
+                put(self, f"#learn-{part}", Content(""))
+            for line in self.query(_Choice):
+                line.display = False
+            return
         learning, now = self._learning, self._learning.now
         page, outcome = now.page, now.outcome
         place = f"the lesson · {learning.at + 1} of {learning.length} · {page.title}"
         self.query_one("#top", Line).say(" · ".join((place, *_taught(now))))
-        if self._over:
-            self.query_one("#top", Line).say("the lesson · your own prompt")
-            self._put("scene", Content(CLOSING))
-            for part in ("before", "question", "figures", "said"):
-                self._put(part, Content(""))
-            for line in self.query(_Choice):
-                line.display = False
-            return
-        self._put("scene", Content(page.scene))
-        shown = now.measured and page.before is not None
-        self._put("before", coloured(page.before(now.seen)) if page.before is not None and shown else Content(""))
+        put(self, "#learn-scene", Content(page.scene))
+        before = page.before if now.measured else None
+        put(self, "#learn-before", coloured(before(now.seen)) if before is not None else Content(""))
         asked = now.shown or now.can_predict
-        self._put("question", Content.styled(page.question, "bold") if asked else Content(""))
+        put(self, "#learn-question", Content.styled(page.question, "bold") if asked else Content(""))
         for number, line in enumerate(self.query(_Choice)):
             line.display = asked and number < len(page.choices)
             if line.display:
                 line.update(_choice(now, number, outcome))
-        self._put("figures", coloured(page.figures(now.seen)) if outcome is not None else Content(""))
-        self._put("said", _explained(now, outcome))
+        put(self, "#learn-figures", coloured(page.figures(now.seen)) if outcome is not None else Content(""))
+        put(self, "#learn-said", _explained(now, outcome))
         if outcome is not None:  # in a low window, the explanation rather than the scene
             self.call_after_refresh(self.query_one("#learn", VerticalScroll).scroll_end, animate=False)
         self._say_what_next(now)
-
-    def _put(self, part: str, content: Content) -> None:
-        widget = self.query_one(f"#learn-{part}", Static)
-        widget.set_class(not content.plain, "empty")  # and takes no room
-        widget.update(content.rstrip())
 
     def _say_what_next(self, now: Visit) -> None:
         last = "Space: your own prompt" if self._learning.is_last else NEXT

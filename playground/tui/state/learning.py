@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from playground.events.contrast import AnalysisEvent
@@ -54,15 +53,13 @@ class Learning:
     Args:
         teaching: The teacher; a page's requests are made when it is opened, and only then.
         lesson: The adapter and the options that the lesson is about.
-        pages: The pages.
 
     Attributes:
         at: The index of the open page.
     """
 
-    def __init__(self, teaching: Teaching, lesson: Lesson, pages: Sequence[Page] = PAGES) -> None:
+    def __init__(self, teaching: Teaching, lesson: Lesson) -> None:
         self._teaching, self._lesson = teaching, lesson
-        self._pages = pages
         self._visits: list[Visit] = []
         self.at = -1
         self.next()
@@ -75,7 +72,7 @@ class Learning:
     @property
     def length(self) -> int:
         """How many pages there are."""
-        return len(self._pages)
+        return len(PAGES)
 
     @property
     def is_last(self) -> bool:
@@ -86,7 +83,7 @@ class Learning:
         """Open the next page; one that was opened before is as it was."""
         self.at += 1
         if self.at == len(self._visits):
-            visit = Visit(self._pages[self.at])
+            visit = Visit(PAGES[self.at])
             self._visits.append(visit)
             if not self._teaching.alive:
                 visit.error = "The process that computes this has ended. Esc leaves the lesson."

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.widgets import Static
 
 from playground.text import clean, count
 
 MOST = 2000  # characters; more would cost a layout of many lines
 ROWS = 3  # of a question
+
+
+def put(place: DOMNode, where: str, content: Content) -> None:
+    """Show `content` in the `Static` that `where` selects below `place`; without any it takes no room."""
+    widget = place.query_one(where, Static)
+    widget.set_class(not content.plain, "empty")
+    widget.update(content.rstrip())
 
 
 class Line(Static):
