@@ -344,12 +344,11 @@ class PlaygroundApp(App[None]):
         """Open the lesson on the adapter of the compare screen, unless a training run is using the device."""
         if self.screen is not self._compare:
             return
-        if self._compare.streaming:
-            self._compare.hint("The answers are not finished: Esc stops them.")
-            return
         from playground.tui import teaching
         from playground.tui.screens.learn import LearnScreen
 
+        if teaching.busy(self._compare):
+            return
         try:
             lesson = teaching.about(self._compare, teaching.adapter_to_come(self._compare, self._home))
         except PlaygroundError as error:

@@ -23,8 +23,7 @@ def ask_row(compare: CompareScreen, teach: Callable[[Lesson], None]) -> None:
     if session.shown is not None and session.shown.hidden:
         compare.hint("The answer of sft would tell which side it is: vote first, with F4.")
         return
-    if session.shown is not None and session.shown.going:
-        compare.hint("The answers are not finished: Esc stops them.")
+    if busy(compare):
         return
 
     def chosen(row: tuple[str, str] | None) -> None:
@@ -36,6 +35,13 @@ def ask_row(compare: CompareScreen, teach: Callable[[Lesson], None]) -> None:
             compare.hint(in_app(f"{error.message} {error.hint}"), error=True)
 
     compare.app.push_screen(TeachDialog(*last_answer(session)), chosen)
+
+
+def busy(compare: CompareScreen) -> bool:
+    """Return whether answers on the compare screen are unfinished; if so, say there what ends them."""
+    if compare.streaming:
+        compare.hint("The answers are not finished: Esc stops them.")
+    return compare.streaming
 
 
 def about(compare: CompareScreen, adapter: str, row: tuple[str, str] = ("", "")) -> Lesson:

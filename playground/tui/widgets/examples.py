@@ -17,29 +17,28 @@ class _Example(Static, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", show=False)]
 
+    DEFAULT_CLASSES = "example"
+
     def __init__(self, prompt: str) -> None:
-        super().__init__(f"› {prompt}", markup=False, classes="example")
+        super().__init__(f"› {prompt}", markup=False)
         self._prompt = prompt
 
-    def on_click(self) -> None:
-        self.action_choose()
+    async def on_click(self) -> None:
+        await self.action_choose()
 
-    def action_choose(self) -> None:
+    async def action_choose(self) -> None:
         """Ask it."""
         self.post_message(Examples.Chosen(self._prompt))
 
 
-class _Offer(Static, can_focus=True):
+class _Offer(_Example):
     """The lesson."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", show=False)]
+    DEFAULT_CLASSES = "example offer"
 
-    def on_click(self) -> None:
-        self.action_choose()
-
-    def action_choose(self) -> None:
+    async def action_choose(self) -> None:
         """Open it."""
-        self.app.simulate_key("f12")
+        await self.run_action("app.learn")
 
 
 class Examples(Vertical):
@@ -67,4 +66,4 @@ class Examples(Vertical):
         yield Static("Try one: click it, or Tab and Enter", classes="keys", markup=False)
         yield from map(_Example, self._prompts)
         if self._offer:
-            yield _Offer(f"› {self._offer}", markup=False, classes="example offer")
+            yield _Offer(self._offer)
