@@ -1,13 +1,16 @@
-"""Recorded events of the five steps, and a teacher that says them."""
+"""Recorded events of the five steps, a teacher that says them, and the app with a teacher."""
 
 import math
 from dataclasses import replace
 
 from harness import FakeChild
+from test_training_screens import FakeInspector, Training
+from textual.widgets import Static
 
 from playground.events.contrast import Candidate, Expectation, Position
 from playground.events.five_steps import Backward, Forward, Probe, RowOpened, Served, Updated
 from playground.events.inspector import MaskedRow
+from playground.tui.app import PlaygroundApp
 
 TEXTS = ("<bos>", "User: Hi\n", "Assistant:", " Hello", ".", "<eos>")
 MASK = (False, False, False, True, True, True)
@@ -101,3 +104,49 @@ class FakeTeacher(Serving):
     def restart(self, adapter):
         self.step_number = 0
         return self._ask("restart", adapter, self._set(adapter=adapter), self._forward())
+
+
+class Taking(Training):
+    """The app with a fake teacher."""
+
+    at_once = False  # whether it opens on the lesson
+
+    def __init__(self, size=(120, 40)):
+        super().__init__(size)
+        self.teachers = []
+        self.inspector = FakeInspector()
+        self.engines.clear()
+        self.app = PlaygroundApp(
+            self._start,
+            self.app._compare.session,
+            inspector=lambda: self.inspector,
+            teacher=self._teach,
+            learn=self.at_once,
+        )
+
+    def make_teacher(self):
+        return FakeTeacher()
+
+    def _teach(self, adapters_dir):
+        self.teachers.append(self.make_teacher())
+        return self.teachers[-1]
+
+    @property
+    def teacher(self):
+        return self.teachers[-1]
+
+    async def heard(self):
+        await self.settle(self.teacher.said.empty)
+
+    async def key(self, *keys):
+        for key in keys:
+            await self.press(key)
+            await self.heard()
+
+    async def tell(self, *events):
+        for event in events:
+            self.teacher.said.put(event)
+        await self.heard()
+
+    def all(self):
+        return "\n".join(str(widget.content) for widget in self.app.screen.query(Static) if widget.display)

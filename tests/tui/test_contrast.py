@@ -7,7 +7,7 @@ import test_snapshots as states
 import test_training_snapshots as training
 from contrast import measured, ratio
 from harness import Screen
-from test_teaching import Taking
+from taught import Taking
 from test_training_screens import Training
 
 from playground.tui.themes import THEMES

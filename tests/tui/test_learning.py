@@ -6,15 +6,12 @@ from dataclasses import replace
 from contrast import measured
 from harness import CHOICES, HOSTILE, READY, screen_test
 from lesson_said import Script
-from taught import Serving
+from taught import Serving, Taking
 from test_remembering import Again
-from test_training_screens import Training
-from textual.widgets import Static
 
 from playground.events.engine import EngineReady
 from playground.events.five_steps import Answered, Served, TeacherError, TeacherStage
 from playground.report.learn import PAGES
-from playground.tui.app import PlaygroundApp
 from playground.tui.commands import commands, title
 from playground.tui.screens.compare import CompareScreen
 from playground.tui.screens.learn import LearnScreen
@@ -53,41 +50,19 @@ class Teacher(Serving):
         return self._ask("ask", prompt=prompt, sampling=sampling, draws=draws, base=base)
 
 
-class Learner(Training):
+class Learner(Taking):
     """The app with a scripted teacher."""
 
-    learns, at_once = True, False
+    learns = True
 
-    def __init__(self, size=(120, 40)):
-        super().__init__(size)
-        self.teachers = []
-        self.engines.clear()
-        session = self.app._compare.session
-        self.app = PlaygroundApp(self._start, session, teacher=self._teach, learn=self.at_once)
-
-    def _teach(self, adapters_dir):
-        self.teachers.append(Teacher(learns=self.learns))
-        return self.teachers[-1]
-
-    @property
-    def teacher(self):
-        return self.teachers[-1]
-
-    async def heard(self):
-        await self.settle(self.teacher.said.empty)
+    def make_teacher(self):
+        return Teacher(learns=self.learns)
 
     async def open(self, *events):
         await self.say(*(events or (CHOICES, READY)))
         await self.press("f12")
         await self.settle(lambda: isinstance(self.app.screen, LearnScreen))
         await self.heard()
-
-    async def key(self, *keys):
-        await self.press(*keys)
-        await self.heard()
-
-    def all(self):
-        return "\n".join(str(widget.content) for widget in self.app.screen.query(Static) if widget.display)
 
     def line(self, words):
         return next(line for line in self.all().split("\n") if words in line)

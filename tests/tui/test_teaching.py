@@ -1,15 +1,13 @@
 """The five steps on the screen with a fake teacher: no model, no child."""
 
-import asyncio
 import json
 import stat
 from dataclasses import replace
 
 import pytest
 from harness import ADAPTERS, CHOICES, HOSTILE, READY, screen_test
-from taught import OPENED, FakeTeacher, forward
-from test_training_screens import FakeInspector, Training, open_training
-from textual.widgets import Static
+from taught import OPENED, FakeTeacher, Taking, forward
+from test_training_screens import open_training
 
 from playground import paths
 from playground.config import TrainConfig
@@ -18,52 +16,11 @@ from playground.data.lessons import keep
 from playground.data.library import data_sets
 from playground.errors import EnvironmentFault
 from playground.events.five_steps import Lesson, RowOpened, Served, TeacherError, TeacherStage, Updated
-from playground.tui.app import PlaygroundApp
 from playground.tui.commands import commands
 from playground.tui.dialogs.teach import TeachDialog
 from playground.tui.screens.compare import CompareScreen
 from playground.tui.screens.five_steps import FiveStepsScreen
 from playground.tui.state.taught import MOST_WAITING, RATES, Taught, Teaching
-
-
-class Taking(Training):
-    """The app with a fake teacher."""
-
-    def __init__(self, size=(120, 40)):
-        super().__init__(size)
-        self.teachers = []
-        session = self.app._compare.session
-        self.inspector = FakeInspector()
-        self.app = PlaygroundApp(self._start, session, inspector=lambda: self.inspector, teacher=self._teach)
-        self.engines = self.engines[-1:]
-
-    def _teach(self, adapters_dir):
-        self.teachers.append(FakeTeacher(adapters_dir))
-        return self.teachers[-1]
-
-    @property
-    def teacher(self):
-        return self.teachers[-1]
-
-    async def heard(self):
-
-        while not self.teacher.said.empty():
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.02)
-        await self.pilot.pause()
-
-    async def key(self, *keys):
-        for key in keys:
-            await self.press(key)
-            await self.heard()
-
-    async def tell(self, *events):
-        for event in events:
-            self.teacher.said.put(event)
-        await self.heard()
-
-    def all(self):
-        return "\n".join(str(widget.content) for widget in self.app.screen.query(Static))
 
 
 async def on_first_row(screen):

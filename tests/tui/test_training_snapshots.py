@@ -2,9 +2,10 @@
 
 import pytest
 from recorded import record, run_record
+from taught import Taking
 from test_learning import Learner
 from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of Textual
-from test_teaching import Taking, on_first_row
+from test_teaching import on_first_row
 from test_training_screens import Tables, Training, open_training, watch
 from textual.widgets import Input
 
