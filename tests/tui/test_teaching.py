@@ -155,6 +155,20 @@ async def test_own_answer_is_taught_to_a_copy_and_kept_on_request(screen, home):
     assert isinstance(screen.app.screen, CompareScreen) and "vote first" in screen.text("#hint")
 
 
+@screen_test(kind=Taking)
+async def test_nothing_is_taught_while_answers_come_whatever_is_looked_at(screen):
+    await screen.say(CHOICES, READY)
+    await screen.ask("Hi?")
+    await screen.answer()
+    await screen.ask("Ho?")
+    for look in ([], ["alt+up"]):
+        await screen.press(*look, "f10")
+        assert isinstance(screen.app.screen, CompareScreen) and "not finished" in screen.text("#hint"), look
+    await screen.answer()
+    await screen.press("f10")
+    assert isinstance(screen.app.screen, TeachDialog)
+
+
 def test_undone_and_untaken_steps_are_told_apart():
     taught = Taught()
     for event in (
