@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from playground.report.pieces import Piece
 
 
-@click.command(short_help="Limits one can talk to: small trainings with a prediction.")
+@click.command(short_help="Limits you can talk to: small trainings with a prediction.")
 @click.argument("name", required=False)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the training.")
 @adapters_dir_option

@@ -1,4 +1,4 @@
-"""Labs: small trainings whose outcome is predicted before, and what came out. Measured is how answers begin."""
+"""Labs: small trainings whose outcome is predicted before, and what came out. They measure how answers begin."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ FIVE_STEPS = _page(
 LEARN = _page(
     "Eight pages about what fine-tuning does. On each, predict what the loaded model will do, with 1 to 4 or a click; "
     "then see it, and why. Every number is computed while the page opens, with a scratch adapter that is never saved. "
-    "What does not come out on this model is said to. At the end you type a prompt of your own.",
+    "A page that does not come out on this model says so. At the end you type a prompt of your own.",
     "base", "sft", "template", "■ end", "loss", "mask", "epoch, step", "adapter",
 )  # fmt: skip
 TEACH = _page(

@@ -126,7 +126,7 @@ async def test_wrong_predictions_are_told_what_is_the_case(screen):
 
 
 @screen_test((80, 24), Unlearned)
-async def test_what_does_not_come_out_is_said_to(screen):
+async def test_page_that_does_not_come_out_says_so(screen):
     await screen.open()
     for page, key in zip(PAGES, RIGHT, strict=True):
         await screen.key(key)
