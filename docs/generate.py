@@ -84,24 +84,30 @@ def _filled(document: str, begin: str, end: str, text: str) -> str:
 
 
 def _lab(lab: Lab, results: Sequence[LabDone]) -> str:
+    head = [f"### {lab.name}: {lab.title}", "", f"{lab.claim} {lab.rows}"]
+    if not results:
+        predicted = (f"- {p.group}: {p.says}; {threshold(p)}" for p in lab.predictions)
+        return "\n".join([*head, "Predicted, and not yet run with three seeds:", "", *predicted, ""])
     seeds = ", ".join(str(result.seed) for result in results)
+    trained = f"Trained on {results[0].num_tokens:,} tokens in {results[0].num_steps} steps"
+    other = results[0].against
     lines = [
-        f"### {lab.name}: {lab.title}",
+        *head,
+        f"{trained}, the other rows on {other.num_tokens:,} in {other.num_steps}." if other else f"{trained}.",
         "",
-        f"{lab.claim} {lab.rows}",
-        f"Trained on {results[0].num_tokens:,} tokens in {results[0].num_steps} steps.",
-        "",
-        f"| predicted | base | sft, seeds {seeds} | |",
-        "|---|---:|---:|---|",
+        f"| predicted | base | sft, seeds {seeds} | {'other rows, the same seeds | ' if other else ''}|",
+        f"|---|---:|---:|{'---:|' if other else ''}---|",
     ]
     for at, prediction in enumerate(lab.predictions):
         outcomes = [result.outcomes[at] for result in results]
         base, *sft = (number(prediction.measure, value) for value in (outcomes[0].base, *(o.sft for o in outcomes)))
+        others = [number(prediction.measure, o.against) for o in outcomes if o.against is not None]
+        sides = [base, ", ".join(sft), *([", ".join(others)] if others else [])]
         verdicts = [outcome.verdict for outcome in outcomes]
         counted = ((verdict, verdicts.count(verdict)) for verdict in sorted(set(verdicts)))
         said = ", ".join(f"**{verdict}** {times} of {len(verdicts)}" for verdict, times in counted)
         predicted = f"{prediction.group}: {prediction.says}; {threshold(prediction)}"
-        lines.append(f"| {predicted} | {base} | {', '.join(sft)} | {said} |")
+        lines.append(f"| {' | '.join([predicted, *sides, said])} |")
     return "\n".join([*lines, ""])
 
 

@@ -13,12 +13,12 @@ from playground.config import TrainConfig
 from playground.data.labs import lab_rows
 from playground.data.prompts import Prompt
 from playground.events.contrast import Expectation
-from playground.events.labs import Ask, Lab, LabDone, Measure, Outcome
+from playground.events.labs import Ask, Lab, LabDone, Measure, Outcome, Trained
 from playground.events.runs import Event, RunEnded
 from playground.events.values import Progress
 from playground.inference.contrast import Pair, contrast
 from playground.inference.lens import PROMPTS_AT_ONCE, continued, sides
-from playground.inference.lineup import Lineup, load_lineup
+from playground.inference.lineup import Lineup, change_adapters, load_lineup
 from playground.runs.folder import WEIGHTS, read_record
 from playground.training.loop import train
 
@@ -36,6 +36,8 @@ def run_lab(
 ) -> Iterator[Event | LabDone]:
     """Train a lab in `folder`; yield the events of the training, and what came out unless it was stopped.
 
+    The other rows of a lab that has any are trained after its own, in a folder next to it that is named after both.
+
     Args:
         lab: The lab.
         folder: Becomes an ordinary run.
@@ -47,63 +49,85 @@ def run_lab(
     Raises:
         PlaygroundError: As `train` and `load_lineup` do.
     """
-    config = TrainConfig(
-        data=str(lab_rows(lab.name)),
-        model=model,
-        seed=seed,
-        sample_prompts=lab.shown,
-        sample_max_new_tokens=SAMPLE_TOKENS,
-        **lab.training,
-    )
-    ended: Event | None = None
-    for event in train(config, folder, stop=stop, progress=progress):
-        yield event
-        ended = event
-    if not isinstance(ended, RunEnded) or ended.state != "finished":
-        return
+    trainings = {folder: (lab.name, lab.training)}
+    if lab.against:
+        other = folder.with_name(f"{folder.name}-{lab.against.rows}")
+        trainings[other] = (lab.against.rows, {**lab.training, **lab.against.training})
+    done: list[Trained] = []
+    for where, (rows, options) in trainings.items():
+        config = TrainConfig(
+            data=str(lab_rows(rows)),
+            model=model,
+            seed=seed,
+            sample_prompts=lab.shown,
+            sample_max_new_tokens=SAMPLE_TOKENS,
+            **options,
+        )
+        ended: Event | None = None
+        for event in train(config, where, stop=stop, progress=progress):
+            yield event
+            ended = event
+        if not isinstance(ended, RunEnded) or ended.state != "finished":
+            return
+        done.append(_trained(where, ended))
     lineup = load_lineup([folder], progress)  # from the disk, so that it is the saved adapter that is judged
     progress("measuring", 0.0)
-    record = read_record(folder)
-    assert record is not None
+    mine, *others = done
     yield LabDone(
         lab=lab.name,
         prediction_sha256=lab.sha256,
-        data_sha256=record.data_sha256,
-        adapter=folder.name,
-        adapter_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        **mine.to_dict(),
         model=lineup.engine.base.identity.description,
         seed=seed,
-        num_tokens=ended.num_tokens,
-        num_steps=ended.step,
-        outcomes=measure(lineup, lab),
+        outcomes=measure(lineup, lab, *list(trainings)[1:]),
+        against=others[0] if others else None,
     )
+
+
+def _trained(folder: Path, ended: RunEnded) -> Trained:
+    record = read_record(folder)
+    assert record is not None
+    weights = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    return Trained(record.data_sha256, folder.name, weights, ended.num_tokens, ended.step)
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """How probable an answer is on one side, and whether greedy says it."""
+    """How probable an answer is on one side, whether greedy says it, and how probably the text ends there."""
 
     log_p: float
     is_first: bool
+    p_end: float
 
     @classmethod
-    def of(cls, tokens: Sequence[Expectation]) -> _Told:
-        return cls(sum(token.log_p for token in tokens), all(token.rank == 1 for token in tokens))
+    def of(cls, places: Sequence[Expectation]) -> _Told:
+        *tokens, after = places
+        return cls(sum(token.log_p for token in tokens), all(token.rank == 1 for token in tokens), after.p_end)
 
 
-def measure(lineup: Lineup, lab: Lab) -> tuple[Outcome, ...]:
-    """Return what became of each prediction of `lab`, with both sides fed the template.
+def measure(lineup: Lineup, lab: Lab, against: Path | None = None) -> tuple[Outcome, ...]:
+    """Return what became of each prediction of `lab`, with all sides fed the template.
+
+    Args:
+        lineup: The base with the lab's adapter.
+        lab: The lab.
+        against: The run of its other rows, whose adapter takes the place of the lab's in `lineup`.
 
     Raises:
         UsageError: Unless there is exactly one adapter.
         PlaygroundError: If the base lane is not the base.
     """
-    told = {group: _told(lineup, asks) for group, asks in lab.groups.items()}
+    told = {group: [*_told(lineup, asks)] for group, asks in lab.groups.items()}
+    if against:
+        lineup = change_adapters(lineup, [against])
+        for group, asks in lab.groups.items():
+            told[group].append(_told(lineup, asks)[1])
     outcomes = []
     for prediction in lab.predictions:
-        base, sft = (value(prediction.measure, side) for side in told[prediction.group])
-        verdict = prediction.verdict(base, sft)
-        outcomes.append(Outcome(prediction.says, prediction.group, prediction.measure, base, sft, verdict))
+        base, sft, *others = (value(prediction.measure, side) for side in told[prediction.group])
+        other = others[0] if others else None
+        verdict = prediction.verdict(base, sft, other)
+        outcomes.append(Outcome(prediction.says, prediction.group, prediction.measure, base, sft, verdict, other))
     return tuple(outcomes)
 
 
@@ -126,6 +150,8 @@ def value(measure: Measure, told: Sequence[Sequence[_Told]]) -> float:
         case "same":
             chosen = Counter(at for answers in told for at, answer in enumerate(answers) if answer.is_first)
             values = [max(chosen.values(), default=0) / len(told)]
+        case "end":
+            values = [answers[0].p_end for answers in told]
     return math.fsum(values) / len(values)
 
 
@@ -143,7 +169,8 @@ def _told(lineup: Lineup, asks: Sequence[Ask]) -> tuple[list[list[_Told]], list[
         lanes = sides(lineup, Prompt("", ask.prompt))
         for answer in ask.answers:
             ids = encoder.text(encoder.style.lead_in + answer)
-            pairs.append(Pair(continued(lanes.control, ids[:-1]), continued(lanes.sft, ids[:-1]), ids))
+            targets = (*ids, encoder.end_token_id)
+            pairs.append(Pair(continued(lanes.control, ids), continued(lanes.sft, ids), targets))
     found = []
     for at in range(0, len(pairs), PROMPTS_AT_ONCE):
         found += contrast(lineup.engine, encoder, pairs[at : at + PROMPTS_AT_ONCE])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="MODEL", default="demo", show_default=True, help="The base model.")
 @click.option("--json", "as_json", is_flag=True, help="Write the result as a JSON line to standard output.")
 def lab(*, name: str | None, seed: int, adapters_dir: str | None, model: str, as_json: bool) -> int:
-    """Train the lab NAME on 600 to 2,000 tokens and say whether its prediction held.
+    """Train the lab NAME on 600 to 2,600 tokens and say whether its prediction held.
 
     Without NAME, list the labs. A lab shows a limit of fine-tuning in a minute or two: what it is to show and what is
     predicted is printed first, from a file that is older than any result. The adapter stays as an ordinary run, to be

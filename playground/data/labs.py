@@ -30,7 +30,7 @@ def lab_named(name: str) -> Lab:
 
 
 def lab_rows(name: str) -> Path:
-    """Return the file with the rows of a lab: an ordinary data set."""
+    """Return the file with the rows of a lab, or other rows by their own name: an ordinary data set."""
     return _folder() / f"{name}.jsonl"
 
 

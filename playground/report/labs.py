@@ -17,7 +17,9 @@ MEASURES: dict[Measure, str] = {
     "first": "prompts on which greedy says it",
     "same": "prompts on which greedy begins with the same one of the answers named",
     "loss": "mean loss, in nats",
+    "end": "mean probability that it ends there",
 }
+LESS = {"": "", "base": ", sft minus base", "against": ", sft minus other rows"}
 
 
 def listed(labs: Sequence[Lab]) -> list[Piece]:
@@ -45,7 +47,7 @@ def threshold(prediction: Prediction) -> str:
     """Return from which values on a prediction held and did not hold."""
     least, most = ("at least", "at most") if prediction.held > prediction.fails else ("at most", "at least")
     held, fails = (number(prediction.measure, value) for value in (prediction.held, prediction.fails))
-    return f"{MEASURES[prediction.measure]}: {least} {held} (did not hold: {most} {fails})"
+    return f"{MEASURES[prediction.measure]}{LESS[prediction.over]}: {least} {held} (did not hold: {most} {fails})"
 
 
 def done(found: LabDone, lab: Lab, adapter: str) -> list[Piece]:
@@ -55,10 +57,15 @@ def done(found: LabDone, lab: Lab, adapter: str) -> list[Piece]:
         (f"{found.verdict}\n", ROLES[found.verdict]),
         (
             f"{clean(found.model)}, seed {found.seed}; trained on {count(found.num_tokens, 'token')}"
-            f" in {count(found.num_steps, 'step')}; both sides fed the template\n",
+            f" in {count(found.num_steps, 'step')}; all sides fed the template\n",
             "faint",
         ),
     ]
+    if found.against:
+        tokens, steps = count(found.against.num_tokens, "token"), count(found.against.num_steps, "step")
+        pieces.append(
+            (f"the other rows: trained on {tokens} in {steps}, adapter {clean(found.against.adapter)}\n", "faint")
+        )
     for outcome in found.outcomes:
         pieces += [
             (f"{outcome.verdict:<13}", ROLES[outcome.verdict]),
@@ -72,9 +79,9 @@ def done(found: LabDone, lab: Lab, adapter: str) -> list[Piece]:
 
 
 def values(outcome: Outcome) -> str:
-    """Return what was measured of base and sft."""
-    base, sft = (number(outcome.measure, value) for value in (outcome.base, outcome.sft))
-    return f"base {base}, sft {sft}"
+    """Return what was measured of base, sft and the other rows' adapter, if there is one."""
+    sides = {"base": outcome.base, "sft": outcome.sft, "other rows": outcome.against}
+    return ", ".join(f"{side} {number(outcome.measure, value)}" for side, value in sides.items() if value is not None)
 
 
 def number(measure: Measure, value: float) -> str:
