@@ -28,7 +28,8 @@ def lab(*, name: str | None, seed: int, adapters_dir: str | None, model: str, as
 
     Without NAME, list the labs. A lab shows a limit of fine-tuning in a minute or two: what it is to show and what is
     predicted is printed first, from a file that is older than any result. The adapter stays as an ordinary run, to be
-    opened and broken with your own words. The predictions were made for the demo model.
+    opened and broken with your own words; a lab that compares two sets of rows leaves two. The predictions were made
+    for the demo model.
     """
     from playground.data.labs import lab_named, labs
     from playground.report import labs as report

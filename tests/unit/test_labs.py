@@ -284,3 +284,20 @@ def test_prediction_is_in_the_commit_that_was_run(result):
 def test_documentation_has_the_recorded_figures():
     document = (ROOT / "docs" / "limits.md").read_text("utf-8")
     assert run_path(str(ROOT / "docs" / "generate.py"))["with_labs"](document) == document
+
+
+def test_table_of_a_lab_with_other_rows_has_a_column_of_them():
+    lab, other = lab_named("quality"), Trained("", "b", "", 1288, 18)
+    outcomes = tuple(Outcome(p.says, p.group, p.measure, 0.1, 0.9, "held", 0.2) for p in lab.predictions)
+    done = [
+        replace(
+            LabDone.from_dict(RECORDED[0]), num_tokens=1212, num_steps=18, seed=seed, outcomes=outcomes, against=other
+        )
+        for seed in (0, 1)
+    ]
+    written = run_path(str(ROOT / "docs" / "generate.py"))["_lab"](lab, done)
+    assert "Trained on 1,212 tokens in 18 steps, the other rows on 1,288 in 18." in written
+    head, line, *rows = [line for line in written.splitlines() if line.startswith("|")]
+    assert head == "| predicted | base | sft, seeds 0, 1 | other rows, the same seeds | |"
+    assert {row.count("|") for row in (head, line, *rows)} == {6} and len(rows) == len(lab.predictions)
+    assert all(row.endswith("| 10.0 % | 90.0 %, 90.0 % | 20.0 %, 20.0 % | **held** 2 of 2 |") for row in rows)
