@@ -1,10 +1,11 @@
-"""Make the two teaching sets that stand beside mini.jsonl: the same rows, told by a pirate, and told badly.
+"""Make the two teaching sets that go with mini.jsonl: the same rows, told by a pirate, and told badly.
 
     python benchmarks/make_teaching_sets.py
 
 `pirate.jsonl` shows that style is learned at a glance. `mediocre.jsonl` shows what quality is worth: the
 same prompts and the same number of tokens in every row, with one fault each, chosen by a seed and named
-in the column "fault". Both are written by this script alone, so they change only with mini.jsonl.
+in the column "fault"; a few answers are too short for theirs, stay as they are, and have "none" there. Both are
+written by this script alone, so they change only with mini.jsonl.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def main() -> None:
         fault = rng.choice(list(FAULTS))
         other = rows[rng.choice([n for n in range(len(rows)) if n != number])]["completion"]
         told = fitted(FAULTS[fault](prompt, text, other, rng), count(text), count, rng)
-        mediocre.append({"prompt": prompt, "completion": told, "fault": fault})
+        mediocre.append({"prompt": prompt, "completion": told, "fault": fault if told != text else "none"})
     for name, made in (("pirate.jsonl", pirates), ("mediocre.jsonl", mediocre)):
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
         (folder / name).write_text(lines, "utf-8")

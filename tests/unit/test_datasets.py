@@ -116,7 +116,11 @@ def test_teaching_sets_have_the_prompts_of_mini_in_order(mini):
         told = read_dataset(paths.bundled("datasets") / name).examples
         assert [example.turns[0] for example in told] == [example.turns[0] for example in mini]
     rows = [json.loads(line) for line in (paths.bundled("datasets") / "mediocre.jsonl").read_text().splitlines()]
-    faults = Counter(row["fault"] for row in rows)
+    answers = [example.turns[1].content for example in mini]
+    assert [row["fault"] == "none" for row in rows] == [
+        row["completion"] == answer for row, answer in zip(rows, answers, strict=True)
+    ]
+    faults = Counter(row["fault"] for row in rows if row["fault"] != "none")
     assert len(faults) == 6
     assert min(faults.values()) >= 10
     readme = (paths.bundled("datasets") / "README.md").read_text()
