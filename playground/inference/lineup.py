@@ -128,8 +128,8 @@ def load_lineup(
     name = model or str(config.get("model", ""))
     if not as_stored:
         require_memory(name, progress, device)
-    quantize = quantize or str(config.get("quantize", "nf4"))
-    base = load_base(name, quantize, progress, device, as_stored=as_stored)
+    stored = quantize or str(config.get("quantize", "nf4"))
+    base = load_base(name, stored, progress, device, as_stored=as_stored)
     for adapter in found:
         require_base(base, adapter.name, adapter.record, asked=quantize is not None)
     fingerprint = Fingerprint(base)
@@ -275,7 +275,7 @@ def require_base(base: Base, name: str, record: RunRecord | None, *, asked: bool
         )
     if mine.quantize != theirs.quantize and not asked:
         raise InputError(
-            f"The adapter {name} was trained on a base in {theirs.quantize}, another one in {mine.quantize}.",
+            f"The adapter {name} was trained with --quantize {theirs.quantize}, but this base has {mine.quantize}.",
             "Compare them separately, or choose one quantisation for both with --quantize.",
         )
 

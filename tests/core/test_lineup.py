@@ -184,6 +184,27 @@ def test_mismatched_adapter_is_refused_and_changes_nothing(runs, misfit, bare):
     assert answers(change_adapters(lineup, [runs / "two"])) == answers(load(runs, "two"))
 
 
+@pytest.fixture
+def unquantized(runs, tmp_path):
+    """The second adapter, as if it had been trained on the base without quantisation."""
+    folder = tmp_path / "fine"
+    shutil.copytree(runs / "two", folder)
+    record = json.loads((folder / "run.json").read_text())
+    record["base"]["quantize"] = record["config"]["quantize"] = "none"
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_adapters_of_two_quantisations_are_refused(runs, unquantized):
+    with pytest.raises(InputError, match="fine was trained with --quantize none, but this base has nf4"):
+        load_lineup([runs / "one", unquantized], SILENT["progress"])
+    with pytest.raises(InputError, match="one was trained with --quantize nf4, but this base has none"):
+        load_lineup([unquantized, runs / "one"], SILENT["progress"])
+    for quantize in ("nf4", "none"):
+        lineup = load(runs, "one", unquantized, quantize=quantize)
+        assert lineup.engine.base.identity.quantize == quantize, "asked for"
+
+
 def test_strength_scales_the_adapter_contribution(runs):
     lineup = load(runs, "one")
     assert answers(lineup, strength=0.0)["sft"] == answers(lineup, strength=0.0)["control"]
