@@ -216,12 +216,9 @@ def _attach(base: Base, adapted: Any, found: Sequence[_Found], keys: Sequence[st
         for adapter, key in zip(found, keys, strict=True):
             model = lora.attach(base, model, adapter.file, key)
             done.append(key)
-    except InputError:
-        if adapted is None and model is not None:
-            model.unload()
-        elif adapted is not None:
-            for key in done:
-                adapted.delete_adapter(key)
+    except BaseException:  # out of memory too: the lineup of before is used again
+        for key in done:
+            lora.take_off(base, key)
         raise
     return model
 

@@ -33,19 +33,27 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
 
     Raises:
         InputError: If it does not fit this base exactly: a missing, an unknown or a misshapen tensor.
-            The base, or `model`, is then unchanged.
+            After this, as after any error, the base, or `model`, is unchanged.
     """
-    alone = model is None
-    _require_inner_linear(base, file)
+    ranks = _matched(file.rank_pattern, file.modules)
+    _require_inner_linear(base, file, ranks)
     config = LoraConfig(
         r=file.r,
         lora_alpha=file.lora_alpha,
-        rank_pattern=_by_value(file.rank_pattern, file.modules),
-        alpha_pattern=_by_value(file.alpha_pattern, file.modules),
+        rank_pattern=_by_value(ranks),
+        alpha_pattern=_by_value(_matched(file.alpha_pattern, file.modules)),
         target_modules=list(file.modules),
         use_rslora=file.use_rslora,
         task_type="CAUSAL_LM",
     )
+    try:
+        return _attach(base, model, file, name, config)
+    except BaseException:  # out of memory too, which may come between two layers
+        take_off(base, name)
+        raise
+
+
+def _attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str, config: LoraConfig) -> PeftModel:
     try:
         with torch.random.fork_rng():
             if model is None:
@@ -61,16 +69,30 @@ def attach(base: Base, model: PeftModel | None, file: AdapterFile, name: str) ->
         key for key, tensor in file.tensors.items() if tensor.shape != expected[key].shape
     )
     if wrong:
-        if alone:
-            model.unload()
-        else:
-            model.delete_adapter(name)
         raise _misfit(base, file, f"{wrong[0]} is missing, unknown or of another shape ({len(wrong)} such tensors)")
     set_peft_model_state_dict(model, file.tensors, adapter_name=name)
     model.peft_config[name].rank_pattern = file.rank_pattern
     model.peft_config[name].alpha_pattern = file.alpha_pattern
     model.requires_grad_(False)
     return model.eval()
+
+
+def take_off(base: Base, name: str) -> None:
+    """Take an adapter off a base, even one that is on a part of its layers only; without any others it is bare again.
+
+    PEFT's own ways need an adapter that was attached to the end.
+    """
+    for path, layer in list(base.model.named_modules()):
+        if isinstance(layer, LoraLayer):
+            layer.delete_adapter(name)
+            if not layer.lora_A:
+                parent, _, child = path.rpartition(".")
+                setattr(base.model.get_submodule(parent), child, layer.get_base_layer())
+    configs = getattr(base.model, "peft_config", None)
+    if configs is not None:
+        configs.pop(name, None)
+        if not configs:
+            del base.model.peft_config
 
 
 def _matched(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:
@@ -80,13 +102,13 @@ def _matched(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:
     return {module: value for module, value in found if value is not None}
 
 
-def _by_value(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:
-    """Return `pattern` with one key for each value.
+def _by_value(values: dict[str, V]) -> dict[str, V]:
+    """Return the values of modules as a pattern with one key for each value.
 
     PEFT tries every key on every layer and compiles it anew each time: a thousand names take it half a minute.
     """
     found: dict[V, list[str]] = {}
-    for module, value in _matched(pattern, modules).items():
+    for module, value in values.items():
         found.setdefault(value, []).append(re.escape(module))
     return {f"^({'|'.join(names)})": value for value, names in found.items()}
 
@@ -105,13 +127,12 @@ def attach_copy(base: Base, file: AdapterFile, name: str) -> PeftModel:
     return model
 
 
-def _require_inner_linear(base: Base, file: AdapterFile) -> None:
-    """Refuse an adapter on anything but linear layers below the head, or of other sizes.
+def _require_inner_linear(base: Base, file: AdapterFile, ranks: dict[str, int]) -> None:
+    """Refuse an adapter on anything but linear layers below the head, or of other sizes; `ranks` are those by name.
 
     That is before PEFT replaces the first layer, and before it takes memory for the rank that a config claims.
     """
     layers, head = dict(base.model.named_modules()), base.model.get_output_embeddings()
-    ranks = _matched(file.rank_pattern, file.modules)
     for name in file.modules:
         if (layer := layers.get(name)) is head:
             raise _misfit(base, file, "it adapts the head as well, which is computed separately from the lanes")

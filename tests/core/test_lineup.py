@@ -1,6 +1,7 @@
 """Conversations as lanes, and adapters that change place on a base that stays."""
 
 import json
+import pkgutil
 import shutil
 
 import pytest
@@ -180,6 +181,35 @@ def test_mismatched_adapter_is_refused_and_changes_nothing(runs, misfit, bare):
     before = answers(lineup, sides=sides)
     with pytest.raises(InputError, match="does not fit"):
         change_adapters(lineup, [misfit])
+    assert answers(lineup, sides=sides) == before
+    assert answers(change_adapters(lineup, [runs / "two"])) == answers(load(runs, "two"))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize(
+    "place",
+    ["peft.tuners.lora.layer.LoraLayer.update_layer", "playground.models.lora.set_peft_model_state_dict"],
+    ids=["half the layers", "tensors"],
+)
+def test_lineup_is_unchanged_when_memory_runs_out(runs, monkeypatch, bare, place):
+    lineup = load(runs, model=read_record(runs / "one").config["model"]) if bare else load(runs, "one")
+    sides = tuple(side.name for side in lineup.sides)
+    before, names = answers(lineup, sides=sides), [name for name, _ in lineup.engine.base.model.named_modules()]
+    real, calls = pkgutil.resolve_name(place), []
+    # The first of the two adapters is attached to the end, the second to a part of the layers or without its tensors.
+    at = 21 + 10 if "layer" in place else 2
+
+    def run_out(*arguments, **options):
+        calls.append(place)
+        if len(calls) == at:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, run_out)
+        with pytest.raises(torch.OutOfMemoryError):
+            change_adapters(lineup, [runs / "two", runs / "one"])
+    assert [name for name, _ in lineup.engine.base.model.named_modules()] == names
     assert answers(lineup, sides=sides) == before
     assert answers(change_adapters(lineup, [runs / "two"])) == answers(load(runs, "two"))
 
