@@ -70,11 +70,19 @@ class Teacher:
 
     def serve(self, request: dict[str, Any]) -> None:
         """Serve one of `REQUESTS`; a problem that the user can act on is sent as an event."""
+        from playground.models.memory import give_back, naming_memory
+
+        fault = None
         try:
-            for event in self._answer(request):
-                self._send(event)
+            with naming_memory("working on the row"):
+                for event in self._answer(request):
+                    self._send(event)
         except PlaygroundError as error:
-            self._send(TeacherError(request["id"], error.message, error.hint))
+            fault = TeacherError(request["id"], error.message, error.hint)
+        if fault is not None:
+            self._send(fault)
+            if self._steps is not None:
+                give_back(self._steps.training.base.device)  # not before: the error's traceback holds the tensors
         self._send(Served(request["id"]))
 
     def _answer(self, request: dict[str, Any]) -> Iterator[AnalysisEvent]:

@@ -28,16 +28,18 @@ from playground.events.values import Progress
 from playground.inference.contrast import Pair, contrast
 from playground.inference.engine import Lane, styled_lane
 from playground.inference.lineup import Lineup, Side, require_base
+from playground.models import lora
 from playground.models.adapter_file import AdapterFile, read_adapter
 from playground.models.device import pick_device
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base
+from playground.models.memory import naming_memory
 from playground.runs.folder import label, read_record
 from playground.training.plan import Planned, plan_training
 from playground.training.ranks import Ranks
 from playground.training.setup import ADAPTER, Training, assemble
-from playground.training.step import OutOfMemory, five_steps
+from playground.training.step import OutOfMemory, five_steps, loss_scale
 
 # What a step does elsewhere is seen after a finished answer and at the beginning of one; the second of each is taken
 # where the first is the row itself.
@@ -122,15 +124,15 @@ class FiveSteps:
 
     def _begin(self, start: _Start) -> None:
         require_base(self._base, start.name, start.record, asked=False)
-        ranks = Ranks(pick_device())
-        self.training = assemble(self._planned, self._base, self._fingerprint, ranks, start.file)
-        self._start = start
-        self._encoder = self._in_style(start.record.style if start.record else self._planned.config.style)
+        encoder = self._encoder_of(start)
+        self.training = assemble(self._planned, self._base, self._fingerprint, Ranks(pick_device()), start.file)
+        self._start, self._encoder = start, encoder
         self._earlier = Snapshots()
         self.step_number = 0
 
-    def _in_style(self, name: str) -> Encoder:
-        used = self._planned.encoder
+    def _encoder_of(self, start: _Start) -> Encoder:
+        """Return an encoder in the style of a copied adapter, or from nothing in the one that was loaded."""
+        name, used = start.record.style if start.record else self._planned.config.style, self._planned.encoder
         if name == used.style.name:
             return used
         style = get_style(name, self._base.tokenizer)
@@ -142,15 +144,17 @@ class FiveSteps:
         A copy brings its style; from nothing, the style is the one that was loaded.
 
         Raises:
-            InputError: If the adapter is invalid or does not fit the base; nothing has changed then, but the scratch
-                adapter is as it was at its start.
+            InputError: If the adapter is invalid or does not fit the base, or if nothing of the row would be trained.
+                After this, as after any error, nothing has changed, but the scratch adapter may be as at its start.
         """
         start = _Start.of(adapter)
         require_base(self._base, start.name, start.record, asked=False)
+        _encoded(self._encoder_of(start), self._example)
         self.training.model.unload()
         try:
             self._begin(start)
-        except InputError:
+        except BaseException:  # out of memory too
+            lora.take_off(self._base, ADAPTER)
             self._begin(self._start)
             raise
         return self.set_row(self._example, masked=self._masked)
@@ -165,9 +169,7 @@ class FiveSteps:
         Raises:
             InputError: If nothing of it would be trained; the row is then still the previous one.
         """
-        row = encode_row(self._encoder, example)
-        if isinstance(row, Problem):
-            raise InputError(f"The row cannot be trained on: {row.message}.", HINT)
+        row = _encoded(self._encoder, example)
         self._example, self._masked = example, masked
         self._answers_only, self._row = row, row if masked else unmasked(row)
         return self.opened
@@ -217,26 +219,31 @@ class FiveSteps:
             EnvironmentFault: If memory runs out; nothing has changed then.
         """
         training, norms = self.training, dict[str, float]()
+        num_trained = sum(label != IGNORE_INDEX for label in self._row.labels[1:])
+        scale = loss_scale(training, num_trained)
 
         def note(name: str) -> Any:
             # `five_steps` clips gradients in place: each is measured as soon as it is complete, which for one row it
             # is when it has been accumulated once.
             def measure(parameter: torch.Tensor) -> None:
                 assert parameter.grad is not None
-                norms[name] = float(torch.linalg.vector_norm(parameter.grad))
+                norms[name] = float(torch.linalg.vector_norm(parameter.grad)) / scale
 
             return measure
 
-        before = Snapshot.of(training)
+        with naming_memory("keeping the weights of before the step"):
+            before = Snapshot.of(training)
         hooks = [
             parameter.register_post_accumulate_grad_hook(note(name))
             for name, parameter in zip(training.parameter_names, training.parameters, strict=True)
         ]
         try:
-            num_trained = sum(label != IGNORE_INDEX for label in self._row.labels[1:])
             update = five_steps(training, [self._row], num_trained, self.learning_rate)
         except OutOfMemory:
             raise EnvironmentFault("Out of memory with this row.", "Shorten it, or choose a smaller model.") from None
+        except BaseException:  # an update that was broken off has changed some of the weights
+            before.restore(training)
+            raise
         finally:
             for hook in hooks:
                 hook.remove()
@@ -288,6 +295,13 @@ class FiveSteps:
 def unmasked(row: Encoded) -> Encoded:
     """Return `row` as pre-training would have it: every token carries loss. Only `labels` differ."""
     return replace(row, labels=row.input_ids)
+
+
+def _encoded(encoder: Encoder, example: Example) -> Encoded:
+    row = encode_row(encoder, example)
+    if isinstance(row, Problem):
+        raise InputError(f"The row cannot be trained on: {row.message}.", HINT)
+    return row
 
 
 def _by_kind(names: Sequence[str], norms: dict[str, float]) -> dict[str, float]:

@@ -28,10 +28,12 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self, training: Training) -> None:
-        """Make a training what it was."""
+        """Make a training what it was, also one whose step was broken off."""
+        training.optimizer.zero_grad(set_to_none=True)
         for parameter, weights in zip(training.parameters, self.weights, strict=True):
             parameter.copy_(weights)
         training.optimizer.load_state_dict(self.optimizer)
+        training.torn = False
 
     @property
     def num_bytes(self) -> int:

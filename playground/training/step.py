@@ -69,7 +69,7 @@ def five_steps(training: Training, rows: Sequence[Encoded], num_trained: int, ra
         OutOfMemory: On all ranks.
         MemoryFault: If memory ran out on this rank after the backward pass.
     """
-    loss_sum, scale = 0.0, _loss_scale(training, num_trained)
+    loss_sum, scale = 0.0, loss_scale(training, num_trained)
     with _agreeing_on_memory(training):
         for batch in _pieces(training, rows):
             # ---- 1. Forward: hidden states of each token in its context, where a token of an answer comes next.
@@ -165,7 +165,7 @@ def _agreeing_on_memory(training: Training) -> Iterator[None]:
         raise OutOfMemory
 
 
-def _loss_scale(training: Training, num_trained: int) -> int:
+def loss_scale(training: Training, num_trained: int) -> int:
     """Return the factor of the loss in the backward pass: above 1 only in float16, whose smallest numbers are large.
 
     The gradient of the mean over a thousand tokens would lose most of its digits there, that of their sum does not.

@@ -358,6 +358,71 @@ def test_out_of_memory_changes_nothing(open_steps, monkeypatch):
     assert session.step_number == 0 and session.forward() == first
 
 
+def test_update_broken_off_by_memory_is_taken_back(open_steps, monkeypatch):
+    session, whole = open_steps(), open_steps()
+    for each in (session, whole):
+        list(each.step())
+    before = copy.deepcopy((lora.state(session.training.model), session.training.optimizer.state_dict()))
+    real = torch.optim.AdamW.step
+
+    def torn(optimizer):
+        kept = [parameter.detach().clone() for parameter in session.training.parameters]
+        real(optimizer)  # the moments are those of the step, but half of the weights are not
+        with torch.no_grad():
+            for parameter, weights in list(zip(session.training.parameters, kept, strict=True))[::2]:
+                parameter.copy_(weights)
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.optim.AdamW, "step", torn)
+        with pytest.raises(EnvironmentFault, match="Out of memory while updating the weights"):
+            list(session.step())
+    weights, optimizer = before
+    assert all(torch.equal(weights[n], t) for n, t in lora.state(session.training.model).items())
+    assert repr(session.training.optimizer.state_dict()) == repr(optimizer)
+    assert not session.training.torn and session.step_number == 1
+    assert list(session.step()) == list(whole.step()), "no gradient is left either"
+    assert session.undo() == whole.undo()
+
+
+@pytest.mark.parametrize("place", ["attach_copy", "set_peft_model_state_dict"])
+def test_restart_without_memory_keeps_a_whole_session(open_steps, saved, monkeypatch, place):
+    session = open_steps()
+    first, calls = session.forward(), []
+    real = getattr(lora, place)
+
+    def run_out(*arguments, **options):
+        calls.append(real(*arguments, **options))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lora, place, run_out)
+        with pytest.raises(torch.OutOfMemoryError):
+            session.restart(saved)
+    assert calls and session.opened.adapter == "" and session.forward() == first
+    assert session.restart(saved).adapter == "mine"
+
+
+def test_restart_in_a_style_without_room_changes_nothing(open_steps, saved):
+    session = open_steps(max_length=40, example=row("Hm?", "No."))
+    before, first = session.opened, list(session.step())[-1]
+    with pytest.raises(InputError, match="no token of an answer fits"):
+        session.restart(saved)
+    assert session.opened == before and session.forward() == first and session.step_number == 1
+
+
+def test_gradient_norms_in_float16_are_those_of_the_mean(open_steps):
+    session = open_steps()
+    list(session.step())  # A has no gradient before
+    session.training.base = replace(
+        session.training.base, identity=replace(session.training.base.identity, dtype="float16")
+    )
+    _, a, b = Reference(session.training.model).loss_and_norms(session.training.encoder.example(row()))
+    backward = next(session.step())
+    assert backward.a == pytest.approx(a, rel=1e-4) and backward.b == pytest.approx(b, rel=1e-4)
+    assert backward.grad_norm == pytest.approx(math.hypot(*a.values(), *b.values()), rel=1e-4)
+
+
 def test_step_that_is_not_finite_is_not_taken(open_steps):
     session = open_steps()
     first = session.forward()
