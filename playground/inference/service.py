@@ -94,7 +94,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
     send(_ready(lineup, source, begun))
     said: dict[int, _Said] = {}
     while (request := requests.next()) is not None:
-        number = int(request.get("id", 0))
+        number, fault = int(request.get("id", 0)), None
         try:
             with naming_memory("answering"):
                 match request["do"]:
@@ -120,8 +120,10 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
                     case "list":
                         send(_choices(home))
         except PlaygroundError as error:
-            send(EngineError(number, error.message, error.hint))
-            give_back(lineup.engine.base.device)
+            fault = EngineError(number, error.message, error.hint)
+        if fault is not None:
+            send(fault)
+            give_back(lineup.engine.base.device)  # not before: the error's traceback holds the tensors
 
 
 def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
