@@ -196,6 +196,8 @@ def _load_in(
         _to_float32(model, _values(where.kind == "demo", where.location, quantize, stored))
         if stored != "none":
             _forget_quantisation(model)
+    elif dense:
+        _keep_packing(model)
     model.eval().requires_grad_(False)
     return model
 
@@ -242,6 +244,16 @@ def _forget_quantisation(model: Any) -> None:
     model.hf_quantizer = model.quantization_method = model._weight_conversions = None
     model.is_quantized = model.is_loaded_in_4bit = False
     del model.config.quantization_config
+
+
+def _keep_packing(model: PreTrainedModel) -> None:
+    """Leave weights in NF4 as their files have them.
+
+    On CPUs with AVX512-BF16 bitsandbytes packs a layer anew in its first forward pass, with scales in bfloat16.
+    """
+    for layer in model.modules():
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def plain_weight(layer: nn.Linear | Conv1D) -> torch.Tensor:

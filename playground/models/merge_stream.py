@@ -69,6 +69,8 @@ def _merged(base: Base, model: PeftModel, dtype: torch.dtype) -> Iterator[tuple[
             continue
         seen.add(id(tensor))
         plain = name.replace(".base_layer.", ".")
+        if ".weight." in plain:
+            continue  # the scales of a weight that is stored in NF4, which `plain_weight` uses
         layer = layers[plain.rpartition(".")[0]]
         own = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
         if not plain.endswith(".weight") or own is head or not isinstance(own, torch.nn.Linear | Conv1D):

@@ -12,6 +12,7 @@ from playground.inference.lineup import load_lineup
 from playground.models import lora
 from playground.models.load import load_base
 from playground.models.merge import merge
+from playground.models.merge_stream import merge_stream
 from playground.training.plan import plan_training
 
 
@@ -47,6 +48,28 @@ def test_merged_model_of_stored_nf4_is_an_ordinary_one(stored, tmp_path):
     written = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
     assert not hasattr(written.config, "quantization_config")
     assert torch.equal(written.state_dict()["lm_head.weight"], base.model.lm_head.weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_stored_nf4_is_merged_layer_by_layer_to_the_same_bits(stored, tmp_path, dtype):
+    written = []
+    for as_stored in (False, True):
+        base, out = load_base(str(stored), "nf4", as_stored=as_stored), tmp_path / str(as_stored)
+        model = lora.attach_new(base, 2, 4, seed=0)
+        generator = torch.Generator().manual_seed(1)
+        weights = {name: torch.randn(part.shape, generator=generator) for name, part in lora.state(model).items()}
+        lora.put_state(model, weights)
+        if as_stored:
+            merge_stream(base, model, out, dtype)
+        else:
+            merge(base, model, out, dtype, [(5, 6, 7)])
+        whole = AutoModelForCausalLM.from_pretrained(out, dtype="auto")
+        assert not hasattr(whole.config, "quantization_config")
+        written.append(whole.state_dict())
+    merged, streamed = written
+    assert merged.keys() == streamed.keys()
+    for name, tensor in merged.items():
+        assert tensor.dtype == streamed[name].dtype == dtype and torch.equal(tensor, streamed[name]), name
 
 
 def test_stored_nf4_is_planned_as_nf4_and_not_as_anything_else(stored, rows_file, tmp_path):
