@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from playground.disk import make_folder, sync_folder, write_file
@@ -76,7 +77,7 @@ def save_checkpoint(folder: Path, state: TrainState, files: dict[str, bytes], ke
         write_file(temporary / MANIFEST, json.dumps(manifest, indent=1).encode())
         sync_folder(temporary)
         target = folder / f"step-{state.step:06}"
-        if _read(target) is not None:  # the same step, saved again: bit-equal by construction, so it may stay
+        if _usable(target, files) is not None:  # the same step, saved again: bit-equal by construction, so it may stay
             shutil.rmtree(temporary)
             return target
         if target.exists():
@@ -130,19 +131,31 @@ def newest_checkpoint(folder: Path, needs: Collection[str] = ()) -> Found | None
     """
     damaged: list[str] = []
     for path in reversed(_names(folder)):
-        found = _read(path)
-        if found is not None and found[1].keys() >= set(needs) and _is_finite(found[1]):
+        if (found := _usable(path, needs)) is not None:
             return Found(*found, tuple(damaged))
         damaged.append(path.name)
     return None
 
 
+def _usable(path: Path, needs: Collection[str]) -> tuple[TrainState, dict[str, bytes]] | None:
+    """Return the state and the files of a checkpoint; None if no run can continue from it as the step that it names."""
+    found = _read(path)
+    if found is None or found[0].step != _step(path) or not found[1].keys() >= set(needs) or not _is_finite(found[1]):
+        return None
+    return found
+
+
 def _is_finite(files: dict[str, bytes]) -> bool:
-    """Return whether all tensors of a checkpoint are finite; one at a time, as they may be large."""
-    for name, data in files.items():
-        if name.endswith(".safetensors") and not all(torch.isfinite(tensor).all() for tensor in load(data).values()):
-            return False
-    return True
+    """Return whether all tensors of a checkpoint can be read and are finite; one at a time, as they may be large."""
+    try:
+        return all(
+            torch.isfinite(tensor).all()
+            for name, data in files.items()
+            if name.endswith(".safetensors")
+            for tensor in load(data).values()
+        )
+    except SafetensorError:
+        return False
 
 
 def _read(path: Path) -> tuple[TrainState, dict[str, bytes]] | None:

@@ -320,6 +320,41 @@ def test_non_finite_checkpoint_is_skipped(tmp_path):
     assert found.state.step == 1 and found.damaged == ("step-000002",)
 
 
+def tensors(value):
+    import torch
+    from safetensors.torch import save as to_bytes
+
+    return {"a.safetensors": to_bytes({"x": torch.tensor([value])}), "b.safetensors": to_bytes({"y": torch.ones(2)})}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(lambda: tensors(float("nan")), id="not finite"),
+        pytest.param(lambda: {"a.safetensors": tensors(1.0)["a.safetensors"]}, id="a file is missing"),
+        pytest.param(lambda: {**tensors(1.0), "b.safetensors": b"no tensors"}, id="unreadable"),
+    ],
+)
+def test_bad_checkpoint_of_the_saved_step_is_replaced(tmp_path, bad):
+    needs = tuple(tensors(1.0))
+    save_checkpoint(tmp_path, TrainState(step=1), tensors(1.0))
+    save_checkpoint(tmp_path, TrainState(step=2), bad())
+    found = newest_checkpoint(tmp_path, needs)
+    assert found.state.step == 1 and found.damaged == ("step-000002",)
+    save_checkpoint(tmp_path, TrainState(step=2), tensors(2.0))  # resumed from 1, one step on
+    found = newest_checkpoint(tmp_path, needs)
+    assert found.state.step == 2 and found.files["a.safetensors"] == tensors(2.0)["a.safetensors"]
+    assert names(tmp_path) == ["step-000001", "step-000002"]
+
+
+def test_checkpoint_under_the_name_of_another_step_is_replaced(tmp_path):
+    save(tmp_path, 1).rename(tmp_path / "step-000002")
+    save(tmp_path, 1)
+    assert newest_checkpoint(tmp_path).damaged == ("step-000002",)
+    save(tmp_path, 2)
+    assert newest_step(tmp_path) == 2
+
+
 def test_copied_state_does_not_change_with_the_original():
     state = TrainState(3, 10, 4, [2])
     copy = state.copy()
