@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from playground.events.runs import Evaluated, Event, Sampled, Warned
@@ -18,6 +18,14 @@ class Seen:
     sampled: Sampled | None = None
     evaluated: Evaluated | None = None
 
+    def hear(self, events: Iterable[Event]) -> None:
+        """Keep the last of each among `events`."""
+        for event in events:
+            if isinstance(event, Sampled):
+                self.sampled = event
+            elif isinstance(event, Evaluated):
+                self.evaluated = event
+
 
 def look(training: Training, clock: Clock, seen: Seen) -> Iterator[Event]:
     """Answer the sample prompts and measure the held-out rows, on the first rank; nothing on the others."""
@@ -28,12 +36,8 @@ def look(training: Training, clock: Clock, seen: Seen) -> Iterator[Event]:
         events = [unless_memory(training, lambda: training.sample(clock.started))]
         if training.eval_rows:
             events.append(unless_memory(training, training.evaluate))
-    for event in events:
-        if isinstance(event, Sampled):
-            seen.sampled = event
-        elif isinstance(event, Evaluated):
-            seen.evaluated = event
-        yield event
+    seen.hear(events)
+    yield from events
 
 
 def unless_memory(training: Training, measure: Callable[[], Event]) -> Event:

@@ -23,7 +23,7 @@ from playground.events.runs import (
 from playground.events.values import Progress
 from playground.models.device import pick_device
 from playground.models.memory import naming_memory
-from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_record
+from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_events, read_record
 from playground.training import speed
 from playground.training.checkpoint import has_checkpoint, newest_checkpoint
 from playground.training.clock import Clock
@@ -131,17 +131,18 @@ def _run(
     stop: Callable[[], bool],
 ) -> Generator[Event, None, None]:
     record, damaged = _begin(training, folder, resume)
-    resume = training.state.step > 0  # a run without a checkpoint starts again, with its first samples
     clock.loaded(training.seconds_load)
     state, seen = training.state, Seen()
     begun = state.step
+    if begun and training.ranks.is_main:  # a run without a checkpoint starts again, with its first samples
+        seen.hear(event for event in read_events(folder)[0] if getattr(event, "step", None) == begun)
     try:
         yield _started(training, record, folder)
         if damaged:
             yield Warned(state.step, f"passed over what cannot be continued from: {', '.join(damaged)}")
         run.write_record(record)
         outcome, reason = yield from _steps(
-            training, run, clock, requests, seen, resume=resume, until_answered=until_answered, stop=stop
+            training, run, clock, requests, seen, until_answered=until_answered, stop=stop
         )
         if outcome == "stopped":
             yield from _save(training, run, clock)
@@ -173,18 +174,18 @@ def _steps(
     requests: Requests,
     seen: Seen,
     *,
-    resume: bool,
     until_answered: bool,
     stop: Callable[[], bool],
 ) -> Generator[Event, None, tuple[str, str]]:
     """Take the steps that are left, saving, sampling and serving between them; return the outcome and its reason."""
     state, ranks, num_steps = training.state, training.ranks, training.num_steps
     every = sampling_distance(num_steps)
+    looked = ranks.any(seen.sampled is not None)  # a resumed run: it may have died before its step was sampled
     while True:
         if state.step == 0 and ranks.any(stop()):  # while it loaded; the first samples can wait
             return "stopped", "asked to stop"
-        due = not resume and (state.step % every == 0 or state.step == num_steps)
-        resume = False  # the step it resumes from was sampled before
+        due = not looked and (state.step % every == 0 or state.step == num_steps)
+        looked = False
         # Saved before it is sampled, which may take a while and memory that is not there. The first rank's clock
         # decides for all: they must check and save at the same step.
         if due or ranks.any(ranks.is_main and clock.since_save() > CHECKPOINT_SECONDS):
@@ -251,7 +252,7 @@ def _save(training: Training, run: RunFolder, clock: Clock) -> Iterator[Event]:
 def _rescue(training: Training, run: RunFolder, clock: Clock, error: Exception) -> Iterator[Event]:
     """Save what was learned before the error that ends the run, if it left the weights whole and the disk takes it."""
     if not training.torn and not isinstance(error, OSError):
-        with suppress(PlaygroundError, OSError):
+        with suppress(Exception):  # a device that has failed fails here too, and the last word is still to be said
             yield from _save(training, run, clock)
 
 
@@ -274,6 +275,6 @@ def _write_end(
 
 def _mark_failed(training: Training, run: RunFolder, record: RunRecord) -> None:
     state = training.state
-    # The disk error that ended the run may hit the record too; the original error is raised anyway.
-    with suppress(OSError):
+    # The error that ended the run may hit the record too; the original one is raised anyway.
+    with suppress(Exception):
         run.write_record(replace(record, state="failed", step=state.step, loss=state.loss, exact=state.exact))

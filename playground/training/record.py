@@ -23,6 +23,7 @@ from playground.runs.folder import (
     RECORD,
     WEIGHTS,
     EventLog,
+    is_file,
     step_folder,
     write_record,
 )
@@ -109,7 +110,8 @@ class RunFolder:
     def give_up(self) -> None:
         """Wait for no more room, and make that for the last words."""
         self.room.patient = False
-        self._reserve.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._reserve.unlink(missing_ok=True)
 
     def _write(self, path: Path, data: bytes) -> None:
         def write() -> None:
@@ -119,9 +121,10 @@ class RunFolder:
         self.room.write(write, len(data))
 
     def close(self) -> None:
-        """Close the event file."""
-        self._events.close()
-        self._reserve.unlink(missing_ok=True)
+        """Close the event file; everything has been said."""
+        for close in (self._events.close, self._reserve.unlink):
+            with suppress(OSError):
+                close()
 
 
 class NullRunFolder(RunFolder):
@@ -155,7 +158,7 @@ class NullRunFolder(RunFolder):
 
 def write_fault(error: OSError, folder: Path) -> EnvironmentFault:
     """Return the error to show to the user for a failed write in a run's folder."""
-    return disk_fault(error, folder, folder.name if (folder / RECORD).exists() else "")
+    return disk_fault(error, folder, folder.name if is_file(folder / RECORD) else "")
 
 
 def _is_gemma(record: RunRecord) -> bool:

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
@@ -31,7 +32,7 @@ from playground.events.runs import (
     event_from_json,
 )
 from playground.runs.folder import read_record
-from playground.training import loop, room, step
+from playground.training import loop, record, room, step
 from playground.training.loop import train
 from playground.training.plan import plan_training
 from playground.training.setup import Training
@@ -526,6 +527,71 @@ def test_closing_the_generator_keeps_the_last_checkpoint(tiny_folder, rows_file,
     events.close()
     assert list(train(settings, tmp_path / "run", resume=True))[-1].step == whole[-1].step
     assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole")
+
+
+def killed_at(events, kind, step):
+    """Take events up to the first of a kind at a step, and no more."""
+    seen = []
+    for event in events:
+        seen.append(event)
+        if isinstance(event, kind) and event.step == step:
+            break
+    events.close()
+    return seen
+
+
+@pytest.mark.parametrize(("kind", "at"), [(CheckpointSaved, 4), (CheckpointSaved, 10), (Sampled, 10), (Evaluated, 4)])
+def test_step_is_sampled_once_however_a_run_dies_at_it(tiny_folder, rows_file, tmp_path, monkeypatch, kind, at):
+    monkeypatch.setattr(step, "SAMPLINGS", 5)
+    settings = config(tiny_folder("llama"), rows_file(22), eval_rows=2, sample_max_new_tokens=1)
+    whole = list(train(settings, tmp_path / "whole"))
+    dead = killed_at(train(settings, tmp_path / "run"), kind, at)
+    resumed = list(train(settings, tmp_path / "run", resume=True))
+    assert resumed[0].step == at and resumed[-1].state == "finished"
+
+    def sampled(events):
+        return [(e.step, e.samples, e.base) for e in events if isinstance(e, Sampled)]
+
+    assert sampled(dead + resumed) == sampled(whole)
+    if kind is not Sampled:  # both are logged at once
+        losses = [(e.step, e.eval_loss) for e in dead + resumed if isinstance(e, Evaluated)]
+        assert losses == [(e.step, e.eval_loss) for e in whole if isinstance(e, Evaluated)]
+        assert read_record(tmp_path / "run").eval_loss == read_record(tmp_path / "whole").eval_loss
+    assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole")
+    kept, expected = ({p.name for p in (tmp_path / name / "steps").iterdir()} for name in ("run", "whole"))
+    assert kept == expected
+    card, other = ((tmp_path / name / "README.md").read_text() for name in ("run", "whole"))
+    assert card.partition("## Samples")[2] == other.partition("## Samples")[2] != ""
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "error"),
+    [
+        pytest.param(Training, "checkpoint_files", RuntimeError("CUDA error: device-side assert"), id="the device"),
+        pytest.param(record.RunFolder, "save_checkpoint", ValueError("odd"), id="the checkpoint"),
+        pytest.param(record, "write_record", ValueError("odd"), id="the record"),
+        pytest.param(Path, "unlink", PermissionError(1, "Operation not permitted"), id="the reserve"),
+    ],
+)
+def test_failed_run_ends_with_the_first_error(tiny_folder, rows_file, tmp_path, monkeypatch, where, name, error):
+    """Whatever else fails at its end."""
+    monkeypatch.setattr(step, "SAMPLINGS", 1)  # the step before it is not saved yet
+    settings = config(tiny_folder("llama"), rows_file(12), sample_prompts=())
+
+    def fail(training):
+        patched.setattr(where, name, fail_too)
+        raise ZeroDivisionError("the first error")
+
+    def fail_too(*arguments, **options):
+        raise error
+
+    with monkeypatch.context() as patched:
+        poison(patched, lambda step: step == 2, fail)
+        with pytest.raises(ZeroDivisionError, match="the first error"):
+            list(train(settings, tmp_path / "run"))
+    last = event_from_json((tmp_path / "run" / "events.jsonl").read_text().splitlines()[-1])
+    assert isinstance(last, RunEnded) and last.state == "failed" and "the first error" in last.reason
+    assert list(train(settings, tmp_path / "run", resume=True))[-1].state == "finished"
 
 
 def test_rows_are_mended_in_training_as_data_check_says(tiny_folder, tmp_path):
