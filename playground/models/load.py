@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from playground.models.architecture import attention_of, keep_text_only, require
 from playground.models.device import attention, compute_dtype, pick_device
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
-from playground.models.memory import MemoryFault, free_memory
+from playground.models.memory import MemoryFault, free_memory, give_back
 from playground.models.probe import FLOAT16_ROOM, largest_value, probe_ids
 from playground.models.tokenizer import open_tokenizer
 from playground.report.words import gigabytes
@@ -82,6 +83,8 @@ def load_base(
     if overflows:
         progress("loading the model again, in float32 because float16 overflows", 0.0)
         del model
+        gc.collect()  # a quantised model refers to itself, and both may not fit
+        give_back(device)
         dtype = torch.float32
         model = _load_model(where, quantize, device, dtype, as_stored)
     progress("loading the model", 1.0)

@@ -3,6 +3,8 @@
 Nothing here has such a GPU: the same code runs in float16 on a CPU, or with a device that says it is one.
 """
 
+import weakref
+
 import pytest
 import torch
 from test_training import config
@@ -66,6 +68,23 @@ def test_model_that_overflows_float16_is_computed_in_float32(loud_folder, float1
     dense = load_base(str(loud_folder), quantize, device=torch.device("cpu"))
     assert torch.isfinite(base.model(ids).logits).all()
     assert torch.equal(base.model(ids).logits, dense.model(ids).logits)
+
+
+@pytest.mark.parametrize("quantize", ["none", "nf4"])
+def test_overflowing_model_is_free_before_the_next_is_loaded(loud_folder, float16, monkeypatch, quantize):
+    real, made, alive, given = load._load_model, [], [], []
+
+    def load_model(*arguments):
+        alive.append([kept() is not None for kept in made])
+        model = real(*arguments)
+        made.extend(weakref.ref(parameter) for parameter in model.parameters())
+        return model
+
+    monkeypatch.setattr(load, "_load_model", load_model)
+    monkeypatch.setattr(load, "give_back", lambda device: given.append(len(alive)), raising=False)
+    load_base(str(loud_folder), quantize)
+    assert len(alive) == 2 and alive[1] and not any(alive[1])
+    assert given == [1]
 
 
 def test_model_that_fits_into_float16_is_computed_in_it(tiny_folder, float16):
