@@ -20,7 +20,8 @@ from playground.errors import EnvironmentFault, InputError, UsageError
 
 PREFIX = "SFT_PLAYGROUND_"
 DEVICE = PREFIX + "DEVICE"  # what --device sets, for this process and its children
-_DEVICES = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+DEVICES = "Name auto, cpu, cuda, or one of several as in cuda:1."
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
 
 
 def device() -> str:
@@ -30,8 +31,8 @@ def device() -> str:
         UsageError: If it is none of these, or the settings file cannot be read.
     """
     wanted = os.environ.get(DEVICE) or _own_settings().get("device", "auto")
-    if not isinstance(wanted, str) or not _DEVICES.fullmatch(wanted):
-        raise UsageError(f"There is no device {wanted!r}.", "Name auto, cpu, cuda, or one of several as in cuda:1.")
+    if not isinstance(wanted, str) or not _DEVICE.fullmatch(wanted):
+        raise UsageError(f"There is no device {wanted!r}.", DEVICES)
     return wanted
 
 

@@ -16,7 +16,7 @@ from click.utils import PacifyFlushWrapper
 from playground import __version__, settings
 from playground.cli.streams import silence, spell_out
 from playground.environ import before_torch
-from playground.errors import PlaygroundError
+from playground.errors import PlaygroundError, UsageError
 from playground.log import write_log
 from playground.text import clean
 
@@ -69,13 +69,20 @@ class _Group(click.Group):
 
 
 def _taken_out(args: list[str]) -> tuple[list[str], list[str]]:
-    """Return the words of the program's option that has a value, and the others."""
+    """Return the words of the program's option that has a value, the last one if it is repeated, and the others."""
     end = args.index("--") if "--" in args else len(args)
-    for at, arg in enumerate(args[:end]):
+    own: list[str] = []
+    rest: list[str] = []
+    words = iter(args[:end])
+    for arg in words:
         if arg == OWN_WITH_VALUE or arg.startswith(OWN_WITH_VALUE + "="):
-            after = at + (1 if "=" in arg else 2)
-            return args[at:after], args[:at] + args[after:]
-    return [], args
+            value = arg.partition("=")[2] if "=" in arg else next(words, "")
+            if not value or value.startswith("-"):
+                raise UsageError(f"{OWN_WITH_VALUE} needs a value.", settings.DEVICES)
+            own = [OWN_WITH_VALUE, value]
+        else:
+            rest.append(arg)
+    return own, rest + args[end:]
 
 
 def _spell_out_compare(args: list[str], commands: list[str]) -> list[str]:

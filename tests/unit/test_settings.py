@@ -39,6 +39,23 @@ def test_device_is_flag_then_environment_then_settings(home, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    "args",
+    [["--device"], ["--device="], ["--device", ""], ["doctor", "--device"], ["--device", "-q", "doctor"]],
+    ids=" ".join,
+)
+def test_device_without_a_value_is_refused(args, monkeypatch, capsys):
+    monkeypatch.delenv("SFT_PLAYGROUND_DEVICE", raising=False)
+    assert run(args) == 2
+    assert capsys.readouterr().err.startswith("error: --device needs a value.\nhint: Name auto, cpu, cuda")
+
+
+def test_last_device_counts_if_it_is_repeated(monkeypatch):
+    monkeypatch.setenv("SFT_PLAYGROUND_DEVICE", "")
+    assert run(["settings", "--device", "cuda", "path", "--device=cpu"]) == 0
+    assert settings.device() == "cpu"
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("c.toml", 'learning_rate = 5e-4\nskip_bad = true\ncolumns = ["prompt=q"]\nmax_length = "auto"\n'),
