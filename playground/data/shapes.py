@@ -21,7 +21,7 @@ from playground.data.talk import (
     Turn,
     Turns,
     as_text,
-    bad_text,
+    bad_cell,
     joined,
     reasoning_key,
     turns_of,
@@ -213,13 +213,13 @@ def _messages(row: dict[str, Any], roles: dict[str, str], options: Options) -> R
     read = turns_of(talk, options)
     if isinstance(read, str) or is_empty(system := _cell(row, roles, "system")):
         return read
-    turns, notes = read
-    system = joined(system)
-    if problem := bad_text(system):
+    turns, notes = read[0], list(read[1])
+    system = joined(as_text(system, options, notes))
+    if problem := bad_cell(system):
         return f"{roles['system']!r} {problem}"
     if turns[0].role == "system":
         return f"there is a system message and a column {roles['system']!r}"
-    return (Turn("system", system), *turns), notes
+    return (Turn("system", system), *turns), tuple(dict.fromkeys(notes))
 
 
 def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Read | str:
@@ -235,13 +235,13 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
     if isinstance(prompt, list | dict) or isinstance(completion, list | dict):
         return _conversational(row, roles, options)
     for role, value in texts.items():
-        if problem := bad_text(value):
+        if problem := bad_cell(value):
             return f"{roles[role]!r} {problem}"
     if completion.strip() in NO_ANSWER:
         return f"{roles['completion']!r} is {shown(completion)}, which stands for a missing value: fill it in"
     for role in ("prompt", "completion"):
-        _is_missing(roles[role], texts[role], AS_IS, notes)
-    earlier = _earlier(_cell(row, roles, "history"), roles.get("history", ""))
+        _is_missing(roles[role], texts[role], None, notes)
+    earlier = _earlier(_cell(row, roles, "history"), roles.get("history", ""), options, notes)
     if isinstance(earlier, str):
         return earlier
     if reasoning_key(row, options) == roles.get("reasoning", ""):
@@ -251,26 +251,29 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
         completion = answer
     head = (Turn("system", texts["system"]),) if "system" in texts else ()
     asked = f"{prompt}\n\n{texts['context']}" if "context" in texts else prompt
-    return (*head, *earlier, Turn("user", asked), Turn("assistant", completion)), tuple(notes)
+    return (*head, *earlier, Turn("user", asked), Turn("assistant", completion)), tuple(dict.fromkeys(notes))
 
 
 def _cell(row: dict[str, Any], roles: dict[str, str], role: str) -> Any:
     return row.get(roles[role]) if role in roles else None  # a column may be called "" too
 
 
-def _is_missing(column: str, value: Any, options: Options, notes: list[Note]) -> bool:
-    """Return whether a cell that stands for a missing value is left out; note it where it is not."""
+def _is_missing(column: str, value: Any, options: Options | None, notes: list[Note]) -> bool:
+    """Return whether a cell that stands for a missing value is left out; note it where it is not.
+
+    Without `options` the row needs the cell.
+    """
     if not isinstance(value, str) or value.strip() not in MISSING:
         return False
-    if options.repair:
+    if options is not None and options.repair:
         notes.append(Note("repaired: cells such as 'nan' left out", "they stand for a missing value"))
         return True
-    way = "; --repair leaves it out of everything but prompts and answers"
+    way = "" if options is None else "; --repair leaves it out"
     notes.append(Note("looks like a missing value", f"{shown(column)} is {shown(value)}{way}"))
     return False
 
 
-def _earlier(history: Any, column: str) -> Turns | str:
+def _earlier(history: Any, column: str, options: Options, notes: list[Note]) -> Turns | str:
     """Return the turns of a column of earlier [prompt, answer] pairs."""
     if is_empty(history):
         return ()
@@ -280,10 +283,10 @@ def _earlier(history: Any, column: str) -> Turns | str:
     for number, pair in enumerate(history, start=1):
         if not isinstance(pair, list) or len(pair) != 2:
             return f"pair {number} of {column!r} is not [prompt, answer]"
-        for value in pair:
-            if problem := bad_text(value):
-                return f"a text of pair {number} of {column!r} {problem}"
-        turns += [Turn("user", pair[0]), Turn("assistant", pair[1])]
+        asked, answered = (as_text(value, options, notes) for value in pair)
+        if problem := bad_cell(asked) or bad_cell(answered):
+            return f"a text of pair {number} of {column!r} {problem}"
+        turns += [Turn("user", asked), Turn("assistant", answered)]
     return tuple(turns)
 
 

@@ -73,10 +73,8 @@ def turns_of(talk: Sequence[Any], options: Options = AS_IS, given: int = 0) -> R
         turns.append(turn if number > given else replace(turn, trained=False))
     if options.repair:
         turns = _mended(turns, notes)
-    if problem := _out_of_order(turns):
-        return problem
-    if not any(turn.trained for turn in turns if turn.role == "assistant"):
-        return "no assistant message carries loss"
+    if why := _untrainable(turns):
+        return why
     return tuple(turns), tuple(dict.fromkeys(notes))
 
 
@@ -116,8 +114,8 @@ def _turn(message: Any, number: int, options: Options, notes: list[Note]) -> Tur
             f"message {number} has the role {shown(said)}; it must be system, user or assistant, or mean one of them"
             " as human and gpt do"
         )
-    content = joined(value_of(CONTENT_KEYS, message))
-    if problem := bad_text(content):
+    content = joined(as_text(value_of(CONTENT_KEYS, message), options, notes))
+    if problem := bad_cell(content):
         return f"the content of message {number} ({role}) {problem}"
     for key, value in message.items():
         if (why := PER_MESSAGE.get(fold(key))) and not is_empty(value):
@@ -172,20 +170,28 @@ def _mended(turns: Sequence[Turn], notes: list[Note]) -> list[Turn]:
     return [*head, *rest]
 
 
-def _out_of_order(turns: Sequence[Turn]) -> str:
-    """Return why these turns cannot be trained on, with what `repair` would do; empty if they can."""
+def _untrainable(turns: Sequence[Turn]) -> str:
+    """Return why these turns cannot be trained on, with what `repair` does if that mends them; empty if they can."""
+    why, way = _fault(turns)
+    return f"{why}; {way}" if way and not _fault(_mended(turns, []))[0] else why
+
+
+def _fault(turns: Sequence[Turn]) -> tuple[str, str]:
+    """Return what is wrong with these turns, and what `repair` does with turns that are wrong in this way."""
     before = ""
     for number, turn in enumerate(turns, start=1):
         expected = ("system", "user") if not before else ("assistant",) if before == "user" else ("user",)
         if turn.role not in expected:
-            way = "; --repair joins them" if turn.role == before and before != "system" else ""
-            way = "; --repair leaves it out" if turn.role == "assistant" and before in ("", "system") else way
-            return f"message {number} is from {turn.role}; expected {' or '.join(expected)}{way}"
+            way = "--repair joins them" if turn.role == before and before != "system" else ""
+            way = "--repair leaves it out" if turn.role == "assistant" and before in ("", "system") else way
+            return f"message {number} is from {turn.role}; expected {' or '.join(expected)}", way
         before = turn.role
-    if before == "assistant":
-        return ""
-    way = "; --repair leaves its last turn out" if before == "user" and len(turns) > 2 else ""
-    return f"the conversation ends with {before or 'nothing'}; it must end with assistant{way}"
+    if before != "assistant":
+        way = "--repair leaves its last turn out" if before == "user" and len(turns) > 2 else ""
+        return f"the conversation ends with {before or 'nothing'}; it must end with assistant", way
+    if not any(turn.trained for turn in turns if turn.role == "assistant"):
+        return "no assistant message carries loss", ""
+    return "", ""
 
 
 def joined(content: Any) -> Any:
@@ -202,8 +208,10 @@ def joined(content: Any) -> Any:
             kind = next(iter(part))  # as in {"image": …}
         if kind != "text":
             return {"type": kind}  # an image or audio: refused by its type below
+        if text is None:
+            return None
         if not isinstance(text, str):
-            return text
+            return {"type": type(text).__name__}
         texts.append(text)
     return "".join(texts)
 
@@ -213,8 +221,7 @@ def bad_text(value: Any) -> str:
     if isinstance(value, dict):
         return f"has a part of the type {shown(value.get('type'))}; only text is trained"
     if not isinstance(value, str):
-        way = "; --repair writes numbers as text" if isinstance(value, int | float) and _is_number(value) else ""
-        return f"must be a string, not {type(value).__name__}{way}" if value is not None else "is missing"
+        return f"must be a string, not {type(value).__name__}" if value is not None else "is missing"
     if not value.strip():
         return "is empty"
     if "\x00" in value:
@@ -222,6 +229,12 @@ def bad_text(value: Any) -> str:
     if _HALF.search(value):
         return "contains half of a surrogate pair"
     return ""
+
+
+def bad_cell(value: Any) -> str:
+    """Return why a cell that went through `as_text` cannot be trained on, with what `repair` does; empty if it can."""
+    why = bad_text(value)
+    return f"{why}; --repair writes numbers as text" if why and _is_number(value) else why
 
 
 def as_text(value: Any, options: Options, notes: list[Note]) -> Any:

@@ -34,12 +34,16 @@ _WORD = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]+")
 
 def tells(turns: Sequence[Turn]) -> Iterator[Note]:
     """Yield what the texts of a row say about where they come from, each kind once."""
-    ends = [end for turn in turns if (end := _typed_end(turn))]
-    if typed := next(((turn, sign[0]) for turn in turns if (sign := _control(turn.content))), None):
-        way = "; --repair strips it from the ends of answers" if ends else ""
-        message = f"{typed[0].role} text contains {shown(typed[1])}; it will be trained as plain characters{way}"
-        yield Note("control token typed as text", message)
-    elif ends:
+    kept = [without_end(turn) for turn in turns]  # what --repair leaves
+    ends = [whole.content[len(left.content) :] for whole, left in zip(turns, kept, strict=True) if left != whole]
+    kind, plain = "control token typed as text", "it will be trained as plain characters"
+    if typed := next(((turn, sign[0]) for turn in kept if (sign := _control(turn.content))), None):
+        yield Note(kind, f"{typed[0].role} text contains {shown(typed[1])}; {plain}")
+    elif sign := next((sign for end in ends if (sign := _control(end))), None):
+        way = "--repair strips it from the ends of answers"
+        yield Note(kind, f"assistant text contains {shown(sign[0])}; {plain}; {way}")
+        ends = []
+    if ends:
         message = f"an answer ends with {shown(ends[0].strip())}, and gets an end token anyway; --repair strips it"
         yield Note("end marker typed into answers", message)
     if found := next((sign for turn in turns if "<" in turn.content and (sign := _MEDIA.search(turn.content))), None):
@@ -63,8 +67,10 @@ def _control(text: str) -> re.Match[str] | None:
 
 
 def _typed_end(turn: Turn) -> str:
-    found = _ENDS.search(turn.content[-TAIL:]) if turn.role == "assistant" else None
-    return found[0] if found else ""
+    at = len(turn.content) if turn.role == "assistant" else 0
+    while found := _ENDS.search(turn.content[max(0, at - TAIL) : at]):
+        at -= len(found[0])
+    return turn.content[at:] if turn.role == "assistant" else ""
 
 
 def num_words(text: str) -> int:

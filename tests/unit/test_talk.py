@@ -80,6 +80,20 @@ def test_answers_with_and_without_loss_are_not_joined():
     assert "expected user" in turns_of(messages, REPAIR)
 
 
+@given(st.lists(st.tuples(st.sampled_from("sua"), st.booleans()), min_size=1, max_size=7))
+def test_repair_is_named_only_where_it_mends(turns):
+    messages = [message for letter, loss in turns for message in talk(letter, train=loss)]
+    as_is = turns_of(messages)
+    if isinstance(as_is, str):
+        assert ("--repair" in as_is) == (not isinstance(turns_of(messages, REPAIR), str)), as_is
+
+
+def test_part_of_a_message_that_is_a_number_is_refused():
+    messages = [*talk("u"), {"role": "assistant", "content": [5, "a"]}]
+    assert turns_of(messages) == turns_of(messages, REPAIR), "a repair would lose the other parts"
+    assert "type 'int'" in turns_of(messages)
+
+
 def test_messages_of_the_prompt_carry_no_loss_after_a_repair_either():
     turns, _ = turns_of([*talk("uuau"), *talk("a")], REPAIR, given=4)
     assert [turn.trained for turn in turns if turn.role == "assistant"] == [False, True]

@@ -78,10 +78,46 @@ def test_missing_value_is_noted_or_left_out_and_never_an_answer(cell):
     )
 
 
-def test_numbers_become_text_on_request():
-    row = {"prompt": 1, "completion": 0.5}
+TALK = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "texts"),
+    [
+        ({"prompt": 1, "completion": 0.5}, ["1", "0.5"]),
+        ({"prompt": "p", "completion": "c", "context": 2}, ["p\n\n2", "c"]),
+        ({"prompt": "p", "completion": "c", "history": [[1, 2]]}, ["1", "2", "p", "c"]),
+        ({"messages": [TALK[0], {"role": "assistant", "content": 7}]}, ["q", "7"]),
+        ({"messages": TALK, "system": 3}, ["3", "q", "a"]),
+    ],
+)
+def test_numbers_become_text_on_request(row, texts):
     assert "--repair" in Reading.of([row], {}).example(1, row).message
-    assert [turn.content for turn in Reading.of([row], {}, repair=True).example(1, row).turns] == ["1", "0.5"]
+    read = Reading.of([row], {}, repair=True).example(1, row)
+    assert [turn.content for turn in read.turns] == texts
+    assert [note.kind for note in read.notes] == ["repaired: numbers written as text"], "once for a row"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer"),
+    [
+        ("q <|im_end|>", "a END"), ("q", "a <|x|> b</s>"), ("q", "a <pad>"), ("q", "</s>"), ("q", "###"), ("q </s>", "a"),
+        ("q", "a</s>"), ("q", "a END ###"), ("q", "a" + "<|endoftext|>" * 40),
+    ],
+)  # fmt: skip
+def test_repair_is_named_for_what_it_strips_only(prompt, answer):
+    row = {"prompt": prompt, "completion": answer}
+    before, after = (Reading.of([row], {}, repair=repair).example(1, row).turns for repair in (False, True))
+    advised = {note.kind for note in tells(before) if "--repair" in note.message}
+    assert bool(advised) == (before != after)
+    assert not advised & {note.kind for note in tells(after)}
+    assert not any("--repair" in note.message for note in tells(after))
+    assert len({note.kind for note in tells(before)}) == len(list(tells(before))), "each kind once"
+
+
+def test_missing_prompt_or_answer_is_told_without_a_repair():
+    row = {"prompt": "None", "completion": "null"}
+    assert not any("--repair" in note.message for note in Reading.of([row], {}).example(1, row).notes)
 
 
 @pytest.mark.parametrize(
