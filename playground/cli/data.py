@@ -51,8 +51,8 @@ def check(*, file: str, columns: tuple[str, ...], repair: bool, as_json: bool, *
     """Check every row of FILE and show what would be trained on.
 
     FILE is a path, the name of a bundled set, or hf:org/name[:split]. Errors are rows that cannot be used for
-    training; the exit code is then 1. With --model, lengths are counted in that model's tokens and rows
-    longer than --max-length are reported.
+    training; the exit code is then 1, as it is if no row can be used. With --model, lengths are counted in that
+    model's tokens and rows longer than --max-length are reported.
     """
     from playground.cli.narrate import Narrator
     from playground.cli.streams import output

@@ -79,6 +79,9 @@ def check(
         does = way.does[:1].lower() + way.does[1:]
         words = f"{does}: {tables.as_flags(way.columns)}"
         findings.append(Finding(nameless[0], "error", way.why, words, len(nameless)))
+    if len(rows) and not sound and not any(finding.level == "error" for finding in findings):
+        message = "every row was judged bad and is left out: there is nothing to learn here but bad answers"
+        findings.append(Finding(rows.read(0)[0], "error", "nothing to train", message, len(rows)))
     return DataCheck(
         name=rows.name,
         container=rows.container,

@@ -50,6 +50,15 @@ def test_tool_turns_are_counted_separately(look):
     assert [finding.kind for finding in result.findings] == ["tool turn"]
 
 
+def test_file_of_nothing_but_bad_answers_is_an_error(look):
+    bad = {**GOOD, "label": False}
+    result = look(bad, bad)
+    assert next((f.level, f.kind, f.rows) for f in result.findings) == ("error", "nothing to train", 2)
+    assert (result.num_sound, result.num_errors) == (0, 1)
+    assert look(bad, {**GOOD, "label": True}).num_errors == 0
+    assert look(bad, "oops").num_errors == 1, "not said twice"
+
+
 def test_lengths_are_words_or_with_a_tokenizer_tokens(look, byte_tokenizer):
     long = {"prompt": "a " * 40, "completion": "b"}
     assert look(GOOD, long).lengths == (1, 0, 1, *(0,) * (len(BINS) - 2))
