@@ -91,7 +91,7 @@ SPECIMENS = [
              [{"context": NOTE, "question": Q, "answers": {"text": ["Mira"], "answer_start": [22]}}], (),
              ("'answers' may be several answers: write one of them into a column 'answer'",)),
     Specimen("MMLU", "question, choices, answer",
-             [{"question": "1 + 1?", "choices": ["1", "2"], "answer": 1}], (), ("'choices'", "--map context=choices")),
+             [{"question": "1 + 1?", "choices": ["1", "2"], "answer": 1}], (), ("'choices'", "--map choices= leaves it out")),
     Specimen("TRL, language modelling", "text", [{"text": "Once upon a time"}], (), ("SFT trains only answers",)),
     Specimen("TriviaQA", "question, answer: an object", [{"question": Q, "answer": {"value": A, "aliases": ["M."]}}], (),
              ("'answer' must be a text or a list of messages, not an object with 'aliases', 'value'",)),

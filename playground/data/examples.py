@@ -18,13 +18,13 @@ from playground.config import TrainConfig
 from playground.data import columns as tables
 from playground.data.containers import Rows, open_rows
 from playground.data.jsonl import Problem, refuse
-from playground.data.reading import LEFT_OUT, LOOKED_AT, Example, Reading, first_rows, renaming
+from playground.data.reading import LEFT_OUT, LOOKED_AT, Example, Reading, first_rows, renaming, require_columns
 from playground.data.shapes import TYPED, Shape
 from playground.data.talk import Turn
 from playground.data.tells import tells
 from playground.data.unknown import ACCEPTED
 from playground.data.unread import Remarks
-from playground.errors import InputError, UsageError
+from playground.errors import InputError
 from playground.events.values import Progress
 
 __all__ = ["Dataset", "Example", "Turn", "UnknownColumns", "read_dataset", "typed_row"]
@@ -95,7 +95,7 @@ class Dataset:
             if isinstance(found, Problem):
                 problems.append(found)
         if problems:
-            raise refuse(self.path, problems, _hint(self.shape, problems))
+            raise refuse(self.path, problems, _hint(self.shape, problems, first_rows(rows), valid=True))
         return replace(self, remarks=remarks, remarks_are_whole=True)
 
     def only(self, places: array[int], skipped: Sequence[Problem]) -> Dataset:
@@ -163,8 +163,7 @@ def read_dataset(
     rows = open_rows(str(name), path)
     renamed = renaming(columns)
     first = first_rows(rows)
-    if first and (unseen := [c for c in renamed.values() if c and not any(c in row for row in first)]):
-        raise UsageError(f"{path} has no column {unseen[0]!r}.", f"It has {', '.join(sorted(first[0]))[:300]}.")
+    require_columns(str(path), first, renamed)
     reading = Reading.of(first, renamed, repair=repair)
     if reading.shape is None and (way := reading.way(first)):
         raise UnknownColumns(f"{path}: {reading.unknown(first[0])}.", way.columns, len(rows), way.does)
@@ -181,7 +180,7 @@ def read_dataset(
                 good.append(index)
     wrong = [problem for problem in problems if not problem.left_out]
     if wrong and not (skip_bad and examples):
-        error = refuse(str(path), wrong, _hint(reading.shape, wrong, parsed=bool(first)))
+        error = refuse(str(path), wrong, _hint(reading.shape, wrong, first, valid=bool(examples)))
         unnamed = None if examples else reading.way(first)
         raise UnknownColumns(error.message, unnamed.columns, len(rows), unnamed.does) if unnamed else error
     if problems and not examples:
@@ -224,15 +223,20 @@ def remarks_in_words(dataset: Dataset) -> tuple[str, ...]:
     return dataset.remarks.words("" if dataset.remarks_are_whole else f" of the first {LOOKED_AT:,}")
 
 
-def _hint(shape: Shape | None, problems: Sequence[Problem], *, parsed: bool = True) -> str:
+def _hint(shape: Shape | None, problems: Sequence[Problem], first: Sequence[dict[str, Any]], *, valid: bool) -> str:
+    """Return what to do about the `problems` of rows like `first`; `valid` says whether others can be trained on."""
     tools = sum("tools are not trained" in problem.message for problem in problems)
     if tools:
-        rows = f"{tools:,} row{'s' if tools > 1 else ''} with tools"
-        return f"{rows}: only text turns are trained; --skip-bad trains on the other rows."
-    if not parsed:
+        rest = "; --skip-bad trains on the other rows" if valid else ""
+        return f"{tools:,} row{'s' if tools > 1 else ''} with tools: only text turns are trained{rest}."
+    if not first:
         return "A file has a JSON object a line, a JSON array of objects, or a table with the names of its columns."
     if shape is None:
-        return "Name the columns that are meant: --map prompt=COLUMN --map completion=COLUMN."
+        unnamed = any(problem.message.endswith(ACCEPTED) for problem in problems)  # else each says what to do
+        if unnamed and len(tables.columns(first)) > 1:
+            return "Name the columns that are meant: --map prompt=COLUMN --map completion=COLUMN."
+        return "A row needs a prompt and an answer in columns of their own, or messages with roles."
     mends = any("--repair" in problem.message for problem in problems)
-    way = "--repair mends what needs no guess; " if mends else ""
-    return f"Each row must have {shape}; {way}--skip-bad trains on the valid rows."
+    way = "; --repair mends what needs no guess" if mends else ""
+    rest = "; --skip-bad trains on the valid rows" if valid else ""
+    return f"Each row must have {shape}{way}{rest}."

@@ -14,7 +14,7 @@ from playground.data import columns as tables
 from playground.data.containers import Rows
 from playground.data.encode import Encoder, encode_row
 from playground.data.jsonl import Problem, shown
-from playground.data.reading import LEFT_OUT, Example, Reading, first_rows
+from playground.data.reading import LEFT_OUT, Example, Reading, first_rows, require_columns
 from playground.data.tells import num_words, tells
 from playground.data.unread import Remarks
 from playground.events.data import BINS, DataCheck, Finding
@@ -41,8 +41,12 @@ def check(
         encoder: Counts tokens and finds what `max_length` would cut; without it words are counted.
         progress: Called from time to time with the fraction done.
         repair: Mend rows where that needs no guess.
+
+    Raises:
+        UsageError: If a column that is renamed is not there.
     """
     first = first_rows(rows)
+    require_columns(rows.name, first, renamed)
     reading = Reading.of(first, renamed, repair=repair)
     way = reading.way(first)
     findings: list[Finding] = []

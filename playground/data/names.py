@@ -54,13 +54,13 @@ CALLS = ("tool_calls", "function_call")  # keys of a message that make it a tool
 
 # Columns and keys that would change what a row means. A shape that reads one says so; else a row with it is refused.
 _TOOLS, _MEDIA = "tools are not trained here", "only text is trained here"
-_TURN, _IN_PROMPT = "write the row as 'messages' with a turn for it", "write it into the prompt"
+_TURN, IN_PROMPT = "write the row as 'messages' with a turn for it", "write it into the prompt"
 MEANINGFUL = {
     "tools": _TOOLS, "functions": _TOOLS,
     **dict.fromkeys(("image", "images", "audio", "audios", "video", "videos"), _MEDIA),
     **dict.fromkeys(("image_path", "image_url", "image_file", "pixel_values"), _MEDIA),
     **dict.fromkeys((*READ["system"], "history"), _TURN),
-    **dict.fromkeys((*READ["context"], "choices", "options", "input", "document"), _IN_PROMPT),
+    **dict.fromkeys((*READ["context"], "choices", "options", "input", "document"), IN_PROMPT),
 }  # fmt: skip
 PER_MESSAGE = {
     **{name: why for name, why in MEANINGFUL.items() if why == _MEDIA},

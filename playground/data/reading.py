@@ -11,15 +11,16 @@ from playground.data import columns as tables
 from playground.data import shapes
 from playground.data.containers import Rows
 from playground.data.jsonl import Problem
-from playground.data.names import CHOSEN, find, is_preference
+from playground.data.names import CHOSEN, READ, find, is_preference
 from playground.data.shapes import Shape
 from playground.data.talk import Note, Options, Turn
 from playground.data.tells import STRIPPED, without_end
-from playground.data.unknown import says_one_message, unknown_columns
+from playground.data.unknown import columns_of, says_one_message, unknown_columns
 from playground.data.unread import judged, unread
 from playground.errors import UsageError
 
 LOOKED_AT = 1_000  # rows from which the shape is detected
+MOST_NAMED = 40  # columns, where one of them has to be chosen
 LEFT_OUT = Note("'label' is false: left out", "the answer was judged bad, and would be learned")
 
 
@@ -135,7 +136,9 @@ def _preferences(first: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     row = next((row for row in first if is_preference(row)), None)
     if row is not None:
         chosen = find(CHOSEN, row)
-        yield (f"messages={chosen}",)
+        answers = isinstance(row[chosen], list) and any(isinstance(item, str) for item in row[chosen])
+        if not (answers and find(READ["prompt"], row)):  # next to a prompt, texts are answers to it
+            yield (f"messages={chosen}",)
         yield (f"completion={chosen}",)
         for asked in ("conversations", "messages", "input", "instruction", "question", "query"):
             if asked in row:
@@ -145,6 +148,17 @@ def _preferences(first: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
 def first_rows(rows: Rows) -> list[dict[str, Any]]:
     """Return the first rows that can be parsed: those from which shape and columns are detected."""
     return [row for _, row in islice(rows, LOOKED_AT) if not isinstance(row, Problem)]
+
+
+def require_columns(name: str, first: Sequence[dict[str, Any]], renamed: dict[str, str]) -> None:
+    """Refuse renamings of columns that none of the `first` rows of the data called `name` has.
+
+    Raises:
+        UsageError: Naming such a column, and those that are there.
+    """
+    known = dict.fromkeys(tables.columns(first))
+    if first and (missing := [column for column in renamed.values() if column and column not in known]):
+        raise UsageError(f"{name} has no column {missing[0]!r}.", f"It has {columns_of(known, MOST_NAMED)}.")
 
 
 def renaming(columns: Sequence[str]) -> dict[str, str]:

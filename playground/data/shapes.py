@@ -73,6 +73,13 @@ class Shape:
         """Return whether `row` has the columns of this shape."""
         return all(column in row for column in self.columns)
 
+    def takes_context(self, row: dict[str, Any]) -> bool:
+        """Return whether a column of `row` could be read as the context of its prompt."""
+        roles = dict(self.roles)
+        return "context" not in roles and all(
+            not isinstance(_cell(row, roles, role), list | dict | None) for role in ("prompt", "completion")
+        )
+
     def read(self, row: dict[str, Any], options: Options = AS_IS) -> Read | str:
         """Return the turns of a row with notes about them, or a string that says what is wrong with it."""
         roles = dict(self.roles)
@@ -179,7 +186,7 @@ def _awaits_answer(talk: Any) -> bool:
 def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Read | str:
     """Return the turns of `row` with notes about them, or what is wrong with it."""
     if shape.fits(row):
-        read, why = shape.read(row, options), refusal(row, shape.reads)
+        read, why = shape.read(row, options), refusal(row, shape.reads, context=shape.takes_context(row))
         # A tool turn explains more than the column of tools that comes with it.
         return read if not why or (isinstance(read, str) and "tools" in why) else why
     if other := detect([row]):
@@ -299,6 +306,8 @@ def _conversational(row: dict[str, Any], roles: dict[str, str], options: Options
             held = row[column]
             what = f", not an object with {listed(held)}" if isinstance(held, dict) and held else ""
             return f"{column!r} must be a text or a list of messages{what}"
+        if any(isinstance(item, str) for item in talk):
+            return f"{column!r} is a list of texts, not of messages; write one text there"
     if more := [column for column in roles.values() if column not in pair and not is_empty(row.get(column))]:
         return f"it has {shown(more[0])} next to a list of messages: write it into one of them"
     if not isinstance(turns_of(answered, options), str):  # as in preference data that repeats the prompt

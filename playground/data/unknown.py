@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from playground.data.jsonl import shown
-from playground.data.names import CONTENT_KEYS, READ, ROLE_KEYS, find, fold, is_preference, role_of, value_of
+from playground.data.names import CHOSEN, CONTENT_KEYS, READ, ROLE_KEYS, find, fold, is_preference, role_of, value_of
 
 ACCEPTED = "prompt and completion, instruction and output, messages (role, content) or ShareGPT conversations"
 MOST_NAMED = 8  # columns in an error
@@ -16,23 +16,24 @@ def unknown_columns(row: dict[str, Any]) -> str:
     return f"it has {columns_of(row)}, but not {ACCEPTED}{advice(row)}"
 
 
-def columns_of(row: dict[str, Any]) -> str:
-    """Return the columns of a row in words."""
-    return f"the column{'s' * (len(row) > 1)} {listed(row)}" if row else "no columns"
+def columns_of(row: dict[str, Any], most: int = MOST_NAMED) -> str:
+    """Return the columns of a row in words; at `most` that many are named."""
+    return f"the column{'s' * (len(row) > 1)} {listed(row, most)}" if row else "no columns"
 
 
-def listed(row: dict[str, Any]) -> str:
+def listed(row: dict[str, Any], most: int = MOST_NAMED) -> str:
     """Return the names in `row`, as many as fit into a message."""
-    return ", ".join(shown(name) for name in sorted(row)[:MOST_NAMED]) + (", …" if len(row) > MOST_NAMED else "")
+    return ", ".join(shown(name) for name in sorted(row)[:most]) + (", …" if len(row) > most else "")
 
 
 def advice(row: dict[str, Any]) -> str:
     """Return what to do with a row that cannot be read, to end a message with; empty if nothing is known."""
     if is_preference(row):
-        whole = any(isinstance(row[column], str) and "\n\nHuman:" in row[column] for column in row)
-        return "; it is preference data" + (
-            ", whole conversations in one text: split them into messages" if whole else ""
-        )
+        if any(isinstance(row[column], str) and "\n\nHuman:" in row[column] for column in row):
+            return "; it is preference data, whole conversations in one text: split them into messages"
+        if isinstance(better := value_of(CHOSEN, row), list) and any(isinstance(item, str) for item in better):
+            return "; it is preference data with several answers in a cell: write one of them into a column 'answer'"
+        return "; it is preference data"
     if says_one_message(row):
         return "; each row is one message: write those of a conversation into one row, as 'messages'"
     if "segments" in row:

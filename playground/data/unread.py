@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playground.data.jsonl import shown
-from playground.data.names import MEANINGFUL, READ, fold, is_empty, is_harmless
-from playground.data.talk import Note
+from playground.data.names import IN_PROMPT, MEANINGFUL, fold, is_empty, is_harmless
+from playground.data.talk import Note, bad_text
 from playground.events.data import Finding
 from playground.text import count
 
@@ -17,13 +17,19 @@ NAMED = 10  # columns; any others are only counted
 _LABELS = {True: True, False: False, "true": True, "false": False}
 
 
-def refusal(row: dict[str, Any], read: Collection[str]) -> str:
-    """Return why a row is refused: a column outside `read` would change what it means. Empty if it is accepted."""
+def refusal(row: dict[str, Any], read: Collection[str], *, context: bool = False) -> str:
+    """Return why a row is refused: a column outside `read` would change what it means. Empty if it is accepted.
+
+    Args:
+        row: The row.
+        read: The columns that are read.
+        context: Whether a text can be read as the context of its prompt.
+    """
     for column, value in row.items():
         if column in read or is_empty(value) or not (why := MEANINGFUL.get(fold(column))):
             continue
-        context = "prompt" in why and fold(column) not in READ["context"]
-        way = f", or read it: --map {shlex.quote(f'context={column}')}" if context else ""
+        readable = context and why == IN_PROMPT and not bad_text(value)
+        way = f"; --map {shlex.quote(f'context={column}')} reads it" if readable else ""
         leave = shlex.quote(f"{column}=")
         return f"it has {shown(column)}, which is not read here: {why}{way}; --map {leave} leaves it out"
     return ""

@@ -9,15 +9,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from playground.data import examples, reading
+from playground.data.containers import open_rows
 from playground.data.examples import Turn, read_dataset, remarks_in_words
 from playground.data.jsonl import MAX_SHOWN, Problem
+from playground.data.lint import check
 from playground.data.names import MEANINGFUL, READ, WEIGHTS, is_harmless
-from playground.data.reading import Reading
-from playground.errors import InputError
+from playground.data.reading import Reading, renaming
+from playground.errors import InputError, UsageError
 
 PAIR = '{"prompt": "Hi", "completion": "Hello"}'
 ALPACA = '{"instruction": "Hi", "output": "Hello"}'
 NUMBER, CLOSING = "1" * 5000, "]" * 5000
+TALK = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 DEEP = "[" * 5000 + "1" + CLOSING
 
 
@@ -494,6 +497,70 @@ def test_refused_column_can_be_read_or_left_out_as_the_error_says(tmp_path, colu
     read = [read_dataset(path, [way]).examples[0].turns[0].content for way in ways]
     assert ways == [f"context={column}", f"{column}="] and read == ["q\n\nc", "q"]
     assert numbers(read_dataset(path, ways[1:])) == {column: 1}, "what is left out on request is named as well"
+
+
+@pytest.mark.parametrize(
+    ("row", "ways"),
+    [
+        ({"question": "q", "choices": ["a", "b"], "answer": "b"}, ["choices="]),
+        ({"question": "q", "context": "c", "choices": "a, b", "answer": "b"}, ["choices="]),
+        ({"messages": TALK, "choices": "a, b"}, ["choices="]),
+        ({"messages": TALK, "context": "c"}, ["context="]),
+        ({"prompt": TALK[:1], "completion": TALK[1:], "document": "d"}, ["document="]),
+    ],
+)
+def test_context_is_advised_only_where_it_can_be_read(tmp_path, row, ways):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError) as refused:
+        read_dataset(path)
+    assert re.findall(r"--map (\S+=[^\s;.]*)", refused.value.message) == ways
+    assert read_dataset(path, ways).examples
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "q", "completion": ["a", "b"]},
+        {"prompt": ["q", "a", "q"], "completion": "b"},
+        {"prompt": "q", "chosen": ["a", "b"], "rejected": ["c", "d"]},
+        {"text": "a"},
+    ],
+)
+def test_no_column_is_advised_where_none_can_be_read(tmp_path, row):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError) as refused:
+        read_dataset(path)
+    said = f"{refused.value.message} {refused.value.hint}"
+    assert "--map" not in said and "--skip-bad" not in said, said
+
+
+def test_skip_bad_is_advised_if_other_rows_are_valid(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    tools = json.dumps({"messages": TALK, "tools": [{"name": "f"}]})
+    for bad in ('{"prompt": "a", "completion": ""}', tools):
+        good = json.dumps({"messages": TALK}) if bad == tools else PAIR
+        for lines, advised in ([bad, bad], False), ([good, bad], True):
+            path.write_text("\n".join(lines))
+            with pytest.raises(InputError) as refused:
+                read_dataset(path)
+            assert ("--skip-bad" in refused.value.hint) == advised
+        assert len(read_dataset(path, skip_bad=True).examples) == 1
+
+
+def test_column_that_is_not_there_is_refused_by_all_who_read(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{PAIR}\n{{"prompt": "a", "completion": "b", "Note": "c"}}\n')
+    for look in (
+        lambda columns: read_dataset(path, columns),
+        lambda columns: check(open_rows(str(path), path), renaming(columns)),
+    ):
+        for columns in ["prompt=zzz"], ["prompt=prompt", "other=zzz"]:
+            with pytest.raises(UsageError, match="has no column 'zzz'") as refused:
+                look(columns)
+            assert refused.value.hint == "It has the columns 'Note', 'completion', 'prompt'."
+        look(["prompt=prompt"])
 
 
 def test_answers_judged_bad_are_left_out_and_counted(tmp_path):
