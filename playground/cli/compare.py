@@ -80,9 +80,9 @@ def compare(
 ) -> int:
     """Answer every prompt in a file with base, control and sft, side by side.
 
-    PROMPTS has one prompt per line; a data file has rows with a prompt, a question or turns, and ids;
-    '-' reads standard input. Base sees the raw prompt, control is the base in the adapter's prompt style, sft
-    has the adapter. Ctrl-C keeps what is finished; with --out, rerun the same command to resume.
+    PROMPTS has one prompt per line; of the rows of a data file the first question is asked as training shows it,
+    with its context; '-' reads standard input. Base sees the raw prompt, control is the base in the adapter's prompt
+    style, sft has the adapter. Ctrl-C keeps what is finished; with --out, rerun the same command to resume.
     """
     gates = [_gate(text) for text in fail_under]
     if out is not None and out.suffix not in SUFFIXES:

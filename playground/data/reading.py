@@ -61,6 +61,18 @@ class Reading:
         shape = shapes.detect((rename(row, renamed) for row in first), (name for name in renamed if renamed[name]))
         return cls(shape, renamed, repair)
 
+    @classmethod
+    def of_questions(cls, first: Sequence[dict[str, Any]]) -> Reading:
+        """Decide how to read the questions of rows like the `first` ones of a file, which need no answers.
+
+        They are those that training shows; of preferences, those before the better answer.
+        """
+        as_is = cls.of(first, {})
+        ways = (cls.of(first, renaming(columns)) for columns in _preferences(first))
+        if found := next((reading for reading in (as_is, *ways) if reading._reads_any(first)), None):
+            return found
+        return as_is if as_is.shape is not None else cls.of(list(map(shapes.with_answer_only, first)), {})
+
     @property
     def _options(self) -> Options:
         return Options(frozenset(name for name, column in self.renamed.items() if not column), self.repair)
@@ -82,6 +94,19 @@ class Reading:
         if self.repair and (stripped := tuple(map(without_end, turns))) != turns:
             return Example(stripped, line, (*notes, STRIPPED))
         return Example(turns, line, notes)
+
+    def asked(self, line: int, row: dict[str, Any]) -> tuple[Turn, ...] | Problem:
+        """Return the turns of a row, with an answer that stands for its own, which may be missing; or the problem.
+
+        A row that does not have the shape of the others is read by itself.
+        """
+        if self.shape is None:
+            return Problem(line, f"it has {columns_of(row)}; that of its question must be called 'prompt'")
+        whole = shapes.with_answer(self._row(row), self.shape)
+        if not self.shape.fits(whole) and (alone := Reading.of_questions([row])) != self:
+            return alone.asked(line, row)
+        read = shapes.read_row(whole, self.shape.of_row(whole), self._options)
+        return Problem(line, read) if isinstance(read, str) else read[0]
 
     def unread(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return what of a row is not read, as ``{name: value}``: columns, those that are replaced, keys of messages.

@@ -35,6 +35,8 @@ from playground.data.unread import refusal
 NO_ANSWER = {"nan", "NaN", "<NA>", "#N/A", "#NA"}
 MISSING = NO_ANSWER | {"None", "NULL", "null", "N/A", "n/a", "NA", "undefined"}
 
+STAND_IN = "…"  # for an answer, where only the question is read
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -192,6 +194,23 @@ def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Rea
     if other := detect([row]):
         return f"this row is {other}, but the file is {shape}"
     return f"it has {columns_of(row)}, but the file is {shape}{advice(row)}"
+
+
+def with_answer(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
+    """Return `row` with an answer that stands for its own, so that its question can be read without one."""
+    roles = dict(shape.roles)
+    if "messages" not in roles:
+        return {column: row[column] for column in row if column != roles.get("reasoning")} | {
+            roles["completion"]: STAND_IN
+        }
+    talk = row.get(roles["messages"])
+    answer = {"role": "assistant", "content": STAND_IN}
+    return {**row, roles["messages"]: [*cast(list[Any], talk), answer]} if _awaits_answer(talk) else row
+
+
+def with_answer_only(row: dict[str, Any]) -> dict[str, Any]:
+    """Return `row` with one column for its answer, instead of several or none."""
+    return {column: row[column] for column in row if fold(column) not in READ["completion"]} | {"completion": STAND_IN}
 
 
 def opened(row: dict[str, Any], shape: Shape) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from playground.data.containers import open_rows
 from playground.data.examples import read_dataset, remarks_in_words
 from playground.data.lint import check
+from playground.data.prompts import read_prompts
 from playground.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,21 @@ def test_data_check_says_what_training_says(tmp_path, specimen: Specimen):
     said = "\n".join(f"{finding.kind}: {finding.message}" for finding in found.findings)
     assert [words for words in told if words not in said and "COLUMN" not in words] == []
     assert bool(specimen.reads) == (found.num_errors == 0)
+
+
+@each
+def test_compare_asks_what_training_shows(tmp_path, specimen: Specimen):
+    path = tmp_path / specimen.file
+    try:
+        dataset = specimen.read(tmp_path)
+    except InputError as error:
+        if "better side" not in error.hint:
+            return
+        dataset = read_dataset(path, re.findall(r"--map (\S+)", error.hint))
+    turns = dataset.examples[0].turns
+    system = "".join(turn.content for turn in turns if turn.role == "system")
+    question = next(turn.content for turn in turns if turn.role == "user")
+    assert (system, question) in [(prompt.system, prompt.prompt) for prompt in read_prompts(path)]
 
 
 @pytest.mark.parametrize(

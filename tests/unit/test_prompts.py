@@ -57,6 +57,57 @@ def test_prompts_of_published_benchmarks_are_read(tmp_path, capsys, row, prompt)
     assert ("the first turn of 1 conversation is asked" in capsys.readouterr().err) == (len(row.get("turns", [])) > 1)
 
 
+ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A?"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        ({"instruction": "A?", "input": "i", "output": "b"}, Prompt("1", "A?\n\ni")),
+        ({"instruction": "A?", "input": "", "output": ""}, Prompt("1", "A?")),
+        ({"instruction": "A?", "input": "i"}, Prompt("1", "A?\n\ni")),
+        ({"question": "A?", "context": "c", "answers": {"text": ["b"]}}, Prompt("1", "A?\n\nc")),
+        ({"question": "A?", "answer": 5, "solution": "b", "reasoning": [1]}, Prompt("1", "A?")),
+        ({"prompt": ASKED, "completion": [{"role": "assistant", "content": "b"}]}, Prompt("1", "A?", system="Be brief.")),
+        ({"messages": ASKED}, Prompt("1", "A?", system="Be brief.")),
+        ({"turns": ASKED}, Prompt("1", "A?", system="Be brief.")),
+        ({"system": "Be brief.", "messages": ASKED[1:]}, Prompt("1", "A?", system="Be brief.")),
+        ({"chosen": [*ASKED, {"role": "assistant", "content": "b"}], "rejected": "c"}, Prompt("1", "A?", system="Be brief.")),
+        ({"prompt": "A?", "chosen": ["b", "c"], "rejected": ["d", "e"]}, Prompt("1", "A?")),
+        ({"prompt": "A?", "completion": "b", "label": False, "kind": "QA"}, Prompt("1", "A?")),
+    ],
+)  # fmt: skip
+def test_row_of_data_is_asked_as_training_shows_it(tmp_path, row, prompt):
+    assert read_prompts(write(tmp_path, "p.jsonl", json.dumps(row) + "\n")) == [prompt]
+
+
+def test_first_question_of_each_conversation_is_asked(tmp_path, capsys):
+    rows = [
+        {"prompt": "B?", "history": [["A?", "a"]], "completion": "b"},
+        {"messages": [*ASKED, {"role": "assistant", "content": "a"}, {"role": "user", "content": "B?"}]},
+        {"prompt": "A?", "completion": "a"},
+    ]
+    path = write(tmp_path, "p.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert [prompt.prompt for prompt in read_prompts(path)] == ["A?"] * 3, "rows may differ in shape"
+    assert "the first turn of 2 conversations is asked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"question": "A?", "choices": ["b", "c"]}, "'choices', which is not read here: write it into the prompt"),
+        ({"question": "A?", "document": "b", "answer": "c"}, "'document', which is not read here"),
+        ({"messages": ASKED, "tools": ["f"]}, "tools are not trained here"),
+        ({"messages": [*ASKED, ASKED[1]]}, "message 3 is from user; expected assistant"),
+        ({"frage": "A?"}, "it has the column 'frage'; that of its question must be called 'prompt'"),
+    ],
+)
+def test_question_without_what_it_needs_is_refused(tmp_path, row, words):
+    with pytest.raises(InputError) as caught:
+        read_prompts(write(tmp_path, "p.jsonl", json.dumps(row) + "\n"))
+    assert words in caught.value.message and "--" not in caught.value.message, "there are no such options here"
+
+
 def test_prompts_are_read_from_every_container(tmp_path):
     expected = [Prompt("1", "A?"), Prompt("2", "B?")]
     rows = [{"id": "1", "prompt": "A?"}, {"id": "2", "prompt": "B?"}]
