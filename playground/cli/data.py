@@ -124,6 +124,8 @@ def preview(
             encoded = encoder.example(example)
             told = report.preview(encoder.pieces(encoded), example.line, marks=marks, cut=encoded.cut)
             console.print(told, soft_wrap=marks)
+    if wrong := sum(not problem.left_out for problem in dataset.skipped):
+        click.echo(f"note: {count(wrong, 'row')} cannot be trained on: 'sft-playground data check' says why", err=True)
     for words in remarks_in_words(dataset):
         click.echo(f"note: {clean(words)}", err=True)
     return 0

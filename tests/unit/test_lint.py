@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from playground.cli.app import run
 from playground.data.containers import open_rows
 from playground.data.encode import Encoder
 from playground.data.lint import check
@@ -57,6 +58,19 @@ def test_file_of_nothing_but_bad_answers_is_an_error(look):
     assert (result.num_sound, result.num_errors) == (0, 1)
     assert look(bad, {**GOOD, "label": True}).num_errors == 0
     assert look(bad, "oops").num_errors == 1, "not said twice"
+
+
+def test_preview_says_that_rows_cannot_be_trained_on(tmp_path, monkeypatch, capsys, byte_tokenizer):
+    monkeypatch.setattr("playground.cli.data._encoder", lambda **_: Encoder(byte_tokenizer, chat_style(), 1, 64))
+    path = tmp_path / "rows.jsonl"
+    for bad, said in (
+        ([], ""),
+        (["{}", "oops"], "note: 2 rows cannot be trained on: 'sft-playground data check' says why"),
+    ):
+        path.write_text("\n".join([json.dumps(GOOD), json.dumps({**GOOD, "label": False}), *bad]))
+        assert run(["data", "preview", str(path)]) == 0
+        out, err = capsys.readouterr()
+        assert "The sky is up." in out and ("cannot be trained on" in err) == bool(bad) and said in err
 
 
 def test_lengths_are_words_or_with_a_tokenizer_tokens(look, byte_tokenizer):
