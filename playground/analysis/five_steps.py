@@ -209,7 +209,7 @@ class FiveSteps:
         places = tuple(at for at in range(1, len(row.labels)) if row.labels[at] != IGNORE_INDEX)
         targets = tuple(None if label == IGNORE_INDEX else label for label in row.labels[places[0] :])
         (positions,) = contrast(self.training.engine, self._encoder, [self._pair(row.input_ids[:-1], targets)])
-        loss = -sum(position.sft.log_p for position in positions) / len(positions)
+        loss = sum(position.sft.loss for position in positions) / len(positions)
         return Forward(self.step_number, places, tuple(positions), loss, self._elsewhere())
 
     def step(self) -> Iterator[Backward | Updated | Forward]:

@@ -44,6 +44,11 @@ class Expectation(Json):
     top: tuple[Candidate, ...]
 
     @property
+    def loss(self) -> float:
+        """What the token that came costs, in nats: -log p; of a certain token 0.0, which reads better than -0.0."""
+        return 0.0 - self.log_p
+
+    @property
     def would_end(self) -> bool:
         """Whether ending is the first choice here."""
         return self.top[0].is_end

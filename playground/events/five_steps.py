@@ -80,8 +80,8 @@ class Forward(AnalysisEvent):
     @property
     def shares(self) -> tuple[float, ...]:
         """The share of the row's loss that each token has; they sum to 1."""
-        total = sum(-position.sft.log_p for position in self.positions)
-        return tuple(-position.sft.log_p / total if total else 0.0 for position in self.positions)
+        total = sum(position.sft.loss for position in self.positions)
+        return tuple(position.sft.loss / total if total else 0.0 for position in self.positions)
 
     @property
     def largest(self) -> int:

@@ -60,7 +60,7 @@ def table(history: Sequence[Forward], width: int) -> list[Piece]:
     now = f"after {first.step}" if first.step else "p"
     head += f"  {'3 loss −ln p':<{BAR + LOSS}}{'share':>{SHARE}}{now:>{CHANCE}}{after}\n"
     pieces: list[Piece] = [(head, "faint")]
-    losses = [-position.sft.log_p for position in first.positions]
+    losses = [position.sft.loss for position in first.positions]
     for at, (position, loss, share) in enumerate(zip(first.positions, losses, first.shares, strict=True)):
         role: Role = "strong" if at == first.largest else ""
         word = set_cell_size(token(position.text, position.is_end, WORD), WORD)
@@ -80,7 +80,7 @@ def table(history: Sequence[Forward], width: int) -> list[Piece]:
 
 def losses(forward: Forward) -> list[Piece]:
     """Return the loss of each trained token of a row under base and adapter, on one scale, and the means."""
-    pairs = [(-position.base.log_p, -position.sft.log_p) for position in forward.positions]
+    pairs = [(position.base.loss, position.sft.loss) for position in forward.positions]
     most = max(max(pair) for pair in pairs) or 1
     both = BAR + LOSS + 2
     pieces: list[Piece] = [(f"{'':{WORD}}  {'−ln p, base':<{both}}{'adapter':<{both}}{'p':>7}\n", "faint")]

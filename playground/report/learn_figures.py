@@ -58,11 +58,11 @@ def losses(seen: Seen) -> list[Piece]:
     """Return the loss of each token, or of the largest ones, in order."""
     forward = seen.forwards[0]
     order = sorted(range(len(forward.positions)), key=lambda at: forward.positions[at].sft.log_p)
-    most = -forward.positions[order[0]].sft.log_p or 1.0
+    most = forward.positions[order[0]].sft.loss or 1.0
     pieces: list[Piece] = [(f"{_word('')}{'loss, −ln p':>{BAR + 6}} {'share':>5} {'p':>9}\n", "faint")]
     for at in sorted(order[:ROWS]):
         position, role = forward.positions[at], _strong(at == forward.largest)
-        loss = -position.sft.log_p
+        loss = position.sft.loss
         pieces += [
             (_word(token(position.text, position.is_end, WORD - 1)), role),
             (f"{bar(loss / most, BAR):<{BAR}}", "bar"),
@@ -86,7 +86,7 @@ def both_parts(seen: Seen) -> list[Piece]:
     forward, trained = seen.forwards[-1], seen.rows[-1].row.trained
     asked = [position for at, position in zip(forward.places, forward.positions, strict=True) if not trained[at]]
     worst = sorted(asked, key=lambda position: position.sft.log_p)[:4]
-    said = ", ".join(f"{token(p.text, p.is_end, WORD)} {-p.sft.log_p:.1f}" for p in worst)
+    said = ", ".join(f"{token(p.text, p.is_end, WORD)} {p.sft.loss:.1f}" for p in worst)
     return [*pieces, (f"the largest of the prompt: {said}\n", "faint")]
 
 

@@ -154,7 +154,7 @@ def losses_of_parts(seen: Seen) -> tuple[list[float], list[float]]:
     forward, trained = seen.forwards[-1], seen.rows[-1].row.trained
     parts: tuple[list[float], list[float]] = ([], [])
     for at, position in zip(forward.places, forward.positions, strict=True):
-        parts[trained[at]].append(-position.sft.log_p)
+        parts[trained[at]].append(position.sft.loss)
     return parts
 
 
@@ -177,7 +177,7 @@ def begins(candidate: Candidate, word: str) -> bool:
 
 def loss_of(lens: Lens) -> float:
     """Return the mean loss of an answer under the model that gave it, in nats per token."""
-    return mean([-position.sft.log_p for position in lens.positions])
+    return mean([position.sft.loss for position in lens.positions])
 
 
 def mean(numbers: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from harness import ADAPTERS, CHOICES, HOSTILE, READY, screen_test
-from taught import OPENED, FakeTeacher, Taking, forward
+from taught import OPENED, FakeTeacher, Taking, expects, forward
 from test_training_screens import open_training
 
 from playground import paths
@@ -15,7 +15,8 @@ from playground.data.examples import read_dataset
 from playground.data.lessons import keep
 from playground.data.library import data_sets
 from playground.errors import EnvironmentFault
-from playground.events.five_steps import Lesson, RowOpened, Served, TeacherError, TeacherStage, Updated
+from playground.events.five_steps import Forward, Lesson, RowOpened, Served, TeacherError, TeacherStage, Updated
+from playground.report import five_steps as report
 from playground.tui.commands import commands
 from playground.tui.dialogs.teach import TeachDialog
 from playground.tui.screens.compare import CompareScreen
@@ -167,6 +168,14 @@ async def test_nothing_is_taught_while_answers_come_whatever_is_looked_at(screen
     await screen.answer()
     await screen.press("f10")
     assert isinstance(screen.app.screen, TeachDialog)
+
+
+def test_certain_token_costs_zero_and_not_minus_zero():
+    one = forward(0).positions[0]
+    sure = Forward(0, (3,), (replace(one, base=expects(1.0), sft=expects(1.0)),), 0.0, ())
+    said = [*report.losses(sure), *report.table([sure], 80)]
+    text = "".join(text for text, _ in said)
+    assert text.count("0.00") == 6 and "-0.00" not in text and "100.0 %" in text
 
 
 def test_undone_and_untaken_steps_are_told_apart():
