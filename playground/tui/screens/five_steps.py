@@ -10,34 +10,31 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 
 from playground import paths
 from playground.data.lessons import keep
 from playground.errors import PlaygroundError
-from playground.events.five_steps import Forward, Lesson, RowOpened, Served, TeacherError, TeacherStage
+from playground.events.contrast import AnalysisEvent
+from playground.events.five_steps import Forward, Lesson, RowOpened
 from playground.report import five_steps as report
 from playground.report.pieces import Piece
 from playground.text import count, one_line
 from playground.tui import glossary
-from playground.tui.content.advice import in_app
 from playground.tui.content.dataset import learned_tokens
 from playground.tui.content.pieces import coloured
-from playground.tui.dialogs.base import Leavable
 from playground.tui.dialogs.teach import TeachDialog
-from playground.tui.state.engine import stage_words
-from playground.tui.state.taught import Taught, TeacherSaid, Teaching
+from playground.tui.screens.teacher import TeacherScreen
+from playground.tui.state.taught import Taught
 from playground.tui.widgets.footer import Keys
 from playground.tui.widgets.line import Line, put
 
-PATIENCE = 0.3  # seconds, after which it is said that something is computed
 SIDES = 4  # columns: padding, and the scrollbar
 FIRST = "Space takes one optimiser step on this row, U takes it back."
 PARTS = ("row", "table", "findings", "backward", "update")  # from top to bottom
 
 
-class FiveStepsScreen(Leavable[None]):
+class FiveStepsScreen(TeacherScreen):
     """Forward, compare, loss, backward, update: on a row, with a scratch adapter that is never saved.
 
     Args:
@@ -65,12 +62,9 @@ class FiveStepsScreen(Leavable[None]):
     ]
 
     def __init__(self, lesson: Lesson, start: Callable[[], Any], copy: str = "") -> None:
-        super().__init__()
+        super().__init__(start)
         self._lesson, self._copy = lesson, lesson.adapter or copy
-        self._teaching = Teaching(start, self)
         self._taught = Taught()
-        self._wait: Timer | None = None
-        self._failed = False  # whether the hint says what went wrong
         self._kept: tuple[str, str] | None = None  # the row that was kept last
 
     def compose(self) -> ComposeResult:
@@ -83,63 +77,30 @@ class FiveStepsScreen(Leavable[None]):
 
     def on_mount(self) -> None:
         """Open the row."""
-        self._teaching.listen()
-        self._teaching.ask("open", self._lesson)
-
-    def on_unmount(self) -> None:
-        self._teaching.close()
+        self.teaching.listen()
+        self.teaching.ask("open", self._lesson)
 
     def on_resize(self) -> None:
         """Show as many columns as fit now."""
         self._draw()
 
-    def hint(self, text: str, *, error: bool = False) -> None:
-        """Show a message below."""
-        self.query_one("#hint", Line).say(text, error=error)
-
     # ---------------------------------------------------------------- the teacher, and what it says
 
-    def _ask(self, what: str, *args: Any, **named: Any) -> None:
-        """Make a request, unless there is nothing to make it of; only steps and undos wait for others."""
-        waits = what in ("step", "undo") and not self._teaching.full
-        if not self._teaching.alive:
-            self.hint("The process that computes this has ended. Esc goes back.", error=True)
-        elif self._teaching.busy and not waits:
-            self.hint("Still computing: press the key again when it is done.")
-        elif self._taught.row is None and what != "open":
-            self.hint("No row is open. E opens one.")
-        else:
-            self._teaching.ask(what, *args, **named)
-            self._failed = False
-            self._stop_waiting()
-            self._wait = self.set_timer(PATIENCE, self._say_computing)
+    def why_not(self, what: str) -> str:
+        """Return why a request cannot be made now; only steps and undos wait for others."""
+        waits = what in ("step", "undo") and self.teaching.alive and not self.teaching.full
+        none = "" if what == "open" or self._taught.row is not None else "No row is open. E opens one."
+        return ("" if waits else super().why_not(what)) or none
 
-    def _say_computing(self) -> None:
-        if self._teaching.busy:
-            self.hint("computing …")
-
-    def on_teacher_said(self, message: TeacherSaid) -> None:
-        """Show what was computed."""
-        event = message.event
-        self._teaching.heard(event)
+    def hear(self, event: AnalysisEvent) -> None:
+        """Keep and show what was computed."""
         self._taught.hear(event)
-        match event:
-            case TeacherStage():
-                self.hint(f"{event.notice}\n{stage_words(event)}".strip())
-            case TeacherError():
-                self._stop_waiting()
-                self._failed = True
-                self.hint(in_app(f"{event.message.rstrip('.')}. {event.hint}").strip(), error=True)
-            case Served() if not self._teaching.busy:
-                self._stop_waiting()
-                if not self._failed:
-                    self.hint("" if self._taught.step else FIRST)
-            case Forward() | RowOpened():
-                self._draw()
+        if isinstance(event, Forward | RowOpened):
+            self._draw()
 
-    def _stop_waiting(self) -> None:
-        if self._wait is not None:
-            self._wait.stop()
+    def next_words(self) -> str:
+        """Return what the keys do, before the first step."""
+        return "" if self._taught.step else FIRST
 
     # ---------------------------------------------------------------- what is shown
 
@@ -177,24 +138,24 @@ class FiveStepsScreen(Leavable[None]):
 
     def action_step(self) -> None:
         """Take one optimiser step."""
-        self._ask("step")
+        self.request("step")
 
     def action_undo(self) -> None:
         """Take the last step back."""
-        self._ask("undo")
+        self.request("undo")
 
     def action_mask(self) -> None:
         """Let every token carry loss, or only the answer."""
-        self._ask("mask", masked=not (self._taught.row is None or self._taught.row.masked))
+        self.request("mask", masked=not (self._taught.row is None or self._taught.row.masked))
 
     def action_rate(self) -> None:
         """Take the next steps with another learning rate."""
-        self._ask("rate", self._taught.next_rate)
+        self.request("rate", self._taught.next_rate)
 
     def action_start(self) -> None:
         """Begin again: from nothing, or from a copy of the adapter."""
         row = self._taught.row
-        self._ask("restart", self._copy if row is not None and not row.adapter else "")
+        self.request("restart", self._copy if row is not None and not row.adapter else "")
 
     def action_edit(self) -> None:
         """Type another row."""
@@ -204,11 +165,11 @@ class FiveStepsScreen(Leavable[None]):
         def teach(said: tuple[str, str] | None) -> None:
             if said is None or said == (self._lesson.prompt, self._lesson.answer):
                 return
-            if self._teaching.busy:
+            if self.teaching.busy:
                 self.hint("Still computing: press E again when it is done.")
                 return
             self._lesson = replace(self._lesson, prompt=said[0], answer=said[1], line=0)
-            self._ask("open" if self._taught.row is None else "row", self._lesson)
+            self.request("open" if self._taught.row is None else "row", self._lesson)
             self.refresh_bindings()
 
         self.app.push_screen(TeachDialog(prompt, self._lesson.answer), teach)
