@@ -329,7 +329,15 @@ class PlaygroundApp(App[None]):
         """Take the five steps on a row of a data set, from nothing."""
         from playground.events.five_steps import Lesson
 
-        self._teach(Lesson(event.config.to_dict(), line=event.line))
+        if self._on_data:
+            self._teach(Lesson(event.config.to_dict(), line=event.line))
+
+    @property
+    def _on_data(self) -> bool:
+        """Whether the training screen is on top. A key that is held down asks again before another screen is."""
+        from playground.tui.screens.train import TrainScreen
+
+        return isinstance(self.screen, TrainScreen)
 
     def _teach(self, lesson: Lesson) -> None:
         """Take the five steps on a row, unless a training run is using the device."""

@@ -5,7 +5,7 @@ import stat
 from dataclasses import replace
 
 import pytest
-from harness import ADAPTERS, CHOICES, HOSTILE, READY, screen_test
+from harness import ADAPTERS, CHOICES, HOSTILE, READY, burst, screen_test
 from taught import OPENED, FakeTeacher, Taking, expects, forward
 from test_training_screens import open_training
 
@@ -223,3 +223,12 @@ def test_lessons_survive_a_full_disk_and_a_broken_line(tmp_path, monkeypatch):
         keep(path, "3", "drei")
     assert path.read_bytes() == before
     assert paths.lessons_file().name == path.name
+
+
+@screen_test((80, 24), Taking)
+async def test_key_that_is_held_down_starts_one_teacher(screen):
+    await open_training(screen)
+    burst(screen, "f10", "f10", "f10")
+    await screen.settle(lambda: screen.teachers)
+    await screen.settle()
+    assert len(screen.teachers) == 1 and len(screen.app.screen_stack) == 3
