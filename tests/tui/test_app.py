@@ -7,6 +7,7 @@ import sys
 import pytest
 from harness import BARE, CHOICES, HOSTILE, READY, Screen, burst, screen_test
 from textual import events
+from textual.geometry import Region
 from textual.widgets import Markdown, Static
 
 from playground.events.answers import Answer
@@ -49,6 +50,23 @@ async def test_escape_cancels_loading_and_f5_loads_again(screen):
     assert len(screen.engines) == 2
     await screen.say(READY)
     assert "Tiny model" in screen.text("#top")
+
+
+@screen_test((80, 24))
+async def test_mark_of_an_end_stays_on_one_line(screen):
+    await screen.say(READY)
+    await screen.ask("Why?")
+    await screen.answer()
+    pane, seen = screen.pane("sft"), set()
+    text = pane.query_one(".text")
+    for length in range(45, 75):
+        pane.end(Answer(f"It {'i' * length}", "stop", None, 4), 1.0)
+        await screen.pilot.pause()
+        lines = [strip.text.rstrip() for strip in text.render_lines(Region(0, 0, *text.size)) if strip.text.strip()]
+        assert lines[-1].endswith("■ end") and "".join(lines).count("■") == 1, lines
+        seen.add(lines[-1] == "■ end")
+    assert seen == {False, True}, "after the answer, and on a line of its own"
+    assert text.content.plain.endswith("i ■ end")
 
 
 @screen_test()

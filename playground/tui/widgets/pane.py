@@ -71,7 +71,10 @@ class _Text(Widget):
         self.content = Content()
 
     def render(self) -> Content:
-        """Return the text."""
+        """Return the text, whose end mark never wraps between its two words; the number of lines is the same."""
+        last, width = self.content.plain.rpartition("\n")[2], self.size.width
+        if width and last.endswith(END) and Content(last).wrap(width)[-1].plain in END.split():
+            return self.content[: -len(END)] + "\n" + self.content[1 - len(END) :]
         return self.content
 
     def put(self, text: Content) -> None:
