@@ -116,7 +116,7 @@ def preview(
             pieces = list(zip(opened.row.texts, opened.row.trained, strict=True))
             told = report.preview(pieces, opened.row.line, marks=marks, cut=opened.row.cut)
             console.print(told, soft_wrap=marks)
-            console.print(coloured(losses(forward)))
+            console.print(coloured(losses(opened, forward)))
     else:
         encoding["model"] = encoding["model"] or "demo"
         encoder = _encoder(**encoding)

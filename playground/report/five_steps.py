@@ -78,18 +78,26 @@ def table(history: Sequence[Forward], width: int) -> list[Piece]:
     return pieces
 
 
-def losses(forward: Forward) -> list[Piece]:
-    """Return the loss of each trained token of a row under base and adapter, on one scale, and the means."""
-    pairs = [(position.base.loss, position.sft.loss) for position in forward.positions]
-    most = max(max(pair) for pair in pairs) or 1
-    both = BAR + LOSS + 2
-    pieces: list[Piece] = [(f"{'':{WORD}}  {'−ln p, base':<{both}}{'adapter':<{both}}{'p':>7}\n", "faint")]
-    for position, pair in zip(forward.positions, pairs, strict=True):
+def losses(row: RowOpened, forward: Forward) -> list[Piece]:
+    """Return the loss of each trained token of a row under base and adapter, on one scale, and the means.
+
+    Args:
+        row: The row, and the adapter; without one only the base is shown.
+        forward: What both expected, before a step was taken.
+    """
+    sides = [(position.base, position.sft)[: 2 if row.adapter else 1] for position in forward.positions]
+    lists = [[side.loss for side in both] for both in sides]
+    most = max(map(max, lists)) or 1
+    width = BAR + LOSS + 2
+    names = "".join(f"{name:<{width}}" for name in ("−ln p, base", "adapter")[: len(sides[0])])
+    pieces: list[Piece] = [(f"{'':{WORD}}  {names}{'p':>7}\n", "faint")]
+    for position, both, each in zip(forward.positions, sides, lists, strict=True):
         pieces.append((f"{set_cell_size(token(position.text, position.is_end, WORD), WORD)}  ", ""))
-        for loss in pair:
+        for loss in each:
             pieces += [(f"{bar(loss / most, BAR):<{BAR}}", "bar"), (f"{loss:>{LOSS}.2f}  ", "")]
-        pieces.append((f"{chance(position.base.p):>{CHANCE}} → {chance(position.sft.p)}\n", "faint"))
-    means = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+        first, *after = (chance(side.p) for side in both)
+        pieces.append((" → ".join((f"{first:>{CHANCE}}", *after)) + "\n", "faint"))
+    means = (sum(column) / len(lists) for column in zip(*lists, strict=True))
     mean = "".join(f"{value:>{BAR + LOSS}.2f}  " for value in means)
     return [*pieces, (f"{'mean':<{WORD}}  {mean.rstrip()}\n", "strong")]
 

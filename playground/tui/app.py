@@ -339,6 +339,17 @@ class PlaygroundApp(App[None]):
 
         return isinstance(self.screen, TrainScreen)
 
+    def on_train_screen_losses_requested(self, event: TrainScreen.LossesRequested) -> None:
+        """Show what the tokens of a row cost, unless a training run is using the device."""
+        from playground.tui import teaching
+        from playground.tui.screens.losses import LossesScreen
+
+        if not self._on_data:
+            return
+        lesson = teaching.on_data(self._compare, self._home, event.config)
+        if self._released("looking at losses · F5 brings the model back"):
+            self.push_screen(LossesScreen(lesson, event.rows, event.at, lambda: self._teacher(self._adapters_dir)))
+
     def _teach(self, lesson: Lesson) -> None:
         """Take the five steps on a row, unless a training run is using the device."""
         from playground.tui import teaching

@@ -54,6 +54,12 @@ TRAIN = _page(
     "Choose a data set with Enter; the right side shows which of its tokens are trained. F5 starts.",
     "mask", "loss", "held out", "plan", "epoch, step", "adapter", "template",
 )  # fmt: skip
+LOSSES = _page(
+    "What each trained token of a row costs: −ln p, how unlikely it is to the base and to the base with the adapter of "
+    "the compare screen, in whose template the row is read. Underlined tokens carry loss; bars of one row have one "
+    "scale. Nothing is trained. ← and → show another row.",
+    "loss", "mask", "held out", "base", "adapter", "template", "■ end",
+)  # fmt: skip
 COLUMNS = _page(
     "A table says what its columns are called, not what they mean. Choose which has the prompts and which the answers; "
     "the row below shows what would be trained. Enter takes them.",

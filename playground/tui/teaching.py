@@ -51,12 +51,21 @@ def about(compare: CompareScreen, adapter: str, row: tuple[str, str] = ("", ""))
         PlaygroundError: If the user's settings are not valid.
     """
     config = TrainConfig(**settings.options({}, None))
-    adapters, model = compare.engine.started_with
-    # An adapter on a base that was named with it: its record may not name one.
-    named = model if adapters and model else ""
+    _, model = compare.engine.started_with
     if not adapter and model:
         config = TrainConfig.from_dict({**config.to_dict(), "model": model})
-    return Lesson(config.to_dict(), *row, adapter=adapter, model=named)
+    return Lesson(config.to_dict(), *row, adapter=adapter, model=_named_base(compare))
+
+
+def on_data(compare: CompareScreen, home: Path, config: TrainConfig) -> Lesson:
+    """Return the data set of a config with the adapter of the compare screen; its rows are chosen by their lines."""
+    return Lesson(config.to_dict(), adapter=adapter_to_come(compare, home), model=_named_base(compare))
+
+
+def _named_base(compare: CompareScreen) -> str:
+    """Return the base that was named with the adapter of the compare screen, whose record may not name one."""
+    adapters, model = compare.engine.started_with
+    return model if adapters and model else ""
 
 
 def last_answer(session: Session) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -447,3 +448,21 @@ def test_preview_shows_each_loss_under_base_and_adapter(open_steps, saved, rows_
     for line, position in zip(lines, forward.positions, strict=True):
         assert f"{-position.base.log_p:.2f}" in line and f"{-position.sft.log_p:.2f}" in line
     assert mean.split()[2] == f"{forward.loss:.2f}"
+
+
+def test_losses_shown_are_those_of_a_plain_float32_forward(open_steps, saved):
+    session = open_steps(adapter=saved)
+    example = row("Name a river.", "It is the Rhine.")
+    opened, forward = session.set_row(example), session.forward()
+    plain = Reference(session.training.model)
+    plain.model.float()
+    ids = session.training.encoder.example(example).input_ids
+    sides = [plain.log_p(ids, base=True), plain.log_p(ids)]
+    plainly = [-side[place - 1, ids[place]].item() for place in forward.places for side in sides]
+
+    def shown(opened):
+        return [float(text) for text, _ in report.losses(opened, forward) if re.fullmatch(r" *\d+\.\d\d  ", text)]
+
+    assert shown(opened) == pytest.approx(plainly, abs=0.0051), "two decimals"
+    assert shown(replace(opened, adapter="")) == pytest.approx(plainly[::2], abs=0.0051), "without an adapter: the base"
+    assert max(abs(base - sft) for base, sft in zip(plainly[::2], plainly[1::2], strict=True)) > 0.01

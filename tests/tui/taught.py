@@ -4,13 +4,14 @@ import math
 from dataclasses import replace
 
 from harness import FakeChild
-from test_training_screens import FakeInspector, Training
+from test_training_screens import FakeInspector, Training, open_training
 from textual.widgets import Static
 
 from playground.events.contrast import Candidate, Expectation, Position
 from playground.events.five_steps import Backward, Forward, Probe, RowOpened, Served, Updated
 from playground.events.inspector import MaskedRow
 from playground.tui.app import PlaygroundApp
+from playground.tui.screens.losses import LossesScreen
 
 TEXTS = ("<bos>", "User: Hi\n", "Assistant:", " Hello", ".", "<eos>")
 MASK = (False, False, False, True, True, True)
@@ -40,6 +41,13 @@ def forward(step, *, masked=True):
     )
     loss = -sum(position.sft.log_p for position in positions) / len(positions)
     return Forward(step, places, positions, loss, elsewhere)
+
+
+def apart():
+    """Return what base and an adapter expect, which is not the same."""
+    base, sft = forward(0), forward(1)
+    pairs = zip(base.positions, sft.positions, strict=True)
+    return replace(base, positions=tuple(replace(old, sft=new.sft) for old, new in pairs))
 
 
 class Serving(FakeChild):
@@ -106,6 +114,19 @@ class FakeTeacher(Serving):
         return self._ask("restart", adapter, self._set(adapter=adapter), self._forward())
 
 
+class FakeLooker(FakeTeacher):
+    """A teacher that is asked about one row after the other, whose line it repeats."""
+
+    def _of(self, lesson):
+        return self._set(adapter=lesson.adapter.rpartition("/")[2], row=replace(self.opened.row, line=lesson.line))
+
+    def open(self, lesson):
+        return self._ask("open", lesson, self._of(lesson), apart())
+
+    def row(self, lesson):
+        return self._ask("row", lesson, self._of(lesson), apart())
+
+
 class Taking(Training):
     """The app with a fake teacher."""
 
@@ -150,3 +171,20 @@ class Taking(Training):
 
     def all(self):
         return "\n".join(str(widget.content) for widget in self.app.screen.query(Static) if widget.display)
+
+
+class Looking(Taking):
+    """The app with a teacher that looks at rows, of which there are thirty."""
+
+    def __init__(self, size=(120, 40)):
+        super().__init__(size)
+        self.inspector.rows = tuple(MaskedRow(n, TEXTS, MASK, "", held_out=n == 2) for n in range(1, 31))
+
+    def make_teacher(self):
+        return FakeLooker()
+
+    async def on_losses(self):
+        """Open the losses of the row that is read on the training screen."""
+        await open_training(self)
+        await self.press("ctrl+l")
+        await self.settle(lambda: isinstance(self.app.screen, LossesScreen) and "starting" not in self.shown("#hint"))

@@ -4,10 +4,13 @@ import json
 import stat
 from dataclasses import replace
 
+import filelock
 import pytest
-from harness import ADAPTERS, CHOICES, HOSTILE, READY, burst, screen_test
-from taught import OPENED, FakeTeacher, Taking, expects, forward
+from harness import ADAPTERS, BARE, CHOICES, HOSTILE, READY, burst, screen_test
+from recorded import record, run_record
+from taught import OPENED, FakeTeacher, Looking, Taking, expects, forward
 from test_training_screens import open_training
+from textual.geometry import Region
 
 from playground import paths
 from playground.config import TrainConfig
@@ -16,11 +19,13 @@ from playground.data.lessons import keep
 from playground.data.library import data_sets
 from playground.errors import EnvironmentFault
 from playground.events.five_steps import Forward, Lesson, RowOpened, Served, TeacherError, TeacherStage, Updated
+from playground.events.inspector import InspectorError
 from playground.report import five_steps as report
 from playground.tui.commands import commands
 from playground.tui.dialogs.teach import TeachDialog
 from playground.tui.screens.compare import CompareScreen
 from playground.tui.screens.five_steps import FiveStepsScreen
+from playground.tui.screens.train import TrainScreen
 from playground.tui.state.taught import MOST_WAITING, RATES, Taught, Teaching
 
 
@@ -173,7 +178,7 @@ async def test_nothing_is_taught_while_answers_come_whatever_is_looked_at(screen
 def test_certain_token_costs_zero_and_not_minus_zero():
     one = forward(0).positions[0]
     sure = Forward(0, (3,), (replace(one, base=expects(1.0), sft=expects(1.0)),), 0.0, ())
-    said = [*report.losses(sure), *report.table([sure], 80)]
+    said = [*report.losses(replace(OPENED, adapter="mine"), sure), *report.table([sure], 80)]
     text = "".join(text for text, _ in said)
     assert text.count("0.00") == 6 and "-0.00" not in text and "100.0 %" in text
 
@@ -225,10 +230,93 @@ def test_lessons_survive_a_full_disk_and_a_broken_line(tmp_path, monkeypatch):
     assert paths.lessons_file().name == path.name
 
 
-@screen_test((80, 24), Taking)
-async def test_key_that_is_held_down_starts_one_teacher(screen):
-    await open_training(screen)
-    burst(screen, "f10", "f10", "f10")
-    await screen.settle(lambda: screen.teachers)
-    await screen.settle()
-    assert len(screen.teachers) == 1 and len(screen.app.screen_stack) == 3
+@screen_test((80, 24), Looking)
+async def test_losses_are_shown_of_the_row_that_is_read(screen):
+    await screen.say(CHOICES, READY)
+    await screen.on_losses()
+    assert screen.shown("#top") == "losses · base and my-run · style chat · Tiny model"
+    row = screen.app.screen.query_one("#taught-row").content
+    lit = "".join(str(row)[span.start : span.end] for span in row.spans if "underline" in str(span.style))
+    assert lit == " Hello.<eos>", "underlined, not only coloured"
+    table = screen.shown("#taught-table").split("\n")
+    assert table[0].split() == ["−ln", "p,", "base", "adapter", "p"] and max(map(len, table)) <= 76
+    assert table[3].split() == ["■", "end", "██████████", "8.11", "▉", "0.71", "0.03", "%", "→", "49.0", "%"]
+    assert table[4].split() == ["mean", "3.28", "1.04"]
+    assert screen.shown("#hint") == "row 1 of the first 30 · ← → show another"
+    (_, lesson), *_ = screen.teacher.asked
+    assert (lesson.line, lesson.adapter, lesson.config["data"]) == (1, "/a/my-run", "mini.jsonl")
+    await screen.key("left", "right")
+    assert [(do, asked.line) for do, asked in screen.teacher.asked] == [("open", 1), ("row", 2)]
+    assert screen.shown("#taught-row").startswith("line 2 · 6 tokens, held out"), "as the training screen says"
+    await screen.press("escape")
+    assert screen.teacher.closed and isinstance(screen.app.screen, TrainScreen)
+    assert "F5 brings the model back" in screen.text("#top") and screen.engines[-1].closed
+    look = screen.app.screen.query_one("#look")
+    await screen.press("pagedown", "pagedown", "pagedown")
+    below = screen.app.screen.query_one("#rows")
+    hidden = look.scroll_offset.y - below.virtual_region.y
+    assert hidden > 0, "the first rows are out of sight"
+    seen = [strip.text for strip in below.render_lines(Region(0, hidden, below.size.width, look.size.height))]
+    title = next(line for line in seen if line.startswith("line"))
+    await screen.press("ctrl+l")
+    await screen.heard()
+    assert title.startswith(f"line {screen.teacher.asked[0][1].line} ·")
+
+
+@screen_test(kind=Looking)
+async def test_losses_without_an_adapter_are_the_base_alone(screen):
+    await screen.say(CHOICES, BARE)
+    await screen.on_losses()
+    assert screen.shown("#top").startswith("losses · base only") and "F6 on the compare" in screen.shown("#hint")
+    head, first, *_, mean = screen.shown("#taught-table").rstrip().split("\n")
+    assert head.split() == ["−ln", "p,", "base", "p"] and mean.split() == ["mean", "3.28"]
+    assert first.split() == ["Hello", "█▌", "1.20", "30.0", "%"]
+
+
+@screen_test(kind=Looking)
+async def test_losses_that_take_long_or_fail_are_said_to(screen, home):
+    await screen.say(CHOICES, READY)
+    await screen.on_losses()
+    screen.teacher.slow = True
+    await screen.press("right")
+    assert "computing" not in screen.shown("#hint"), "what is quick says nothing"
+    await screen.settle(lambda: screen.shown("#hint") == "computing …")
+    await screen.press("right")
+    assert len(screen.teacher.asked) == 2 and "Still computing" in screen.shown("#hint")
+    screen.teacher.serve(TeacherError(2, f"The row cannot be trained on. {HOSTILE}", "Lower --max-length."))
+    await screen.heard()
+    assert "cannot be trained on" in screen.shown("#hint") and "\x1b" not in screen.all()
+    assert screen.shown("#taught-row") == screen.shown("#taught-table") == "", "nothing of the row before"
+    screen.teacher.slow = False
+    await screen.key("right")
+    assert screen.shown("#taught-row").startswith("line 3") and "0.71" in screen.shown("#taught-table")
+    await screen.tell(TeacherError(-1, "It was killed.", "Reopen."))
+    await screen.press("left")
+    assert "has ended" in screen.shown("#hint") and len(screen.teacher.asked) == 3
+    await screen.press("escape")
+    folder = record(home / "adapters" / "busy", last=6, ended="")
+    run_record(folder, state="running")
+    with filelock.FileLock(folder / ".lock"):
+        await screen.press("ctrl+l")
+        assert isinstance(screen.app.screen, TrainScreen) and len(screen.teachers) == 1
+        (said,) = [toast.message for toast in screen.app._notifications]
+        assert "busy is still training" in said
+    screen.inspector.said.put(InspectorError(len(screen.inspector.looked), "There is no file.", ""))
+    screen.app.screen.query_one("#look").clear()
+    await screen.settle(lambda: "no file" in screen.shown("#hint"))
+    await screen.press("ctrl+l")
+    assert isinstance(screen.app.screen, TrainScreen) and "no file" in screen.shown("#hint")
+
+
+@pytest.mark.parametrize("key", ["ctrl+l", "f10"])
+def test_key_that_is_held_down_starts_one_teacher(key):
+    @screen_test((80, 24), Looking)
+    async def go(screen):
+        await screen.say(CHOICES, READY)
+        await open_training(screen)
+        burst(screen, key, key, key)
+        await screen.settle(lambda: screen.teachers)
+        await screen.settle()
+        assert len(screen.teachers) == 1 and len(screen.app.screen_stack) == 3
+
+    go()

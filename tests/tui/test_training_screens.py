@@ -53,6 +53,8 @@ ROW = MaskedRow(1, ("<bos>", "User: Hi\n", "Assistant:", " Hello.", "<eos>"), (F
 class FakeInspector(FakeChild):
     """Answers every look at once, unless a test speaks for it."""
 
+    rows = (ROW,)
+
     def __init__(self):
         super().__init__()
         self.looked, self.plan = [], PLAN
@@ -70,7 +72,7 @@ class FakeInspector(FakeChild):
         self.released = released
         number = len(self.looked)
         for event in (
-            InspectorStage(number, "reading the data", 0.0), Looked(number, CHECK), RowsShown(number, 0, 113, (ROW,)),
+            InspectorStage(number, "reading the data", 0.0), Looked(number, CHECK), RowsShown(number, 0, 113, self.rows),
             PlanMade(number, self.plan, "sft-playground train --data mini.jsonl"),
         ):  # fmt: skip
             self.said.put(event)

@@ -1,8 +1,9 @@
 """The training screens as pictures. After a change that is meant: pytest tests/tui --snapshot-update."""
 
 import pytest
+from harness import CHOICES, READY
 from recorded import record, run_record
-from taught import Taking
+from taught import Looking, Taking
 from test_learning import Learner
 from test_snapshots import SIZES, pytestmark  # noqa: F401 - the same version of Textual
 from test_teaching import on_first_row
@@ -85,6 +86,18 @@ def test_the_five_steps(snap_compare, size, home):
     async def prepare(pilot):
         screen.pilot = pilot
         await stepped(screen, home)
+
+    assert snap_compare(screen.app, terminal_size=size, run_before=prepare)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+def test_the_losses(snap_compare, size, home):
+    screen = Looking(size)
+
+    async def prepare(pilot):
+        screen.pilot = pilot
+        await screen.say(CHOICES, READY)
+        await screen.on_losses()
 
     assert snap_compare(screen.app, terminal_size=size, run_before=prepare)
 

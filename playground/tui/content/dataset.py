@@ -24,12 +24,17 @@ Pieces = list[tuple[str, str]]
 
 def masked(rows: Sequence[MaskedRow], total: int) -> Content:
     """Return rows as tokens: trained ones bright and underlined, the others dim; the end token is visible."""
-    pieces: Pieces = []
+    pieces: list[Content | tuple[str, str]] = []
     for row in rows:
-        pieces += [*_row_title(row), *_tokens(row, 0, len(row.texts)), ("\n\n", "")]
+        pieces += [whole(row), ("\n\n", "")]
     if total > len(rows):
         pieces.append((f"and {total - len(rows):,} more rows", "dim"))
     return Content.assemble(*pieces)
+
+
+def whole(row: MaskedRow) -> Content:
+    """Return a row as `masked` does."""
+    return Content.assemble(*_row_title(row), *_tokens(row, 0, len(row.texts)))
 
 
 def begins_to_learn(row: MaskedRow) -> Content:

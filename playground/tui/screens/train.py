@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from playground.events.inspector import (
     InspectorError,
     InspectorStage,
     Looked,
+    MaskedRow,
     PlanMade,
     RowsShown,
     TableFound,
@@ -63,12 +64,13 @@ class TrainScreen(Leavable[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back", priority=True, tooltip="Back"),
         Binding("f5", "start", "train", priority=True, tooltip="Start training on this data set"),
-        Binding("f4", "columns", "columns", priority=True, tooltip="Choose the columns of a table"),
+        Binding("f4", "columns", "column", priority=True, tooltip="Choose the columns of a table"),
         Binding("f9", "options", "options", priority=True, tooltip="Training options"),
-        Binding("f3", "files", "files", priority=True, tooltip="Choose a file"),
+        Binding("f3", "files", "file", priority=True, tooltip="Choose a file"),
         Binding("f6", "runs", "runs", priority=True, tooltip="All runs: open, resume, compare their losses"),
         Binding("f10", "teach", "teach", priority=True, tooltip="The five steps on the first row, with one key"),
-        Binding("ctrl+y", "copy", "copy command", priority=True, tooltip="Copy the equivalent command"),
+        Binding("ctrl+l", "losses", "loss", priority=True, tooltip="The loss of each trained token, base and adapter"),
+        Binding("ctrl+y", "copy", "copy", priority=True, tooltip="Copy the equivalent command"),
         Binding("pagedown", "page(1)", "more", show=False, tooltip="Further down in the data set"),
         Binding("pageup", "page(-1)", "back", show=False, tooltip="Further up"),
     ]
@@ -87,6 +89,15 @@ class TrainScreen(Leavable[None]):
             super().__init__()
             self.config = config
             self.line = line
+
+    class LossesRequested(Message):
+        """Request to show what the tokens of `rows` cost, of the row at this index first."""
+
+        def __init__(self, config: TrainConfig, rows: Sequence[MaskedRow], at: int) -> None:
+            super().__init__()
+            self.config = config
+            self.rows = rows
+            self.at = at
 
     class RunsRequested(Message):
         """Request to show the runs."""
@@ -324,6 +335,13 @@ class TrainScreen(Leavable[None]):
             self.hint(self._opened.why_no_plan)
         elif (config := self._config()) is not None:
             self.post_message(self.TeachRequested(config, self._opened.first))
+
+    def action_losses(self) -> None:
+        """Show the loss of each trained token of the row that is being read."""
+        if not self._view.rows:
+            self.hint(self._opened.why_no_plan)
+        elif (config := self._config()) is not None:
+            self.post_message(self.LossesRequested(config, self._view.rows, self._view.read()))
 
     def action_copy(self) -> None:
         """Copy the equivalent command."""

@@ -10,10 +10,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from playground.events.data import DataCheck
-from playground.events.inspector import RowsShown
+from playground.events.inspector import MaskedRow, RowsShown
 from playground.events.plans import Plan
 from playground.text import clean
-from playground.tui.content.dataset import SHORT, begins_to_learn, look_title, look_words, masked, plan_words
+from playground.tui.content.dataset import SHORT, begins_to_learn, look_title, look_words, masked, plan_words, whole
 from playground.tui.widgets.line import put
 
 MOST_SHOWN = 40  # rows whose masks are on screen
@@ -21,7 +21,13 @@ PARTS = ("about", "first", "findings", "whole-plan", "rows")  # from top to bott
 
 
 class DataSetView(VerticalScroll):
-    """Shows each part as soon as it is known."""
+    """Shows each part as soon as it is known.
+
+    Attributes:
+        rows: The rows whose masks are shown.
+    """
+
+    rows: Sequence[MaskedRow] = ()
 
     def compose(self) -> ComposeResult:
         for part in PARTS:
@@ -29,6 +35,7 @@ class DataSetView(VerticalScroll):
 
     def clear(self) -> None:
         """Show nothing."""
+        self.rows = ()
         for part in PARTS:
             put(self, f"#{part}", Content(""))
 
@@ -43,11 +50,26 @@ class DataSetView(VerticalScroll):
 
     def show_rows(self, rows: RowsShown) -> None:
         """Show which tokens are trained."""
-        shown, whole = rows.rows[:MOST_SHOWN], 0
-        if shown:
-            put(self, "#first", begins_to_learn(shown[0]))
-            whole = int(len(shown[0].texts) <= SHORT)  # and is not repeated below
-        put(self, "#rows", masked(shown[whole:], rows.total - whole))
+        self.rows = rows.rows[:MOST_SHOWN]
+        if self.rows:
+            put(self, "#first", begins_to_learn(self.rows[0]))
+        put(self, "#rows", masked(self.rows[self._below :], rows.total - self._below))
+
+    @property
+    def _below(self) -> int:
+        """The index of the first row that is shown below the rest: a short first row is not repeated there."""
+        return int(bool(self.rows) and len(self.rows[0].texts) <= SHORT)
+
+    def read(self) -> int:
+        """Return the index of the row that is being read: the first that begins in sight, else the last one above."""
+        below, top = self.query_one("#rows", Static), self.scroll_offset.y
+        begins = [(self.query_one("#first", Static).virtual_region.y, 0)]
+        at = below.virtual_region.y
+        for number, row in enumerate(self.rows[self._below :], self._below):
+            begins.append((at, number))
+            at += whole(row).get_height({}, max(1, below.size.width)) + 1  # an empty line
+        above = max((number for y, number in begins if y < top), default=0)
+        return min((number for y, number in begins if top <= y < top + self.size.height), default=above)
 
     def show_plan(self, plan: Plan) -> None:
         """Show the plan; next to the list there is room for it only in a wide window."""
