@@ -8,7 +8,7 @@ import filelock
 import pytest
 from harness import ADAPTERS, BARE, CHOICES, HOSTILE, READY, burst, screen_test
 from recorded import record, run_record
-from taught import OPENED, FakeTeacher, Looking, Taking, expects, forward
+from taught import OPENED, FakeLooker, FakeTeacher, Looking, Taking, expects, forward
 from test_training_screens import open_training
 from textual.geometry import Region
 
@@ -320,3 +320,18 @@ def test_key_that_is_held_down_starts_one_teacher(key):
         assert len(screen.teachers) == 1 and len(screen.app.screen_stack) == 3
 
     go()
+
+
+@screen_test(kind=Looking)
+async def test_model_that_does_not_load_is_told_and_tried_again(screen, monkeypatch):
+    await screen.say(CHOICES, READY)
+    await open_training(screen)
+    with monkeypatch.context() as failing:
+        failing.setattr(FakeLooker, "open", lambda self, lesson: self._ask("open", lesson))
+        await screen.press("ctrl+l")
+        await screen.settle(lambda: screen.teachers)
+        await screen.tell(TeacherError(1, "The model does not fit into memory.", "Choose a smaller one."))
+    assert screen.shown("#hint") == "The model does not fit into memory. Choose a smaller one."
+    assert screen.shown("#top") == "losses" and screen.shown("#taught-table") == ""
+    await screen.key("right")
+    assert [do for do, _ in screen.teacher.asked] == ["open", "open"] and "line 2" in screen.shown("#taught-row")
