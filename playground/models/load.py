@@ -115,7 +115,7 @@ def require_memory(name: str, progress: Progress, device: torch.device | None = 
     where = source.resolve(name, progress)
     if device.type != "cpu" or not (files := source.weight_files(where)):
         return
-    needed = sum(_as_float32(file) for file in files if file.name != nf4.FILE)
+    needed = sum(map(_as_float32, files))
     if needed > (free := free_memory(device)):
         raise MemoryFault(
             f"{where.name} needs about {gigabytes(needed)} on a CPU, but {gigabytes(free)} are free.",

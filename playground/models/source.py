@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from playground.events.values import Progress
 from playground.models import demo
 from playground.runs.folder import ADAPTER_CONFIG, RECORD, WEIGHTS
 
+SAFE_WEIGHTS = "model.safetensors"  # transformers' name; with .index.json the name of an index of several files
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -91,14 +93,23 @@ def revision(source: Source) -> str:
         cached = try_to_load_from_cache(source.location, "config.json")
         return Path(cached).parent.name if isinstance(cached, str) else "unknown"
     digest = hashlib.sha256()
-    for file in weight_files(source):
+    for file in _safetensors(source):  # all of them: records name the digest of earlier versions
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()
 
 
 def weight_files(source: Source) -> list[Path]:
-    """Return the files of weights that are on this machine; none for a model on the hub that was not fetched yet."""
+    """Return the files of weights on this machine that loading reads; none for a model on the hub that is not fetched.
+
+    A folder may hold the same weights twice, as with Mistral's ``consolidated.safetensors``.
+    """
+    every = _safetensors(source)
+    whole = [file for file in every if file.name == SAFE_WEIGHTS]
+    return whole or [file for file in every if file.name in _indexed(file.parent)] or every
+
+
+def _safetensors(source: Source) -> list[Path]:
     folder = Path(source.location)
     if source.kind == "hub":
         from huggingface_hub import try_to_load_from_cache
@@ -106,6 +117,15 @@ def weight_files(source: Source) -> list[Path]:
         cached = try_to_load_from_cache(source.location, "config.json")
         folder = Path(cached).parent if isinstance(cached, str) else folder
     return sorted(folder.glob("*.safetensors"))
+
+
+def _indexed(folder: Path) -> set[str]:
+    """Return the names of the files among which an index divides the weights; none if there is no index."""
+    try:
+        index = json.loads((folder / f"{SAFE_WEIGHTS}.index.json").read_bytes())
+        return {name for name in index["weight_map"].values() if isinstance(name, str)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
 
 
 def download_adapter(name: str) -> Path:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from playground.errors import InputError
 from playground.models import source
@@ -66,6 +68,44 @@ def test_folder_revision_depends_on_its_weights(tiny_folder, tmp_path):
     data[-1] ^= 1
     weights.write_bytes(data)
     assert source.revision(source.resolve(str(tmp_path / "copy"), quiet)) != first
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_files_that_loading_does_not_read_take_no_memory(tiny_folder, tmp_path, monkeypatch, sharded):
+    from playground.errors import EnvironmentFault
+    from playground.models import load
+
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_folder("llama"), folder)
+    whole = folder / "model.safetensors"
+    before, names = source.revision(source.resolve(str(folder), quiet)), {whole}
+    shutil.copy(whole, folder / "consolidated.safetensors")
+    if sharded:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        whole.unlink()
+        model.save_pretrained(folder, max_shard_size="200KB")
+        names = set(folder.glob("model-*.safetensors"))
+        assert len(names) > 2
+    where = source.resolve(str(folder), quiet)
+    assert set(source.weight_files(where)) == names
+    assert source.revision(where) != before, "the digest of all files, as records have it"
+    size = sum(map(load._as_float32, names))
+    monkeypatch.setattr(load, "free_memory", lambda device: size)
+    load.require_memory(str(folder), quiet, torch.device("cpu"))
+    monkeypatch.setattr(load, "free_memory", lambda device: size - 1)
+    with pytest.raises(EnvironmentFault, match="needs about"):
+        load.require_memory(str(folder), quiet, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "index", ["{", "[" * 100_000, "[]", '{"weight_map": [1]}', '{"weight_map": {"x": 1, "y": "../z"}}']
+)
+def test_index_that_names_no_file_leaves_all_of_them(tmp_path, index):
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    found = source.weight_files(source.Source("folder", "x", str(tmp_path)))
+    assert [file.name for file in found] == ["a.safetensors", "b.safetensors"]
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
