@@ -34,7 +34,7 @@ from playground.training.ranks import Ranks
 from playground.training.record import NullRunFolder, RunFolder, write_fault
 from playground.training.room import Room, require_disk
 from playground.training.setup import MOMENTS, Training, check_resumable, prepare
-from playground.training.step import sampling_distance, take_step
+from playground.training.step import sampling_distance, samplings_after, take_step
 
 CHECKPOINT_SECONDS = 60.0
 TRUSTED_STEPS = 5  # a shorter run says little about speed
@@ -89,7 +89,7 @@ def train(
             if not force:
                 require_room(planned.plan)
                 if not resume and ranks.is_main:
-                    require_disk(planned.plan, folder)
+                    require_disk(planned.plan, folder, samplings_after(0, planned.plan.num_steps))
             training = prepare(planned, progress, ranks)
         training.seconds_load = time.monotonic() - clock.started  # includes planning
         if ranks.is_main and lock is None:

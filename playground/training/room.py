@@ -17,18 +17,23 @@ T = TypeVar("T")
 WAIT_SECONDS = 600.0  # then a run ends; whoever watches it has had time to make room
 LOOK_SECONDS = 1.0
 BLOCK = 4096  # bytes; what a file system gives out at once
-CHECKPOINTS, KEPT_STEPS = 4, 9  # at most at a time, with the one being written; samplings of a run
+CHECKPOINTS = 4  # at most at a time, with the one being written
 SMALL_FILES = 1_000_000  # bytes: the record, the card, the events
 
 
-def require_disk(plan: Plan, folder: Path) -> None:
+def require_disk(plan: Plan, folder: Path, kept_steps: int) -> None:
     """Refuse a run whose checkpoints and adapters will not fit on the disk.
+
+    Args:
+        plan: The run.
+        folder: Where it goes.
+        kept_steps: How many of its steps' adapters are kept.
 
     Raises:
         EnvironmentFault: With the bytes that are missing.
     """
     # A checkpoint holds each weight with its two moments in four bytes, a kept step in two; the adapter itself in four.
-    needed = plan.trainable_parameters * (12 * CHECKPOINTS + 2 * KEPT_STEPS + 4) + SMALL_FILES
+    needed = plan.trainable_parameters * (12 * CHECKPOINTS + 2 * kept_steps + 4) + SMALL_FILES
     free = free_space(folder)
     if needed > free:
         raise EnvironmentFault(

@@ -140,6 +140,12 @@ def sampling_distance(num_steps: int) -> int:
     return max(1, round(num_steps / SAMPLINGS))
 
 
+def samplings_after(step: int, num_steps: int) -> int:
+    """Return how often a run is sampled after `step`; each time the adapter is kept."""
+    every = sampling_distance(num_steps)
+    return num_steps // every - step // every + (num_steps % every > 0)
+
+
 def _pieces(training: Training, rows: Sequence[Encoded]) -> Iterator[Batch]:
     """Yield this rank's share of the step in pieces of similar lengths that fit in memory."""
     ranks, base = training.ranks, training.base
@@ -248,7 +254,7 @@ def _spike(training: Training, loss: float) -> Iterator[Warned]:
 
 
 def _seconds_left(training: Training, clock: Clock) -> float | None:
-    step, num_steps, every = training.state.step, training.num_steps, sampling_distance(training.num_steps)
+    step, num_steps = training.state.step, training.num_steps
     whole = training.plan.num_tokens * training.config.num_train_epochs
-    samplings = num_steps // every - step // every + (num_steps % every > 0)
-    return clock.seconds_left(whole - training.state.num_tokens if whole else None, num_steps - step, samplings)
+    tokens = whole - training.state.num_tokens if whole else None
+    return clock.seconds_left(tokens, num_steps - step, samplings_after(step, num_steps))

@@ -86,6 +86,25 @@ def test_sampling_does_not_disturb_training(tiny_folder, rows_file, tmp_path, mo
     assert adapter_sha(tmp_path / "few") == adapter_sha(tmp_path / "many")
 
 
+@pytest.mark.parametrize("rows", [3, 10, 11])
+def test_disk_is_asked_for_every_step_that_is_kept(tiny_folder, rows_file, tmp_path, monkeypatch, rows):
+    settings = config(
+        tiny_folder("llama"), rows_file(rows), per_device_train_batch_size=1, num_train_epochs=1, eval_rows=0,
+        sample_prompts=(),
+    )  # fmt: skip
+    asked = []
+    monkeypatch.setattr(loop, "require_disk", lambda plan, folder, kept_steps: asked.append(kept_steps))
+    list(train(settings, tmp_path / "run"))
+    assert asked == [len(list((tmp_path / "run" / "steps").iterdir()))]
+    plan = plan_training(settings, lambda *a: None).plan
+    needed = plan.trainable_parameters * (12 * room.CHECKPOINTS + 2 * asked[0] + 4) + room.SMALL_FILES
+    monkeypatch.setattr(room, "free_space", lambda folder: needed)
+    room.require_disk(plan, tmp_path, *asked)
+    monkeypatch.setattr(room, "free_space", lambda folder: needed - 1)
+    with pytest.raises(EnvironmentFault, match="on the disk of"):
+        room.require_disk(plan, tmp_path, *asked)
+
+
 def test_sample_prompts_are_kept_for_a_resume_and_change_no_weights(tiny_folder, rows_file, tmp_path):
     (file := tmp_path / "ask.txt").write_text("What is 3 plus one?\nHello\n")
     folder, data = tiny_folder("llama"), rows_file(12)
