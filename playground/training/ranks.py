@@ -15,6 +15,7 @@ import torch
 from torch import distributed
 
 from playground.errors import EnvironmentFault
+from playground.models.memory import is_out_of_memory
 
 
 class Ranks:
@@ -79,9 +80,9 @@ def _reduce(tensor: torch.Tensor, how: distributed.ReduceOp.RedOpType = distribu
     """
     try:
         distributed.all_reduce(tensor, op=how)
-    except torch.OutOfMemoryError:
-        raise
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
         raise EnvironmentFault(
             f"Another process of this training is gone: {str(error).strip().splitlines()[-1][:200]}.",
             "See what it wrote, then continue with --resume.",

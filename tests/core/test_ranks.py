@@ -8,6 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from playground.errors import EnvironmentFault
+from playground.training import ranks
+
 SCRIPT = """
 import os, sys
 from pathlib import Path
@@ -44,3 +47,24 @@ def test_two_processes_equal_one(tiny_folder, rows_file, tmp_path, warm_python):
     assert a.keys() == b.keys()
     assert max((a[name] - b[name]).abs().max().item() for name in a) <= 1e-6
     assert max(tensor.abs().max().item() for name, tensor in a.items() if "lora_B" in name) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), torch.OutOfMemoryError),
+        (RuntimeError("CUDA error: out of memory"), RuntimeError),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), RuntimeError),
+        (RuntimeError("Connection closed by peer"), EnvironmentFault),
+    ],
+)
+def test_memory_running_out_is_not_another_process_gone(monkeypatch, error, named):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(ranks.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(ranks.distributed, "all_reduce", fail)
+    with pytest.raises(named) as caught:
+        ranks.Ranks(torch.device("cpu")).sum(1.0)
+    assert isinstance(caught.value, EnvironmentFault) == ("peer" in str(error))
