@@ -14,6 +14,7 @@ from transformers.masking_utils import sdpa_mask
 
 from playground import settings
 from playground.errors import EnvironmentFault
+from playground.text import count
 
 AMPERE = (8, 0)  # from here on GPUs compute in bfloat16, and flash attention exists
 REPEATED = "sdpa_repeated"
@@ -23,10 +24,16 @@ def pick_device() -> torch.device:
     """Return the device of this process: the one of the settings, else its GPU if it can be used, else the CPU.
 
     Raises:
-        EnvironmentFault: If the settings name a GPU that cannot be used.
+        EnvironmentFault: If the settings name a GPU that cannot be used, or there are more processes here than GPUs.
     """
     wanted = settings.device()
     own = int(os.environ.get("LOCAL_RANK", "0"))
+    if wanted in ("auto", "cuda") and torch.cuda.is_available() and own >= (there := torch.cuda.device_count()):
+        # On the CPU it would speak gloo with others that speak NCCL.
+        raise EnvironmentFault(
+            f"This is process {own + 1} of a training on this machine, which has {count(there, 'GPU')} to use.",
+            f"Start {count(there, 'process', 'processes')}, or use --device cpu for all of them.",
+        )
     device = torch.device("cuda", int(wanted[5:]) if wanted.startswith("cuda:") else own)
     why = "" if wanted == "cpu" else why_no_gpu(device)
     if why and wanted != "auto":

@@ -73,6 +73,23 @@ def test_each_rank_has_its_own_gpu(gpu, monkeypatch):
     assert device.pick_device() == torch.device("cuda", 3)
 
 
+@pytest.mark.parametrize("wanted", ["auto", "cuda"])
+def test_process_without_a_gpu_of_its_own_is_refused(gpu, monkeypatch, wanted):
+    gpu((9, 0), number=2)
+    monkeypatch.setenv("SFT_PLAYGROUND_DEVICE", wanted)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(EnvironmentFault, match="process 3 of a training on this machine, which has 2 GPUs") as refused:
+        device.pick_device()
+    assert refused.value.hint.startswith("Start 2 processes")
+    monkeypatch.setenv("SFT_PLAYGROUND_DEVICE", "cpu")
+    assert device.pick_device() == torch.device("cpu")
+
+
+def test_processes_without_any_gpu_share_the_cpu(monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    assert device.pick_device() == torch.device("cpu")
+
+
 @pytest.mark.parametrize(("capability", "dtype"), [((8, 0), torch.bfloat16), ((7, 5), torch.float16)])
 def test_capability_decides_the_arithmetic(gpu, capability, dtype):
     gpu(capability)
