@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from playground import paths
-from playground.disk import is_private, owner_only
-from playground.errors import EnvironmentFault
+from playground.disk import disk_fault, is_private, make_folder, owner_only
 from playground.events.engine import ENGINE_EVENTS, Ask, EngineError, EngineEvent
 from playground.events.runs import Event, RunEnded, RunStarted
 from playground.runs.folder import LOG, is_busy, read_events
@@ -43,16 +42,14 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
     """
     options = json.dumps({"config": config, "folder": str(folder.absolute()), "resume": resume})
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with open(folder / LOG, "ab", opener=owner_only) as log:
             subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "playground.training.child", options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
     except OSError as error:
-        raise EnvironmentFault(
-            f"{folder} cannot be written: {error.strerror or error}.", "Check its permissions."
-        ) from None
+        raise disk_fault(error, folder) from None
 
 
 class RunLink:

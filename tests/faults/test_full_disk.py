@@ -12,6 +12,7 @@ from playground import disk
 from playground.config import TrainConfig
 from playground.errors import EnvironmentFault
 from playground.events.runs import RunEnded, event_from_json
+from playground.jobs.training import start_training
 from playground.runs.folder import EventLog, read_record, state_of
 from playground.training import checkpoint, record, room
 from playground.training.loop import train
@@ -197,3 +198,12 @@ def test_no_size_of_a_disk_is_unexpected(settings, whole, tmp_path, warm_python)
         "with a record": sum(record for _, record, _ in ends.values()),
         "with a checkpoint": sum(saved for _, _, saved in ends.values()),
     }))  # fmt: skip
+
+
+def test_run_that_finds_the_disk_full_at_its_start_says_so(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise FULL
+
+    monkeypatch.setattr("pathlib.Path.mkdir", full)
+    with pytest.raises(disk.DiskFull, match="disk is full"):
+        start_training({}, tmp_path / "new" / "run")
