@@ -150,3 +150,18 @@ def test_many_damaged_files_raise_nothing_and_lose_nothing(home, look):
     for seed in figures.seeds(10):
         if not figures.done(name, seed):
             figures.add(name, seed, fuzz(look, home, seed, number=1000))
+
+
+def test_figures_count_for_the_code_that_gave_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(figures, "FILE", tmp_path / "build" / "faults.jsonl")
+    figures.add("kills", 1, {"runs": 3})
+    figures.add("kills", 2, {"runs": 4})
+    assert figures.done("kills", 1) and not figures.done("kills", 3) and not figures.done("fuzz", 1)
+    figures.main()
+    assert capsys.readouterr().out == "kills: 7 runs, 2 seeds\n"
+    monkeypatch.setattr(figures, "code", lambda: "another")
+    assert not figures.done("kills", 1)
+    figures.add("kills", 1, {"runs": 5})
+    assert figures.done("kills", 1) and not figures.done("kills", 2)
+    figures.main()
+    assert capsys.readouterr().out == ("kills: 5 runs, 1 seeds\nnot counted, because they are of other code: 1 seeds\n")
