@@ -125,6 +125,7 @@ def take_step(training: Training, clock: Clock) -> Iterator[Event]:
         with clock.training(), suppress(OutOfMemory):
             update = five_steps(training, rows, num_trained, rate)
         if update is None:
+            give_back(training.base.device)  # not before: until `five_steps` has ended its tensors are not free
             yield _halve(training)
     state.step += 1
     if update.finite:
@@ -167,7 +168,6 @@ def _agreeing_on_memory(training: Training) -> Iterator[None]:
         out_of_memory = True
     if training.ranks.any(out_of_memory):
         training.optimizer.zero_grad(set_to_none=True)
-        give_back(training.base.device)
         raise OutOfMemory
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -451,6 +452,26 @@ def test_out_of_memory_halves_the_micro_batch_and_retries(tiny_folder, rows_file
     assert [e.micro_batch_size for e in events if isinstance(e, BatchHalved)] == [2, 1]
     losses = [e.loss for e in events if isinstance(e, StepDone)]
     assert losses == pytest.approx(expected, rel=1e-4)
+
+
+def test_tensors_of_a_batch_that_did_not_fit_are_free(tiny_folder, rows_file, tmp_path, monkeypatch):
+    """When their memory is given back, before the halves of the batch are tried."""
+    from playground.training.loss import SupervisedLoss
+
+    real, held, left = SupervisedLoss.compare, [], []
+
+    def limited(self, hidden, targets):
+        if not held:
+            held.append(weakref.ref(hidden))
+            raise torch.OutOfMemoryError("on purpose")
+        return real(self, hidden, targets)
+
+    monkeypatch.setattr(SupervisedLoss, "compare", limited)
+    monkeypatch.setattr(step, "give_back", lambda device: left.extend(kept() for kept in held))
+    settings = config(tiny_folder("llama"), rows_file(4), num_train_epochs=1, eval_rows=0, sample_prompts=())
+    events = list(train(settings, tmp_path / "run"))
+    assert [e.micro_batch_size for e in events if isinstance(e, BatchHalved)] == [2]
+    assert left == [None]
 
 
 def test_out_of_memory_on_a_single_row_is_a_clear_error(tiny_folder, rows_file, tmp_path, monkeypatch):
