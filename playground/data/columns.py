@@ -35,7 +35,7 @@ WEAKER = {  # names that mean it only where no better one is there
     "completion": ("summary", "translation", "label", "zusammenfassung", "übersetzung"),
     "prompt": ("title", "titel", "document", "article", "text"),
 }
-ROLES = ("prompt", "completion", "system", "context")
+ROLES = ("prompt", "completion", "system", "context", "messages")
 GENERIC = {"text", "content"}  # a last word that says nothing, as in question_text
 OPPOSITES = {"rejected", "incorrect", "wrong", "bad", "negative"}  # words of columns that must not be learned
 _CAMEL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
@@ -84,7 +84,8 @@ def columns(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 def renamings(roles: Mapping[str, str]) -> tuple[str, ...]:
     """Return the option `columns` that reads each column of ``{role: column}`` in its role."""
-    return tuple(f"{role}={roles[role]}" for role in ("prompt", "context", "completion", "system") if role in roles)
+    order = ("prompt", "context", "completion", "system", "messages")
+    return tuple(f"{role}={roles[role]}" for role in order if role in roles)
 
 
 def as_flags(renamings: Iterable[str]) -> str:

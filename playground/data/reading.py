@@ -145,6 +145,14 @@ class Reading:
         roles = self.roles_to_name(first)
         return Way(tables.renamings(roles), "Say which is which", "unknown columns") if roles else None
 
+    def roles(self, first: Sequence[dict[str, Any]]) -> dict[str, str]:
+        """Return which column has which role: as `way` reads the `first` rows, else our guess; empty without one."""
+        if (way := self.way(first)) is None:
+            return tables.guess(first)
+        named = self._with(way.columns, first)
+        roles = dict(named.shape.roles) if named.shape is not None else {}
+        return {role: named.renamed.get(roles[role], roles[role]) for role in tables.ROLES if role in roles}
+
     def _row(self, row: dict[str, Any]) -> dict[str, Any]:
         row = rename(row, self.renamed)
         return row if self.shape is None else shapes.opened(row, self.shape)

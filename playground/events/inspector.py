@@ -77,7 +77,8 @@ class Table(Json):
         num_rows: The number of its rows.
         columns: Their names.
         samples: The texts of the first few rows, in the order of `columns`; empty where a row has none.
-        roles: Our guess: ``{"prompt": column, "completion": column}``, possibly with "system" and "context".
+        roles: Our guess: ``{"prompt": column, "completion": column}``, possibly with "system" and "context"; or
+            ``{"messages": column}``.
     """
 
     name: str

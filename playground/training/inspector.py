@@ -136,8 +136,8 @@ class Inspector:
             raise InputError(f"{config.data} has no rows.", "Name a file with one JSON object per line.")
         first, renamed = first_rows(found), renaming(config.columns)
         known = bool(renamed) and all(any(column in row for row in first) for column in renamed.values())
-        needed = not known and bool(Reading.of(first, renamed, repair=config.repair).roles_to_name(first))
-        if table := as_table(found, first):
+        needed = not known and Reading.of(first, renamed, repair=config.repair).way(first) is not None
+        if table := as_table(found, first, Reading.of(first, {}, repair=config.repair).roles(first)):
             self._send(TableFound(number, table, needed))
             if needed:
                 return
@@ -164,11 +164,11 @@ class Inspector:
         self._send(RowsShown(number, start, total, tuple(shown)))
 
 
-def as_table(rows: Rows, first: Sequence[dict[str, Any]]) -> Table | None:
-    """Return `rows` as columns, or None if they have no two columns of texts, of which `first` are an example."""
+def as_table(rows: Rows, first: Sequence[dict[str, Any]], roles: dict[str, str]) -> Table | None:
+    """Return `rows`, of which `first` are an example, as columns; None without `roles` for them."""
     from playground.data import columns
 
-    if not (roles := columns.guess(first)):
+    if not roles:
         return None
     names = columns.columns(first)
 

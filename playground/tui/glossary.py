@@ -61,8 +61,8 @@ LOSSES = _page(
     "loss", "mask", "held out", "base", "adapter", "template", "■ end",
 )  # fmt: skip
 COLUMNS = _page(
-    "A table says what its columns are called, not what they mean. Choose which has the prompts and which the answers; "
-    "the row below shows what would be trained. Enter takes them.",
+    "A table says what its columns are called, not what they mean. Choose which has the prompts and which the answers, "
+    "or which has whole conversations as messages; the row below shows what would be trained. Enter takes them.",
     "mask",
 )
 RUN = _page(

@@ -246,6 +246,23 @@ async def test_columns_get_roles_and_both_are_required(screen):
     assert screen.inspector.looked[-1]["columns"] == ("prompt=frage", "completion=antwort", "system=datum")
 
 
+@screen_test((80, 24), Tables)
+async def test_column_of_messages_needs_no_prompt_and_answer(screen):
+    await open_training(screen)
+    await screen.press("down", "down", "enter")
+    await screen.settle(lambda: isinstance(screen.app.screen, ColumnsDialog))
+    await screen.press("down", "m", "down", "s")
+    said = screen.shown("#conversation")
+    assert "System     2024" in said and "Messages   Eine Zahl." in said and "Assistant" not in said
+    await screen.press("enter")
+    await screen.settle(lambda: screen.inspector.looked[-1]["columns"])
+    assert screen.inspector.looked[-1]["columns"] == ("system=datum", "messages=antwort")
+    await screen.settle(lambda: "F5 starts" in screen.shown("#hint"))
+    await screen.press("f4", "up", "up", "p")
+    assert "no column yet: A makes one the answer" in screen.shown("#conversation"), "messages have a prompt in them"
+    assert "Messages" not in screen.shown("#conversation")
+
+
 @screen_test((120, 40), Tables)
 async def test_highlighted_data_set_is_the_open_one(screen):
     await open_training(screen)
@@ -1008,9 +1025,10 @@ def test_held_out_row_is_labelled():
         ("Lower --eval-rows, or add rows.", "Lower “held-out rows”, or add rows (F9 opens the options)."),
         ("Say which is which: --map prompt=frage --map 'completion=a b'", "Say which is which: F4 (columns)"),
         ("This fits: --max-length 64. --force tries anyway.", "This fits: “longest row” 64 (F9 opens the options)."),
+        ("To train on its better side: --map messages=chosen", "To train on its better side: F4 (columns)"),
         (
-            "To train on its better side: --map messages=chosen",
-            "on the command line: To train on its better side: --map messages=chosen",
+            "It has both; read one: --map messages=COLUMN",
+            "It has both; on the command line: read one: --map messages=COLUMN",
         ),
         ("Only text; --map images= leaves it out", "Only text; on the command line: --map images= leaves it out"),
         ("See 'sft-playground train --help' for what each option takes.", ""),

@@ -17,6 +17,7 @@ from playground.events.inspector import DataSetInfo
 from playground.training.inspector import Inspector
 
 CSV = "frage,antwort,datum\n" + "".join(f"Was ist {n}?,Die Zahl {n} und mehr.,2024-01-0{n}\n" for n in range(1, 9))
+TALK = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 FLAGS = "--map prompt=frage --map completion=antwort"
 
 
@@ -140,3 +141,20 @@ def test_inspector_asks_for_columns_before_it_checks_or_plans(folder):
         found.table.samples[2] == ("Was ist 3?", "Die Zahl 3 und mehr.", "2024-01-03") and len(found.table.samples) == 3
     )
     assert found.table.roles == {"prompt": "frage", "completion": "antwort"}
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"chosen": TALK, "rejected": TALK}, ("messages=chosen",)),
+        ({"prompt": "q", "chosen": TALK, "rejected": TALK, "note": "a longer text"}, ("messages=chosen",)),
+        ({"input": TALK[:1], "chosen": TALK[1:], "rejected": TALK[1:]}, ("prompt=input", "completion=chosen")),
+    ],
+)
+def test_inspector_offers_the_better_side_of_preferences(folder, row, columns):
+    (folder / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    events = []
+    Inspector(events.append).serve({"do": "look", "id": 1, "config": TrainConfig(data="rows.jsonl").to_dict()})
+    found = events[-1]
+    assert found.needed and renamings(found.table.roles) == columns
+    assert read_dataset("rows.jsonl", columns).examples[0].turns[-1].content == "a"

@@ -11,7 +11,7 @@ from playground.data.columns import ROLES
 _SENTENCE = re.compile(r"(?<=[.;])\s+")
 _FLAG = re.compile(r"--[a-z][a-z-]+")
 # What the dialog of the columns can do; anything else that --map does needs the command line.
-_ROLE = r"--map (?:'(?:{0})=[^']*'|(?:{0})=[^\s.;]+)".format("|".join(ROLES))
+_ROLE = r"--map (?:'(?:{0})=[^']*'|(?:{0})=(?!COLUMN)[^\s.;]+)".format("|".join(ROLES))
 _MAP = re.compile(f"{_ROLE}(?: {_ROLE})*")
 
 

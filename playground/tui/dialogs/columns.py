@@ -19,15 +19,24 @@ from playground.text import clean, count, one_line
 from playground.tui import glossary
 from playground.tui.dialogs.base import Dialog
 
-WORDS = {"prompt": "prompt", "completion": "answer", "system": "system", "context": "context", "": ""}
-SPEAKERS = {"system": "System", "prompt": "You", "context": "", "completion": "Assistant"}  # as a row is trained
+WORDS = {
+    "prompt": "prompt",
+    "completion": "answer",
+    "system": "system",
+    "context": "context",
+    "messages": "messages",
+    "": "",
+}
+PAIR = ("prompt", "context", "completion")  # roles that messages have in them
+# As a row is trained.
+SPEAKERS = {"system": "System", "prompt": "You", "context": "", "completion": "Assistant", "messages": "Messages"}
 TRAINED = "bold underline $accent"  # as on the training screen
 WIDEST = 100  # cells of the dialog, as in the style sheet
-SPEAKER, ROLE, NAME = 11, 7, 20  # cells of a speaker, a role and, at most, a column's name
+SPEAKER, ROLE, NAME = 11, 8, 20  # cells of a speaker, a role and, at most, a column's name
 
 
 class ColumnsDialog(Dialog[Mapping[str, str] | None]):
-    """Returns ``{role: column}`` with at least a prompt and a completion, or None.
+    """Returns ``{role: column}`` with at least a prompt and a completion, or messages; or None.
 
     Args:
         table: The columns and some of their texts.
@@ -42,6 +51,7 @@ class ColumnsDialog(Dialog[Mapping[str, str] | None]):
         Binding("a", "assign('completion')", "answer", tooltip="This column has the answers, which are trained"),
         Binding("s", "assign('system')", "system", tooltip="This column has system prompts"),
         Binding("c", "assign('context')", "context", tooltip="This column has texts that the prompts are about"),
+        Binding("m", "assign('messages')", "messages", tooltip="This column has whole conversations, as messages"),
         Binding("space,delete", "assign('')", "none", tooltip="This column is not read"),
         Binding("j", "move(1)", "down", show=False, tooltip="The next column"),
         Binding("k", "move(-1)", "up", show=False, tooltip="The column before"),
@@ -60,14 +70,15 @@ class ColumnsDialog(Dialog[Mapping[str, str] | None]):
             yield OptionList(*("" for _ in self._table.columns), id="columns", compact=True)
             yield Static(id="conversation", markup=False)
             yield Static("", id="problems", markup=False)
-            keys = "P prompt  A answer  S system  C context  Space none · Enter · Esc"
+            keys = "P prompt  A answer  S system  C context  M messages  Space none  Enter · Esc"
             yield Static(keys, classes="keys", markup=False)
 
     def on_mount(self) -> None:
         """Begin at the prompt."""
         columns = self.query_one(OptionList)
         columns.focus()
-        columns.highlighted = self._table.columns.index(self._roles["prompt"]) if "prompt" in self._roles else 0
+        first = next((self._roles[role] for role in ("prompt", "messages") if role in self._roles), "")
+        columns.highlighted = self._table.columns.index(first) if first in self._table.columns else 0
         self._draw()
 
     def on_resize(self) -> None:
@@ -112,7 +123,7 @@ class ColumnsDialog(Dialog[Mapping[str, str] | None]):
             (f"{count(self._table.num_rows, 'row')}. The first one is trained as\n", "dim")
         ]
         for role, who in SPEAKERS.items():
-            if role not in self._roles and role in ("system", "context"):
+            if role not in self._roles and ("messages" in self._roles or role not in ("prompt", "completion")):
                 continue
             pieces.append((who.ljust(SPEAKER), "bold"))
             if role in self._roles and self._table.samples:
@@ -134,7 +145,8 @@ class ColumnsDialog(Dialog[Mapping[str, str] | None]):
         if at is None:
             return
         column = self._table.columns[at]
-        self._roles = {other: name for other, name in self._roles.items() if name != column and other != role}
+        gone = {role, *(PAIR if role == "messages" else ("messages",) if role in PAIR else ())}
+        self._roles = {other: name for other, name in self._roles.items() if name != column and other not in gone}
         if role:
             self._roles[role] = column
         self.query_one("#problems", Static).update("")
@@ -150,7 +162,7 @@ class ColumnsDialog(Dialog[Mapping[str, str] | None]):
     def action_keep(self) -> None:
         """Return the roles, unless one is missing."""
         missing = [WORDS[role] for role in ("prompt", "completion") if role not in self._roles]
-        if missing:
+        if missing and "messages" not in self._roles:
             said = f"No column is the {' and none the '.join(missing)} yet."
             self.query_one("#problems", Static).update(clean(said))
             return
