@@ -329,7 +329,9 @@ def _conversational(row: dict[str, Any], roles: dict[str, str], options: Options
             return f"{column!r} is a list of texts, not of messages; write one text there"
     if more := [column for column in roles.values() if column not in pair and not is_empty(row.get(column))]:
         return f"it has {shown(more[0])} next to a list of messages: write it into one of them"
-    if not isinstance(turns_of(answered, options), str):  # as in preference data that repeats the prompt
+    if not isinstance(
+        turns_of(answered, options._replace(repair=False)), str
+    ):  # as in preference data that repeats the prompt
         return f"{pair[1]!r} has the prompt in it too: read that column alone, with --map messages=COLUMN"
     read = turns_of([*asked, *answered], options, given=len(asked))
     return f"in {pair[0]!r} and {pair[1]!r}, {read}" if isinstance(read, str) else read

@@ -98,6 +98,12 @@ def test_numbers_become_text_on_request(row, texts):
     assert [note.kind for note in read.notes] == ["repaired: numbers written as text"], "once for a row"
 
 
+def test_repair_leaves_a_sound_row_of_two_lists_alone():
+    row = {"prompt": TALK[:1], "completion": [TALK[1], *TALK]}
+    as_is, repaired = (Reading.of([row], {}, repair=repair).example(1, row) for repair in (False, True))
+    assert as_is == repaired and len(as_is.turns) == 4
+
+
 @pytest.mark.parametrize(
     ("prompt", "answer"),
     [
