@@ -164,6 +164,8 @@ def _mended(turns: Sequence[Turn], notes: list[Note]) -> list[Turn]:
     while rest and rest[0].role == "assistant":
         notes.append(Note("repaired: an answer before the first question left out", "the rest of the row is trained"))
         del rest[0]
+    if not head and rest and rest[0].role == "system":
+        return _mended(rest, notes)  # there may be another answer before the first question
     while rest and rest[-1].role == "user":
         notes.append(Note("repaired: a question without an answer left out", "the rest of the row is trained"))
         del rest[-1]

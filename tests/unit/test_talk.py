@@ -40,6 +40,7 @@ def test_tool_roles_are_refused_in_every_spelling(said):
     [
         ("aua", "--repair leaves it out", "u1 a2", ["an answer before the first question left out"]),
         ("saua", "--repair leaves it out", "s0 u2 a3", ["an answer before the first question left out"]),
+        ("asaua", "--repair leaves it out", "s1 u3 a4", ["an answer before the first question left out"]),
         ("uau", "--repair leaves its last turn out", "u0 a1", ["a question without an answer left out"]),
         ("uua", "--repair joins them", "u0+u1 a2", ["turns of one role in a row joined"]),
         ("uaaua", "--repair joins them", "u0 a1+a2 u3 a4", ["turns of one role in a row joined"]),
