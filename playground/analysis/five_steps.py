@@ -15,7 +15,7 @@ import torch
 
 from playground.analysis.snapshots import Snapshot, Snapshots
 from playground.config import TrainConfig
-from playground.data.encode import HINT, IGNORE_INDEX, Encoded, Encoder, encode_row
+from playground.data.encode import IGNORE_INDEX, Encoded, Encoder, encode_row, hint
 from playground.data.examples import Dataset, Example, Turn
 from playground.data.jsonl import Problem
 from playground.data.shapes import TYPED
@@ -300,7 +300,7 @@ def unmasked(row: Encoded) -> Encoded:
 def _encoded(encoder: Encoder, example: Example) -> Encoded:
     row = encode_row(encoder, example)
     if isinstance(row, Problem):
-        raise InputError(f"The row cannot be trained on: {row.message}.", HINT)
+        raise InputError(f"The row cannot be trained on: {row.message}.", hint([row], others=False))
     return row
 
 

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 IGNORE_INDEX = -100
 BROKEN = "\ufffd"  # what a decoder writes for a part of a character
-HINT = "Raise --max-length, shorten these rows, or leave them out with --skip-bad."
+# What to do about a row that would train nothing, by what its problem says.
+_WAYS = {
+    "max_length": "raise --max-length or shorten the row",
+    "no loss": "train on earlier answers with --train-on all",
+    "chat template": "use --style chat",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +238,13 @@ def encode_all(encoder: Encoder, dataset: Dataset, *, skip_bad: bool = False) ->
             else:
                 good.append(index)
         if not good:
-            raise refuse(dataset.path, problems, HINT)
+            raise refuse(dataset.path, problems, hint(problems, others=False))
         dataset = dataset.only(good, problems)
         return _Lazy(encoder, dataset), dataset
     pairs = [(example, encode_row(encoder, example)) for example in dataset.examples]
     bad = [row for _, row in pairs if isinstance(row, Problem)]
     if bad and (len(bad) == len(pairs) or not skip_bad):
-        raise refuse(dataset.path, bad, HINT)
+        raise refuse(dataset.path, bad, hint(bad, others=len(bad) < len(pairs)))
     rows = [row for _, row in pairs if isinstance(row, Encoded)]
     kept = tuple(example for example, row in pairs if isinstance(row, Encoded))
     return rows, replace(dataset, examples=kept, skipped=(*dataset.skipped, *bad))
@@ -257,6 +262,13 @@ def encode_row(encoder: Encoder, example: Example) -> Encoded | Problem:
     if row.cut:
         return Problem(example.line, f"no token of an answer fits into max_length {encoder.max_length}")
     return Problem(example.line, "the answer that would be trained carries no loss")
+
+
+def hint(problems: Sequence[Problem], *, others: bool) -> str:
+    """Return what to do about rows that would train nothing; `others` says whether there are rows that train."""
+    ways = [way for sign, way in _WAYS.items() if any(sign in problem.message for problem in problems)]
+    said = "; or ".join([*ways, *(["leave such rows out with --skip-bad"] if others else [])])
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
 
 
 class _Lazy(Sequence[Encoded]):
@@ -277,7 +289,7 @@ class _Lazy(Sequence[Encoded]):
         if row is None:
             found = encode_row(self._encoder, self._dataset.examples[index])
             if isinstance(found, Problem):
-                raise refuse(self._dataset.path, [found], HINT)
+                raise refuse(self._dataset.path, [found], hint([found], others=True))
             row = found
             if len(self._kept) >= self.KEPT:
                 del self._kept[next(iter(self._kept))]

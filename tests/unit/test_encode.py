@@ -282,7 +282,7 @@ def test_all_rows_that_train_nothing_are_refused_together(encoder):
     message = caught.value.message
     assert message.startswith("some.jsonl:4: ") and message.endswith(" (also line 9)")
     assert "max_length 50" in message
-    assert "--max-length" in caught.value.hint
+    assert caught.value.hint == "Raise --max-length or shorten the row; or leave such rows out with --skip-bad."
 
 
 def test_sound_rows_come_back_encoded_in_order(encoder):
@@ -298,15 +298,19 @@ def test_rows_that_train_nothing_are_skipped_on_request(encoder):
     assert rows == [encoder().example(good)] * 2
     assert kept.examples == (good, good)
     assert [problem.line for problem in kept.skipped] == [4]
-    with pytest.raises(InputError):  # nothing would be left
+    with pytest.raises(InputError) as caught:  # nothing would be left
         encode_all(encoder(50), dataset([bad]), skip_bad=True)
+    assert caught.value.hint == "Raise --max-length or shorten the row."
 
 
 def test_row_without_loss_is_not_blamed_on_its_length(encoder):
+    row = talk("a", "b", "c", "d", trained=(True, False))
     with pytest.raises(InputError) as caught:
-        encode_all(encoder(train_on="last"), dataset([talk("a", "b", "c", "d", trained=(True, False))]))
+        encode_all(encoder(train_on="last"), dataset([row]))
     assert "some.jsonl:1: " in caught.value.message
     assert "max_length" not in caught.value.message
+    assert caught.value.hint == "Train on earlier answers with --train-on all."
+    assert encode_all(encoder(train_on="all"), dataset([row]))[0]
 
 
 def test_pieces_pair_the_text_of_each_token_with_its_mask(encoder):
