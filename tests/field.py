@@ -195,6 +195,11 @@ SPECIMENS = [
              json.dumps({"columns": ["prompt", "completion"], "index": [0], "data": [[Q, A]]}), (Q, A), file="a.json"),
     Specimen("the hub's viewer", ".json", json.dumps({"features": [], "rows": [
         {"row_idx": 0, "row": {"prompt": Q, "completion": A}, "truncated_cells": []}]}), (Q, A), file="a.json"),
+    Specimen("the hub's viewer, long cells", ".json", json.dumps({"rows": [
+        {"row_idx": 0, "row": {"prompt": Q, "completion": "Mi"}, "truncated_cells": ["completion"]}]}), (),
+             ("has cut off the cells ['completion']",), "a.json"),
+    Specimen("rows with a setting for all", ".json", json.dumps({"system": "Be brief.", "data": [
+        {"prompt": Q, "completion": A}]}), (), ("'system' next to its rows", "write it into each row"), "a.json"),
     Specimen("Excel, `sep=;`", ".csv", f"\ufeffsep=;\r\nprompt;completion\r\n{Q};{A}\r\n", (Q, A), file="a.csv"),
     Specimen("Excel, empty columns", ".csv", f"prompt,completion,,\n{Q},{A},,\n", (Q, A), file="a.csv"),
     Specimen("Excel, Unicode text", ".csv", f"prompt\tcompletion\r\n{Q}\t{A}\r\n".encode("utf-16"), (),

@@ -33,6 +33,7 @@ from playground.data.jsonl import (
     refuse_foreign,
 )
 from playground.data.tables import is_table, read_csv
+from playground.data.talk import Note
 from playground.errors import EnvironmentFault, InputError
 
 Parsed = dict[str, Any] | Problem
@@ -65,6 +66,7 @@ class Rows:
         container: How it is stored, in words.
         size: Number of rows.
         read: ``index -> (line, object or problem)``.
+        notes: What is to be said of all rows.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Rows:
     container: str
     size: int
     read: Callable[[int], tuple[int, Parsed]]
+    notes: tuple[Note, ...] = ()
 
     def __len__(self) -> int:
         return self.size
@@ -95,8 +98,8 @@ def open_rows(name: str, path: Path) -> Rows:
             return _parquet(path)
         case ".csv" | ".tsv" as kind:
             return _csv(path, _unpacked(path) if packed else _whole(path), "\t" if kind == ".tsv" else "")
-        case ".json" | ".jsonl" | ".ndjson" if packed:
-            return _json(path, _unpacked(path))
+        case ".json" | ".jsonl" | ".ndjson" as kind if packed:
+            return _json(path, _unpacked(path), by_line=kind != ".json")
         case ".json":
             return _json(path, _whole(path))
         case ".jsonl" | ".ndjson" | "" as kind if not packed:
@@ -104,7 +107,7 @@ def open_rows(name: str, path: Path) -> Rows:
             if large:
                 return _json_lines(path, None)
             raw = read_bytes(path)
-            return _csv(path, raw, "") if kind == "" and is_table(raw) else _json(path, raw)
+            return _csv(path, raw, "") if kind == "" and is_table(raw) else _json(path, raw, by_line=kind != "")
         case kind:
             if not path.is_file():
                 read_bytes(path)  # raises the error about the name
@@ -112,11 +115,11 @@ def open_rows(name: str, path: Path) -> Rows:
             raise InputError(f"{path} is not a supported file type.", f"{way}Supported: {SUPPORTED}.")
 
 
-def _json(path: Path, raw: bytes) -> Rows:
+def _json(path: Path, raw: bytes, *, by_line: bool = False) -> Rows:
     refuse_foreign(raw[:HEAD], str(path))
-    if (found := rows_of(raw, str(path))) is None:
+    if (found := rows_of(raw, str(path), by_line=by_line)) is None:
         return _json_lines(path, raw)
-    return _listed(path, found[0], found[1], raw)
+    return _listed(path, found.container, found.rows, raw, found.notes)
 
 
 def _csv(path: Path, raw: bytes, delimiter: str) -> Rows:
@@ -159,8 +162,10 @@ def _stream(path: Path, raw: bytes | None) -> BinaryIO:
         raise EnvironmentFault(f"{str(path)!r} cannot be read: {error.strerror}.", "Check its permissions.") from error
 
 
-def _listed(path: Path, container: str, rows: list[tuple[int, Parsed]], raw: bytes) -> Rows:
-    return Rows(path.name, hashlib.sha256(raw).hexdigest(), container, len(rows), rows.__getitem__)
+def _listed(
+    path: Path, container: str, rows: list[tuple[int, Parsed]], raw: bytes, notes: tuple[Note, ...] = ()
+) -> Rows:
+    return Rows(path.name, hashlib.sha256(raw).hexdigest(), container, len(rows), rows.__getitem__, notes)
 
 
 def _whole(path: Path) -> bytes:

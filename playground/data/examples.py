@@ -20,7 +20,7 @@ from playground.data.containers import Rows, open_rows
 from playground.data.jsonl import Problem, refuse
 from playground.data.reading import LEFT_OUT, LOOKED_AT, Example, Reading, first_rows, renaming, require_columns
 from playground.data.shapes import TYPED, Shape
-from playground.data.talk import Turn
+from playground.data.talk import Note, Turn
 from playground.data.tells import tells
 from playground.data.unknown import ACCEPTED
 from playground.data.unread import Remarks
@@ -89,7 +89,7 @@ class Dataset:
         if not isinstance(self.examples, _Lazy) or self.examples.good is not None:
             return self  # it was read whole, or to find the good rows
         rows, remarks, problems = self.examples.rows, Remarks(), []
-        for number, found in enumerate(_looked(rows, self.examples.reading, remarks)):
+        for number, found in enumerate(_looked(rows, self.examples.reading, remarks, rows.notes)):
             if number % 1000 == 0:
                 progress("checking all rows", number / len(rows))
             if isinstance(found, Problem):
@@ -168,12 +168,12 @@ def read_dataset(
     if reading.shape is None and (way := reading.way(first)):
         raise UnknownColumns(f"{path}: {reading.unknown(first[0])}.", way.columns, len(rows), way.does)
     whole, remarks, good = len(rows) <= WHOLE_ROWS, Remarks(), None
-    looked = list(_looked(islice(rows, None if whole else LOOKED_AT), reading, remarks))
+    looked = list(_looked(islice(rows, None if whole else LOOKED_AT), reading, remarks, rows.notes))
     examples = tuple(found for found in looked if isinstance(found, Example))
     problems = [found for found in looked if isinstance(found, Problem)]
     if reading.shape is not None and not whole and (skip_bad or any(map(reading.is_judged, first))):
         remarks, good, problems = Remarks(), array("Q"), []
-        for index, found in enumerate(_looked(rows, reading, remarks)):
+        for index, found in enumerate(_looked(rows, reading, remarks, rows.notes)):
             if isinstance(found, Problem):
                 problems.append(found)
             else:
@@ -200,16 +200,16 @@ def training_data(config: TrainConfig) -> Dataset:
 
 
 def _looked(
-    rows: Iterable[tuple[int, dict[str, Any] | Problem]], reading: Reading, remarks: Remarks
+    rows: Iterable[tuple[int, dict[str, Any] | Problem]], reading: Reading, remarks: Remarks, notes: tuple[Note, ...]
 ) -> Iterator[Example | Problem]:
-    """Yield each row as an example, or the problem with it; note in `remarks` what is to be said of them."""
+    """Yield each row as an example, or the problem with it; note in `remarks` what is to be said of it, and `notes`."""
     for line, row in rows:
         found = reading.example(line, row)
         if isinstance(found, Problem):
             remarks.add(line, {}, (LEFT_OUT,) if found.left_out else ())
         else:
             assert not isinstance(row, Problem)
-            remarks.add(line, reading.unread(row), (*found.notes, *tells(found.turns)))
+            remarks.add(line, reading.unread(row), (*notes, *found.notes, *tells(found.turns)))
         yield found
 
 

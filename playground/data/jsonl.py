@@ -183,7 +183,7 @@ def parse_cell(text: str) -> Any:
 
 def _object(value: Any, number: int) -> dict[str, Any] | Problem:
     if not isinstance(value, dict):
-        return Problem(number, f"expected a JSON object, not {_KINDS[type(value)]}")
+        return Problem(number, f"expected a JSON object, not {kind_of(value)}")
     return value
 
 
@@ -211,6 +211,11 @@ def _int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise ValueError(f"a number of {len(digits):,} digits")
     return int(digits)
+
+
+def kind_of(value: Any) -> str:
+    """Return what kind of JSON value `value` is."""
+    return _KINDS.get(type(value), "an object")
 
 
 def shown(value: Any) -> str:

@@ -69,7 +69,7 @@ def check(
                 findings.append(Finding(line, "error", kind, example.message))
             continue
         assert not isinstance(row, Problem)
-        remarks.add(line, reading.unread(row), example.notes)
+        remarks.add(line, reading.unread(row), (*rows.notes, *example.notes))
         findings += [Finding(line, "warning", note.kind, note.message) for note in tells(example.turns)]
         findings += _looks(example, seen)
         length, learned, problem = _length(example, encoder)

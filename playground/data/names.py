@@ -69,6 +69,7 @@ PER_MESSAGE = {
 # Columns about a row, which are not expected to be learned. Every other unread column is reported.
 HARMLESS = {
     "id", "_id", "ids", "idx", "index", "row_id", "uuid", "guid", "hash", "__index_level_0__", "unnamed: 0",
+    "unnamed: 0.1",
     "conversation_id", "session_id", "prompt_id", "message_id", "parent_id", "task_id", "user_id", "annotator_id",
     "question_id", "schemaversion",
     "source", "src", "dataset", "origin", "split", "license", "licence", "url", "author", "annotator", "file",

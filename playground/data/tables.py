@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from playground.data.jsonl import MAX_LINE_BYTES, Problem, shown
 from playground.data.names import HARMLESS, READ, fold
 
-KNOWN = {name for names in READ.values() for name in names} | HARMLESS
+NAMES_READ = {name for names in READ.values() for name in names}
+KNOWN = NAMES_READ | HARMLESS
 LONGEST_NAME = 60  # characters of the name of a column
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR = re.compile(r"\Asep=(.)\r?\n")  # a line that Excel reads and writes before the header
@@ -40,25 +42,38 @@ def read_csv(raw: bytes, delimiter: str) -> list[tuple[int, dict[str, Any] | Pro
     rows: list[tuple[int, dict[str, Any] | Problem]] = []
     try:
         header = [name.strip() for name in next(reader, [])]
-        if twice := [name for n, name in enumerate(header) if name and name in header[:n]]:
+        if problem := named_twice([name for name in header if name]):
             line = 1 + skipped
-            return [(line, Problem(line, f"a column name appears twice: {shown(twice[0])}"))]
+            return [(line, Problem(line, problem))]
         if not any(fold(name) in KNOWN for name in header) and any(map(_is_sentence, header)):
             way = f"prompt{delimiter}completion".replace("\t", " and, after a tab, ")
             line = 1 + skipped
             said = f"the first line looks like a row, not like the names of columns: write {way} into a line above it"
             return [(line, Problem(line, said))]
-        # The name that pandas gives the column of its index.
-        names = [name or f"Unnamed: {n}" for n, name in enumerate(header)]
-        begun = reader.line_num
+        names = [name or _unnamed(n, header) for n, name in enumerate(header)]
+        start = reader.line_num
         for cells in reader:
-            line, begun = begun + 1 + skipped, reader.line_num
+            line, start = start + 1 + skipped, reader.line_num
             if cells:
                 rows.append((line, _row(names, cells, line)))
     except csv.Error as error:
         line = reader.line_num + skipped
         rows.append((line, Problem(line, f"not CSV: {error}; what follows is not read")))
     return rows
+
+
+def named_twice(names: Sequence[str]) -> str:
+    """Return what is wrong with columns of which two have one name; empty if none have."""
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    return "" if twice is None else f"a column name appears twice: {shown(twice)}: rename one of the two"
+
+
+def _unnamed(number: int, header: Sequence[str]) -> str:
+    """Return the name that pandas gives a column without one: as that of its index, and no name that is taken."""
+    name = f"Unnamed: {number}"
+    while name in header:
+        name += ".1"
+    return name
 
 
 def _is_sentence(name: str) -> bool:

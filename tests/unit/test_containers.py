@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playground.data.containers import open_rows
-from playground.data.examples import LOOKED_AT, WHOLE_ROWS, read_dataset
+from playground.data.examples import LOOKED_AT, WHOLE_ROWS, read_dataset, remarks_in_words
 from playground.data.jsonl import Problem
+from playground.data.lint import check
 from playground.errors import EnvironmentFault, InputError, UsageError
 
 ROWS = [{"prompt": f'p{n}, "é"', "completion": f"c{n}\nsecond line"} for n in range(3)]
@@ -40,6 +41,12 @@ def write_parquet(path, rows):
     import pyarrow.parquet
 
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+
+
+def as_split(columns, data=None, **more):
+    """Return a table as pandas splits it."""
+    data = [[f"{n}" for n, _ in enumerate(columns)]] if data is None else data
+    return json.dumps({"columns": columns, "index": [*range(len(data))], "data": data, **more}).encode()
 
 
 @pytest.mark.parametrize(
@@ -90,6 +97,9 @@ def write_parquet(path, rows):
             ).encode(),
             [1, 2, 3],
         ),
+        ("a.json", "\n".join(json.dumps(row).replace('", "', '",\n"') for row in ROWS).encode(), [1, 3, 5]),
+        ("a.json", json.dumps({"items": ROWS}).encode(), [1, 2, 3]),
+        ("a.jsonl", json.dumps({"rows": ROWS}).encode(), [1, 2, 3]),
     ],
 )
 def test_rows_keep_their_text_and_their_lines(tmp_path, name, content, lines):
@@ -138,6 +148,30 @@ def test_parquet_rows_are_read_as_written(tmp_path, monkeypatch):
         ("a.jsonl", b"\n<!DOCTYPE html><html>", ["an HTML page"]),
         ("a.json", json.dumps({"train": ROWS, "test": ROWS}).encode(), ["'train', 'test'", "file of their own"]),
         ("a.json", json.dumps({"name": "x", "n": 3}, indent=2).encode(), ["a.json", "the columns 'n', 'name'"]),
+        (
+            "a.json",
+            json.dumps({"rows": ROWS, "tools": [{}]}).encode(),
+            ["'tools' next to its rows", "write it into each"],
+        ),
+        ("a.json", json.dumps({"data": ROWS, "instruction": "Do."}).encode(), ["'instruction' next to its rows"]),
+        ("a.json", as_split(["prompt", "completion"], system="s"), ["'system' next to its rows"]),
+        ("a.json", as_split(["prompt", "completion", "prompt"]), ["'prompt'", "twice", "rename"]),
+        ("a.json", as_split([0, "completion", "0"]), ["'0'", "twice"]),
+        ("a.json", as_split(["prompt", ["completion", "x"]]), ["column 2 is an array", "write a text"]),
+        ("a.json", as_split(["prompt", None]), ["column 2 is null"]),
+        ("a.json", as_split(["prompt", True]), ["column 2 is a boolean"]),
+        ("a.json", as_split(["prompt", "completion"], [["p", "c"], ["p"]]), ["a.json:2", "1 cells", "2 columns"]),
+        ("a.json", as_split(["prompt", "completion"], []), ["no rows"]),
+        (
+            "a.json",
+            json.dumps({"rows": [{"row_idx": 0, "row": ROWS[0], "truncated_cells": ["prompt"]}]}).encode(),
+            ["a.json:1", "cut off", "'prompt'", "hf:"],
+        ),
+        ("a.jsonl", json.dumps({"data": ROWS}).encode(), ["rows, or one conversation", ".json for rows", "'messages'"]),
+        ("a.jsonl.gz", gzip.compress(json.dumps({"turns": ROWS}).encode(), mtime=0), ["the column 'turns'"]),
+        ("a.json", json.dumps({"history": ROWS}).encode(), ["the column 'history'"]),
+        ("a.jsonl", b'{"prompt": "p",\n"completion" "c"}\n', ["a.jsonl:2", "what follows is not read"]),
+        ("a.jsonl", b'{"prompt": "p",\n' + as_jsonl(ROWS), ["a.jsonl:1", "not JSON"]),
         ("a.json", json.dumps(ROWS, indent=2)[:-20].encode(), ["a.json:12", "what follows is not read"]),
         ("a.csv", b'prompt,completion\n"a"b,c\nd,e\n', ["not CSV", "what follows is not read"]),
         ("a.xlsx", b"PK", ["a.xlsx", "not a supported file type"]),
@@ -151,6 +185,62 @@ def test_damaged_container_is_refused_with_a_reason(tmp_path, monkeypatch, name,
         read_dataset(tmp_path / name)
     assert all(word in caught.value.message for word in words), caught.value.message
     assert caught.value.hint
+
+
+def test_what_a_file_has_next_to_its_rows_is_named(tmp_path):
+    viewer = {
+        "features": [{"name": "prompt"}], "rows": [{"row_idx": n, "row": row} for n, row in enumerate(ROWS)],
+        "partial": False, "num_rows_total": 3, "truncated_cells": [], "version": 2,
+    }  # fmt: skip
+    (path := tmp_path / "a.json").write_text(json.dumps(viewer))
+    said = "next to its rows the file has 'num_rows_total', 'partial'"
+    assert remarks_in_words(read_dataset(path)) == (f"{said} (3 rows): only the rows are read",)
+    (finding,) = check(open_rows(str(path), path), {}).findings
+    assert (finding.level, finding.kind, finding.rows) == ("warning", said, 3)
+
+
+@pytest.mark.parametrize("key", ["examples", "shots", "data"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_row_that_holds_a_list_of_rows_stays_a_row(tmp_path, name, key):
+    (path := tmp_path / name).write_text(json.dumps({"prompt": "p", "completion": "c", key: ROWS}))
+    dataset = read_dataset(path)
+    assert [example.turns[0].content for example in dataset.examples] == ["p"]
+    assert [*dataset.remarks.columns] == [key]
+
+
+def test_row_of_two_objects_is_no_object_of_rows(tmp_path):
+    talk = [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}]
+    row = {"prompt": {"messages": talk[:1]}, "completion": {"messages": talk[1:]}}
+    (path := tmp_path / "a.json").write_text(json.dumps(row))
+    assert [turn.content for turn in read_dataset(path).examples[0].turns] == ["u", "a"]
+
+
+def test_row_with_a_history_of_objects_is_refused_as_one(tmp_path):
+    (path := tmp_path / "a.jsonl").write_text(json.dumps({"prompt": "p", "completion": "c", "history": ROWS}))
+    with pytest.raises(InputError, match="pair 1 of 'history' is not"):
+        read_dataset(path)
+
+
+def test_object_on_a_line_too_long_for_a_row_may_hold_rows(tmp_path, monkeypatch):
+    for module in ("jsonl", "json_files", "containers"):
+        monkeypatch.setattr(f"playground.data.{module}.MAX_LINE_BYTES", 60)
+    (path := tmp_path / "a.json").write_text(json.dumps({"version": 1, "data": ROWS}))
+    assert [row for _, row in open_rows(str(path), path)] == ROWS
+    path.write_text(json.dumps({"prompt": "p" * 60, "completion": "c"}))
+    with pytest.raises(InputError, match="the line is"):
+        read_dataset(path)
+
+
+def test_number_as_the_name_of_a_column_is_a_name(tmp_path):
+    (path := tmp_path / "a.json").write_bytes(as_split(["prompt", "completion", 7]))
+    assert [row for _, row in open_rows(str(path), path)] == [{"prompt": "0", "completion": "1", "7": "2"}]
+
+
+def test_column_without_a_name_takes_none_that_is_there(tmp_path):
+    (path := tmp_path / "a.csv").write_text(",Unnamed: 0,prompt,completion\n1,2,p,c\n")
+    row = {"Unnamed: 0.1": "1", "Unnamed: 0": "2", "prompt": "p", "completion": "c"}
+    assert [row for _, row in open_rows(str(path), path)] == [row]
+    assert remarks_in_words(read_dataset(path)) == ()
 
 
 def test_a_gzip_file_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatch):
