@@ -142,6 +142,10 @@ SPECIMENS = [
     Specimen("reasoning models", "messages with reasoning_content", [{"messages": [
         turn("user", "17 * 3?"), turn("assistant", "51", reasoning_content="It is 51.")]}],
         ("17 * 3?", "<think>\nIt is 51.\n</think>\n\n51"), ("'reasoning_content' is trained with the answer",)),
+    Specimen("Gemini, with its thoughts", "contents with parts; thought", [{"contents": [
+        turn("user", [{"text": "17 * 3?"}], ("role", "parts")),
+        turn("model", [{"text": "It is 51.", "thought": True}, {"text": "51"}], ("role", "parts"))]}],
+        ("17 * 3?", "<think>\nIt is 51.\n</think>\n\n51"), ("'thought' is trained with the answer",)),
     Specimen("a dump that begins with an answer", "conversations", [{"conversations": [
         turn("gpt", "Welcome!", GPT["keys"]), *talk(Q, A, **GPT)]}], (), ("expected system or user; --repair leaves it out",)),
     Specimen("a dump that ends with a question", "conversations",

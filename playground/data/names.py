@@ -63,9 +63,14 @@ MEANINGFUL = {
     **dict.fromkeys((*READ["context"], "choices", "options", "input", "document"), IN_PROMPT),
 }  # fmt: skip
 PER_MESSAGE = {
-    **{name: why for name, why in MEANINGFUL.items() if why == _MEDIA},
+    **{name: why for name, why in MEANINGFUL.items() if why in (_MEDIA, _TOOLS)},
     "train_detail": "an answer carries loss as a whole",
 }
+# Keys of a part of a content, or next to its parts, with which it is more than text.
+PER_PART = {
+    *PER_MESSAGE, "inline_data", "file_data", "video_url", "audio_url", "input_audio", "function_call",
+    "function_response", "executable_code", "code_execution_result",
+}  # fmt: skip
 # Columns about a row, which are not expected to be learned. Every other unread column is reported.
 HARMLESS = {
     "id", "_id", "ids", "idx", "index", "row_id", "uuid", "guid", "hash", "__index_level_0__", "unnamed: 0",

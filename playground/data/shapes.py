@@ -23,13 +23,13 @@ from playground.data.talk import (
     as_text,
     bad_cell,
     joined,
-    reasoning_key,
+    parts_not_read,
     turns_of,
     unread_keys,
     with_reasoning,
 )  # fmt: skip
 from playground.data.unknown import advice, columns_of, listed
-from playground.data.unread import refusal
+from playground.data.unread import refusal, unread
 
 # What stands for a missing value, if a cell is nothing else: the first group is never an answer.
 NO_ANSWER = {"nan", "NaN", "<NA>", "#N/A", "#NA"}
@@ -224,9 +224,25 @@ def opened(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
 
 
 def keys_not_read(row: dict[str, Any], shape: Shape, options: Options) -> dict[str, Any]:
-    """Return what a row's messages have that is not read: ``{"column[].key": value}``."""
-    talk = {column: row[column] for column in shape.talk if isinstance(row.get(column), list)}
-    return {f"{column}[].{key}": value for column in talk for key, value in unread_keys(talk[column], options).items()}
+    """Return what the messages and texts of a row have that is not read: ``{"column[].key": value}``."""
+    found: dict[str, Any] = {}
+    for role, column in shape.roles:
+        if column in shape.talk:
+            found |= _keys_not_read(column, row.get(column), options)
+        elif role == "system" and column in row:
+            found |= {f"{column}{path}": value for path, value in parts_not_read(row[column], options)}
+    return found
+
+
+def _keys_not_read(name: str, held: Any, options: Options) -> dict[str, Any]:
+    if isinstance(held, list):
+        return {f"{name}[].{key}": value for key, value in unread_keys(held, options).items()}
+    if not isinstance(held, dict):
+        return {}
+    if inner := find(READ["messages"], held):
+        more = {f"{name}.{key}": value for key, value in unread(held, {inner}).items()}
+        return more | _keys_not_read(f"{name}.{inner}", held[inner], options)
+    return {f"{name}.{key}": value for key, value in unread_keys([held], options).items()}
 
 
 def _messages(row: dict[str, Any], roles: dict[str, str], options: Options) -> Read | str:
@@ -270,8 +286,8 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
     earlier = _earlier(_cell(row, roles, "history"), roles.get("history", ""), options, notes)
     if isinstance(earlier, str):
         return earlier
-    if reasoning_key(row, options) == roles.get("reasoning", ""):
-        answer = with_reasoning(completion, row, options, notes)
+    if not is_empty(thought := _cell(row, roles, "reasoning")):
+        answer = with_reasoning(completion, roles["reasoning"], thought, notes)
         if answer is None:
             return f"{roles['reasoning']!r} is not a text"
         completion = answer
@@ -319,6 +335,9 @@ def _earlier(history: Any, column: str, options: Options, notes: list[Note]) -> 
 def _conversational(row: dict[str, Any], roles: dict[str, str], options: Options) -> Read | str:
     """Read TRL's conversational prompt/completion: two lists of messages, of which the second carries loss."""
     pair = roles["prompt"], roles["completion"]
+    for column in pair:
+        if why := _refused_inside(row[column], options):
+            return f"in {column!r}, {why}"
     asked, answered = _as_list(row[pair[0]], "user"), _as_list(row[pair[1]], "assistant")
     for column, talk in zip(pair, (asked, answered), strict=True):
         if not talk:
@@ -335,6 +354,13 @@ def _conversational(row: dict[str, Any], roles: dict[str, str], options: Options
         return f"{pair[1]!r} has the prompt in it too: read that column alone, with --map messages=COLUMN"
     read = turns_of([*asked, *answered], options, given=len(asked))
     return f"in {pair[0]!r} and {pair[1]!r}, {read}" if isinstance(read, str) else read
+
+
+def _refused_inside(value: Any, options: Options) -> str:
+    """Return why an object that has messages is refused: what is next to them would change what they mean."""
+    if not isinstance(value, dict) or not (column := find(READ["messages"], value)):
+        return ""
+    return refusal({key: held for key, held in value.items() if key not in options.left_out}, {column})
 
 
 def _as_list(value: Any, role: str) -> list[Any]:

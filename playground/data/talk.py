@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any, NamedTuple, cast
 
 from playground.data.jsonl import shown
@@ -15,6 +15,7 @@ from playground.data.names import (
     CALLS,
     CONTENT_KEYS,
     PER_MESSAGE,
+    PER_PART,
     READ,
     ROLE_KEYS,
     WEIGHTS,
@@ -114,41 +115,50 @@ def _turn(message: Any, number: int, options: Options, notes: list[Note]) -> Tur
             f"message {number} has the role {shown(said)}; it must be system, user or assistant, or mean one of them"
             " as human and gpt do"
         )
-    content = joined(as_text(value_of(CONTENT_KEYS, message), options, notes))
+    content = value_of(CONTENT_KEYS, message)
+    rest, thoughts = _apart(content) if role == "assistant" else (content, [])
+    content = joined(as_text(rest, options, notes))
     if problem := bad_cell(content):
         return f"the content of message {number} ({role}) {problem}"
     for key, value in message.items():
-        if (why := PER_MESSAGE.get(fold(key))) and not is_empty(value):
-            return f"message {number} has {shown(key)}, which is not read here: {why}"
+        if (why := PER_MESSAGE.get(fold(key))) and not is_empty(value) and key not in options.left_out:
+            return f"message {number} has {shown(key)}, which is not read here: {why}; {leaves_out(key)}"
     weights = [message[key] for key in WEIGHTS if message.get(key) is not None] or [1]
     if odd := [weight for weight in weights if weight not in (0, 1) or weight != weights[0]]:
         return f"message {number} has the loss weight {shown(odd[0])}; only 0 and 1 are supported, and one of them"
     text = cast(str, content)
     if role == "assistant":
-        thought = with_reasoning(text, message, options, notes)
-        if thought is None:
+        key = _reasoning_key(message, options)
+        thought = message[key] if key else None
+        if said := [(name, held) for name, held in thoughts if name not in options.left_out]:
+            if key:
+                return f"message {number} has reasoning in {shown(key)} and in its content; {leaves_out(key)}"
+            key, thought = said[0][0], [held for _, held in said]
+        answer = with_reasoning(text, key, thought, notes) if key else text
+        if answer is None:
             return f"the reasoning of message {number} is not a text"
-        text = thought
+        text = answer
     return Turn(role, text, bool(weights[0]))
 
 
-def with_reasoning(answer: str, where: dict[str, Any], options: Options, notes: list[Note]) -> str | None:
-    """Return `answer` after the reasoning that is next to it, if any; None if that is no text."""
-    if not (key := reasoning_key(where, options)):
-        return answer
-    thought = joined(where[key])
+def with_reasoning(answer: str, key: str, thought: Any, notes: list[Note]) -> str | None:
+    """Return `answer` after the reasoning called `key`; None if that is no text."""
+    thought = joined(thought)
     if bad_text(thought):
         return None
-    notes.append(
-        Note(f"{shown(key)} is trained with the answer, in <think> tags", f"--map {shlex.quote(key)}= leaves it out")
-    )
+    notes.append(Note(f"{shown(key)} is trained with the answer, in <think> tags", leaves_out(key)))
     return f"<think>\n{thought.strip()}\n</think>\n\n{answer}"
 
 
-def reasoning_key(where: dict[str, Any], options: Options) -> str:
-    """Return the key of the reasoning that is read; empty if there is none."""
-    keys = [key for key in where if fold(key) in READ["reasoning"] and key not in options.left_out]
-    return next((key for key in keys if not is_empty(where[key])), "")
+def leaves_out(key: str) -> str:
+    """Return which option leaves a column or key out, in words."""
+    return f"--map {shlex.quote(f'{key}=')} leaves it out"
+
+
+def _reasoning_key(message: dict[str, Any], options: Options) -> str:
+    """Return the key of the reasoning of a message that is read, the likelier name first; empty if there is none."""
+    kept = {key: value for key, value in message.items() if key not in options.left_out and not is_empty(value)}
+    return find(READ["reasoning"], kept)
 
 
 def _mended(turns: Sequence[Turn], notes: list[Note]) -> list[Turn]:
@@ -197,25 +207,73 @@ def _fault(turns: Sequence[Turn]) -> tuple[str, str]:
 
 
 def joined(content: Any) -> Any:
-    """Return the text of a list of text parts, or of an object that holds one; anything else unchanged."""
-    if isinstance(content, dict) and isinstance(content.get("parts"), list):
-        content = content["parts"]
-    if not isinstance(content, list):
+    """Return the text of a list of text parts, or of an object that holds one; anything else unchanged.
+
+    If there is an image, audio or anything else that is no text, ``{"type": what}``, which `bad_text` refuses.
+    """
+    if (parts := _parts(content)) is None:
         return content
+    if isinstance(content, dict) and (other := _other(content)):
+        return {"type": other}
     texts = []
-    for part in content:
-        text = part.get("text", part.get("value")) if isinstance(part, dict) else part
-        kind = part.get("type", "text") if isinstance(part, dict) else "text"
-        if isinstance(part, dict) and text is None and "type" not in part and len(part) == 1:
-            kind = next(iter(part))  # as in {"image": …}
-        if kind != "text":
-            return {"type": kind}  # an image or audio: refused by its type below
+    for part in parts:
+        if (kind := _kind(part)) != "text":
+            return {"type": kind}
+        text = part.get(_text_key(part)) if isinstance(part, dict) else part
         if text is None:
             return None
         if not isinstance(text, str):
             return {"type": type(text).__name__}
         texts.append(text)
     return "".join(texts)
+
+
+def _parts(content: Any) -> list[Any] | None:
+    """Return the parts of a content; None if it has none."""
+    if isinstance(content, dict):
+        content = content.get("parts")
+    return content if isinstance(content, list) else None
+
+
+def _kind(part: Any) -> Any:
+    """Return what a part of a content is: ``text``, or the type or key that says what else."""
+    if not isinstance(part, dict):
+        return "text"
+    kind = part.get("type") or "text"
+    if kind != "text" or (kind := _other(part) or _thought(part)[0]):
+        return kind
+    return "text" if "type" in part or not part or _text_key(part) in part else next(iter(part))
+
+
+def _text_key(part: dict[str, Any]) -> str:
+    return "text" if "text" in part else "value"
+
+
+def _other(held: dict[str, Any]) -> str:
+    """Return the key with which a part, or what holds the parts, is more than text; empty if it is text."""
+    return next((key for key, value in held.items() if fold(key) in PER_PART and not is_empty(value)), "")
+
+
+def _thought(part: Any) -> tuple[str, Any]:
+    """Return what a part calls the reasoning in it, and that; no name if it is none."""
+    if not isinstance(part, dict):
+        return "", None
+    if part.get("thought") is True:  # as Gemini marks it
+        return "thought", part.get("text")
+    kind = part.get("type")
+    if not isinstance(kind, str) or fold(kind) not in READ["reasoning"]:
+        return "", None
+    return kind, part.get(kind, part.get("text"))
+
+
+def _apart(content: Any) -> tuple[Any, list[tuple[str, Any]]]:
+    """Return a content without the reasoning in its first parts, and that; later reasoning is no text to `joined`."""
+    parts = _parts(content) or []
+    thoughts = list(takewhile(lambda thought: thought[0], map(_thought, parts)))
+    if not thoughts:
+        return content, []
+    rest = parts[len(thoughts) :]
+    return ({**content, "parts": rest} if isinstance(content, dict) else rest), thoughts
 
 
 def bad_text(value: Any) -> str:
@@ -257,12 +315,36 @@ def unread_keys(talk: Sequence[Any], options: Options) -> dict[str, Any]:
     for message in _as_messages(talk)[0]:
         if not isinstance(message, dict):
             continue
-        role = find(ROLE_KEYS, message)
-        read = {role, find(CONTENT_KEYS, message), *CALLS, *WEIGHTS}
+        role, texts = find(ROLE_KEYS, message), {find(CONTENT_KEYS, message)}
         if role and role_of(message[role]) == "assistant":
-            read.add(reasoning_key(message, options))
-        read.discard("")  # what is not there; a key may be called that
+            texts.add(_reasoning_key(message, options))
+        read = {role, *CALLS, *WEIGHTS} - {""}  # what is not there; a key may be called that
+        texts.discard("")
         for key, value in message.items():
-            if key not in read and not is_empty(value) and not is_harmless(key):
+            if key in texts:
+                for path, more in parts_not_read(value, options):
+                    found.setdefault(f"{key}{path}", more)
+            elif key not in read and not is_empty(value) and not is_harmless(key):
                 found.setdefault(key, value)
     return found
+
+
+def parts_not_read(content: Any, options: Options) -> Iterator[tuple[str, Any]]:
+    """Yield what a content has that is not read: ``("[].key", value)`` of a part, ``(".key", value)`` next to parts."""
+    parts = _parts(content)
+    if parts is not None and isinstance(content, dict):
+        yield from _named(content, {"parts", *ROLE_KEYS}, ".")
+    for part in parts or ():
+        if not isinstance(part, dict):
+            continue
+        name, thought = _thought(part)
+        if name in options.left_out:
+            yield f"[].{name}", thought
+        marks = {"thought"} if isinstance(part.get("thought"), bool) else set()
+        yield from _named(part, {_text_key(part), "type", name, *marks}, "[].")
+
+
+def _named(held: dict[str, Any], read: set[str], before: str) -> Iterator[tuple[str, Any]]:
+    for key, value in held.items():
+        if key not in read and not is_empty(value) and not is_harmless(key):
+            yield f"{before}{key}", value

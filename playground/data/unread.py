@@ -9,7 +9,7 @@ from typing import Any
 
 from playground.data.jsonl import shown
 from playground.data.names import IN_PROMPT, MEANINGFUL, fold, is_empty, is_harmless
-from playground.data.talk import Note, bad_text
+from playground.data.talk import Note, bad_text, leaves_out
 from playground.events.data import Finding
 from playground.text import count
 
@@ -30,8 +30,7 @@ def refusal(row: dict[str, Any], read: Collection[str], *, context: bool = False
             continue
         readable = context and why == IN_PROMPT and not bad_text(value)
         way = f"; --map {shlex.quote(f'context={column}')} reads it" if readable else ""
-        leave = shlex.quote(f"{column}=")
-        return f"it has {shown(column)}, which is not read here: {why}{way}; --map {leave} leaves it out"
+        return f"it has {shown(column)}, which is not read here: {why}{way}; {leaves_out(column)}"
     return ""
 
 

@@ -445,6 +445,34 @@ def test_no_key_of_a_message_goes_unsaid(key, of, value):
     )
 
 
+def test_reasoning_of_a_row_is_trained_in_any_order(read, scratch):
+    row = {"prompt": "p", "completion": "c", "thinking": "Hm.", "reasoning_content": "t"}
+    for columns in (row, dict(reversed(row.items()))):
+        (example,) = read(json.dumps(columns))
+        assert example.turns[-1].content == "<think>\nt\n</think>\n\nc"
+        assert numbers(read_dataset(scratch)) == {"thinking": 1}
+
+
+def test_other_keys_of_a_prompt_object_are_named(read, scratch):
+    message = {"role": "user", "content": "p"}
+    row = {"prompt": {"messages": [{**message, "mood": "x"}], "notes": "y", "id": 1}, "completion": message | {"a": 1}}
+    row["completion"]["role"] = "assistant"
+    assert [turn.content for turn in read(json.dumps(row))[0].turns] == ["p", "p"]
+    assert numbers(read_dataset(scratch)) == {"prompt.notes": 1, "prompt.messages[].mood": 1, "completion.a": 1}
+    system = {"parts": [{"text": "s", "style": "x"}], "notes": "y", "role": "system"}
+    assert read(json.dumps({"messages": [message, {**message, "role": "assistant"}], "system": system}))
+    assert numbers(read_dataset(scratch)) == {"system[].style": 1, "system.notes": 1}
+
+
+@pytest.mark.parametrize("key", ["tools", "context", "images", "system"])
+def test_prompt_object_with_more_is_refused_with_a_way_out(read, scratch, key):
+    row = {"prompt": {"messages": [{"role": "user", "content": "p"}], key: "x"}, "completion": "c"}
+    with pytest.raises(InputError, match=f"in 'prompt', it has '{key}'.*--map {key}= leaves it out"):
+        read(json.dumps(row))
+    dataset = read_dataset(scratch, [f"{key}="])
+    assert len(dataset.examples) == 1 and numbers(dataset) == {f"prompt.{key}": 1}
+
+
 def test_axolotl_answer_with_training_false_carries_no_loss(tmp_path):
     talk = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
     messages = [{"role": role, "content": text, "training": text != "b"} for role, text in talk]

@@ -20,7 +20,7 @@ from field import SPECIMENS, Specimen, table  # noqa: E402
 
 # No option can help these: something in them has to be written by hand.
 BY_HAND = {
-    "SQuAD", "TRL, language modelling", "axolotl, parts of an answer", "axolotl, without a template", "HH-RLHF",
+    "SQuAD", "TRL, language modelling", "axolotl, without a template", "HH-RLHF",
     "Qwen-VL, OpenAI", "Excel, Unicode text", "MMLU", "TriviaQA", "WMT", "Glaive, function calling", "Anki, no header",
     "OpenAssistant", "the hub's viewer, long cells", "rows with a setting for all",
 }  # fmt: skip

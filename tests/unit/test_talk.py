@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from playground.data.talk import AS_IS, Options, Turn, turns_of
+from playground.data.talk import AS_IS, Options, Turn, turns_of, unread_keys
 
 REPAIR = Options(repair=True)
 S, U, A = (Turn(role, role[0]) for role in ("system", "user", "assistant"))
@@ -108,9 +108,72 @@ def test_reasoning_is_trained_before_the_answer_or_left_out(key):
     assert turns_of(messages, Options(frozenset({key})))[0][-1].content == "a0"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_likelier_of_two_reasonings_is_read_in_any_order(order):
+    thoughts = {"reasoning_content": "It is so.", "thinking": "Hm."}
+    messages = [*talk("u"), {**talk("a")[0], **dict(list(thoughts.items())[::order])}]
+    turns, (note,) = turns_of(messages)
+    assert turns[-1].content == "<think>\nIt is so.\n</think>\n\na0" and "--map reasoning_content=" in note.message
+    assert unread_keys(messages, AS_IS) == {"thinking": "Hm."}
+
+
+@pytest.mark.parametrize(
+    ("first", "name"),
+    [
+        ({"text": "It is so.", "thought": True}, "thought"),
+        ({"type": "thinking", "thinking": "It is so."}, "thinking"),
+        ({"type": "reasoning", "text": "It is so."}, "reasoning"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_reasoning_in_the_first_parts_is_kept_as_reasoning(first, name, wrapped):
+    parts = [first, {"text": "a0", "thought": False}]
+    messages = [*talk("u"), {"role": "model", "content": {"parts": parts} if wrapped else parts}]
+    turns, (note,) = turns_of(messages)
+    assert turns[-1].content == "<think>\nIt is so.\n</think>\n\na0" and f"--map {name}=" in note.message
+    assert unread_keys(messages, AS_IS) == {}
+    left_out = Options(frozenset({name}))
+    assert turns_of(messages, left_out)[0][-1].content == "a0"
+    assert list(unread_keys(messages, left_out).values()) == ["It is so."], "what is left out is named as well"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([{"text": "a0", "image_url": "x.png"}], "'image_url'"),
+        ([{"type": "text", "text": "a0", "image": {"bytes": "x"}}], "'image'"),
+        ([{"image_url": "x.png", "value": "low"}], "'image_url'"),
+        ([{"detail": "low", "image_url": "x.png"}], "'image_url'"),
+        ([{"text": "a0"}, {"fileData": {"fileUri": "x"}, "videoMetadata": {}}], "'fileData'"),
+        ([{"text": "a0", "functionCall": {"name": "f"}}], "'functionCall'"),
+        ([{"kind": "x", "body": "y"}], "'kind'"),
+        ({"parts": [{"text": "a0"}], "images": ["x.png"]}, "'images'"),
+        ([{"text": "a0"}, {"text": "It is so.", "thought": True}], "'thought'"),
+    ],
+)
+def test_part_that_is_more_than_text_is_refused_by_name(content, words):
+    assert f"a part of the type {words}" in turns_of([*talk("u"), {"role": "assistant", "content": content}])
+
+
+def test_other_keys_of_parts_are_named():
+    parts = {"parts": [{"text": "a0", "citations": ["x"], "image": None}, "more"], "content_type": "text"}
+    messages = [*talk("u"), {"role": "assistant", "content": parts}]
+    assert turns_of(messages)[0][-1].content == "a0more"
+    assert unread_keys(messages, AS_IS) == {"content[].citations": ["x"], "content.content_type": "text"}
+
+
+@pytest.mark.parametrize("key", ["images", "tools", "train_detail"])
+def test_refused_key_of_a_message_can_be_left_out_as_said(key):
+    messages = [*talk("u"), {**talk("a")[0], key: ["x"]}]
+    assert f"--map {key}= leaves it out" in turns_of(messages)
+    left_out = Options(frozenset({key}))
+    assert turns_of(messages, left_out)[0][-1].content == "a0" and unread_keys(messages, left_out) == {key: ["x"]}
+
+
 @pytest.mark.parametrize(
     ("message", "words"),
     [
+        ({"reasoning": "r", "content": [{"thought": True, "text": "x"}, "a"]}, "--map reasoning= leaves it out"),
         ({"train": False, "weight": 1}, "loss weight"),
         ({"function_call": {"name": "f"}}, "tool turn"),
         ({"content": [{"inlineData": {}}]}, "'inlineData'"),
