@@ -40,6 +40,7 @@ from playground.tui.screens.train import TrainScreen
 from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart, nice
 from playground.tui.widgets.data_sets import DataSetList
+from playground.tui.widgets.filmstrip import Filmstrip
 from playground.tui.widgets.prompt import PromptBar
 
 CHECK = DataCheck(
@@ -1036,3 +1037,7 @@ def test_held_out_row_is_labelled():
 )
 def test_advice_in_the_app_names_its_own_places(text, said):
     assert in_app(text) == said
+
+
+def test_filmstrip_is_not_scrolled_once_its_screen_was_left():
+    Filmstrip()._keep_in_sight()  # as a callback that was waiting for the next refresh: its parts are gone

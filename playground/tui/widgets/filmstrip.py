@@ -73,11 +73,12 @@ class Filmstrip(Vertical):
 
     def _keep_in_sight(self) -> None:
         """Scroll to a row when another one is selected; else the strip stays where the reader has scrolled it."""
-        row, strip = self._row, self.query_one("#strip", VerticalScroll)
-        height = strip.size.height
-        before, self._kept = self._kept, (row, height, strip.virtual_size.height)
-        if height and self._kept != before and not strip.scroll_offset.y <= row < strip.scroll_offset.y + height:
-            strip.scroll_to(y=row - height + 1 if row >= height else 0, animate=False, force=True)
+        row = self._row
+        for strip in self.query("#strip").results(VerticalScroll):  # none if the screen was left in the meantime
+            height = strip.size.height
+            before, self._kept = self._kept, (row, height, strip.virtual_size.height)
+            if height and self._kept != before and not strip.scroll_offset.y <= row < strip.scroll_offset.y + height:
+                strip.scroll_to(y=row - height + 1 if row >= height else 0, animate=False, force=True)
 
     def on_click(self, event: events.Click) -> None:
         """Choose the step of the clicked row."""
