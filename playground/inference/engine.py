@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 
 from playground.data.encode import Encoder
+from playground.data.prompts import Prompt, turns_of
 from playground.data.talk import Turn
 from playground.errors import InputError
 from playground.events.answers import Answer, Chunk, FinishReason, Sampling
@@ -47,6 +48,12 @@ def styled_lane(encoder: Encoder, turns: Sequence[Turn], blend: Blend, draw: int
     """Return the lane of a conversation in the encoder's style; what ends an answer comes with the style."""
     style = encoder.style
     return Lane(encoder.prompt(turns), blend, style.stop_strings, style.lead_in, draw, encoder.end_token_id)
+
+
+def sample_lanes(encoder: Encoder, prompts: Sequence[Prompt], blend: Blend, *, base: bool) -> list[Lane]:
+    """Return the lanes of sample prompts: with the adapter and, if `base`, after them those of the base, unstyled."""
+    lanes = [styled_lane(encoder, turns_of(prompt), blend) for prompt in prompts]
+    return lanes + [Lane(encoder.raw(prompt.prompt)) for prompt in prompts if base]
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from playground.models.footprint import Footprint
@@ -12,7 +14,23 @@ CPU_TOKENS_AT_ONCE = 160
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 ADAPTER_BYTES = 16  # float32 weight, gradient and AdamW's two moments
 PROGRAM = "PyTorch itself"
+MORE = "more while sampling"  # than a step takes; both use the same memory, one after the other
 SLACK = 0.05  # of the total: what allocators keep between their blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a run answers at once when it is sampled.
+
+    Attributes:
+        lanes: The answers.
+        longest: The tokens of the longest prompt.
+        new: The most tokens of an answer.
+    """
+
+    lanes: int
+    longest: int
+    new: int
 
 
 def memory_by_part(
@@ -24,8 +42,11 @@ def memory_by_part(
     rows_at_once: int,
     longest: int,
     checkpointing: bool,
+    answers: Answers | None = None,
 ) -> dict[str, int]:
     """Return the peak memory of a training run in bytes, by part.
+
+    It is that of a step or, if they take more, that of the `answers` to the sample prompts between two steps.
 
     On a CPU the base is dense float32 and a step is cut into pieces of `tokens_at_once`; on a GPU
     the base stays packed and a micro-batch goes through whole.
@@ -39,6 +60,7 @@ def memory_by_part(
     if checkpointing:  # one layer at a time is recomputed
         activations += tokens * saved // size.layers
     activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
+    sampling = _sampling(size, answers) if answers else 0
     tile = tokens * tile_width(tokens, size.vocabulary, device) * 4
     parts = {
         "weights": int(size.linear_parameters * linear + size.other_parameters * wide),
@@ -49,11 +71,26 @@ def memory_by_part(
         # On a CPU the int8 copy of the head that sampling uses; on a GPU the layer being dequantised.
         "overhead": size.vocabulary * size.hidden if cpu else 2 * size.largest_linear,
     }
+    if (more := sampling - parts["activations"] - parts["logits"]) > 0:
+        parts[MORE] = more
     if cpu:
         # Freed activations of many sizes leave gaps that the C library keeps: measured, about as much again.
         parts["overhead"] += activations
     parts["overhead"] += int(SLACK * sum(parts.values()))
     return parts | ({PROGRAM: program} if program else {})
+
+
+def _sampling(size: Footprint, answers: Answers) -> int:
+    """Return the bytes that answering takes in addition to the weights."""
+    prompts, pairs = answers.lanes * answers.longest, answers.lanes * answers.longest**2
+    cache = answers.lanes * ((answers.longest + answers.new) * size.cache_bytes + size.state_bytes)
+    # The prompts go through together, a layer at a time: without gradients it holds up to three quarters of what it
+    # would keep for them (measured). Their padding makes a mask, once of bytes and once of numbers.
+    layer = 3 * (prompts * size.saved_bytes + pairs * size.pair_bytes) // (4 * size.layers)
+    layer += prompts * 2 * size.hidden * size.width + pairs * (1 + size.width)
+    # Of one position of each: in the dtype of the head, in float32, and what bounds or caps it.
+    logits = answers.lanes * size.vocabulary * 4 * 4
+    return cache + max(layer, logits)
 
 
 def tokens_at_once(longest: int, device: torch.device) -> int:

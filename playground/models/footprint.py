@@ -17,6 +17,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
+from torch.utils._pytree import tree_leaves
 from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -41,6 +42,8 @@ class Footprint:
         saved_bytes: Bytes per token kept for the backward pass, without gradient checkpointing.
         checkpointed_bytes: The same with gradient checkpointing.
         pair_bytes: Bytes for each pair of tokens of a row kept in addition, where attention is not fused; 0 elsewhere.
+        cache_bytes: Bytes per token of the keys and values that an answer keeps.
+        state_bytes: Bytes that an answer keeps whatever its length: the state of linear attention; 0 elsewhere.
         layers: Number of layers.
         hidden: Width of the hidden state.
         vocabulary: Rows of the head.
@@ -54,6 +57,8 @@ class Footprint:
     saved_bytes: int
     checkpointed_bytes: int
     pair_bytes: int
+    cache_bytes: int
+    state_bytes: int
     layers: int
     hidden: int
     vocabulary: int
@@ -109,6 +114,7 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeat
         if model.config._attn_implementation == "eager":  # it keeps all scores: what is more than twice as much
             pairs = max(0, _saved(model, 2 * PROBE) - 2 * saved) // (2 * PROBE**2)
             saved -= pairs * PROBE**2
+        cache, state = _cached(model)
         checkpoint_activations(model)
         checkpointed = _saved(model, PROBE)
     text: Any = config.get_text_config()
@@ -120,6 +126,8 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeat
         saved_bytes=saved // PROBE,
         checkpointed_bytes=checkpointed // PROBE,
         pair_bytes=pairs,
+        cache_bytes=cache,
+        state_bytes=state,
         layers=text.num_hidden_layers,
         hidden=text.hidden_size,
         vocabulary=head.weight.shape[0],
@@ -160,15 +168,34 @@ def _saved(model: PreTrainedModel, length: int) -> int:
             kept[key] = tensor  # kept alive, so that no other tensor can take its place
         return tensor
 
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        _read(model, length, use_cache=False)
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def _cached(model: PreTrainedModel) -> tuple[int, int]:
+    """Return the bytes of the keys and values of a token in all layers, and of the states that do not grow."""
+    with torch.no_grad():
+        output = _read(model, PROBE, use_cache=True)
+    growing = fixed = 0
+    for layer in (output.get("cache") or output["past_key_values"]).layers:  # the newer name, and the older
+        for name, kept in vars(layer).items():
+            if name in ("keys", "values"):
+                growing += 0 if kept is None else kept.nbytes // kept.shape[-2]
+            else:
+                fixed += sum(tensor.nbytes for tensor in tree_leaves(kept) if isinstance(tensor, torch.Tensor))
+    return growing, fixed
+
+
+def _read(model: PreTrainedModel, length: int, *, use_cache: bool) -> Any:
+    """Return the output of a forward pass over one row."""
     decoder: Any = backbone(model)
     # Some models look for padding in the ids to warn of it, and ids without content cannot be looked through.
     decoder.warn_if_padding_and_no_attention_mask = lambda *given: None
     ids = torch.zeros((1, length), dtype=torch.long)
     # Plain attention looks for packed rows in the positions, unless there is a mask.
     mask = torch.ones_like(ids) if model.config._attn_implementation == "eager" else None
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        decoder(input_ids=ids, attention_mask=mask, use_cache=False)
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    return decoder(input_ids=ids, attention_mask=mask, use_cache=use_cache)
 
 
 class _Attention(torch.autograd.Function):

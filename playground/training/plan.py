@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import product
 from typing import Protocol, TypeVar
 
 import torch
@@ -27,11 +28,13 @@ from playground.environ import uncollected
 from playground.errors import EnvironmentFault, InputError
 from playground.events.plans import Choice, Plan
 from playground.events.values import Progress
+from playground.inference.engine import sample_lanes
 from playground.models import source
 from playground.models.architecture import require_supported, stored_as
-from playground.models.budget import PROGRAM, memory_by_part
+from playground.models.budget import PROGRAM, Answers, memory_by_part
 from playground.models.device import before_ampere, compute_dtype, pick_device, planned_dtype
 from playground.models.footprint import Footprint, footprint
+from playground.models.lanes import Blend
 from playground.models.memory import free_memory, program_memory
 from playground.models.source import Source
 from playground.models.tokenizer import open_tokenizer
@@ -195,6 +198,7 @@ def make_plan(
     samples, why = sample_prompts(config, dataset, held_out, fits_context)
     if why:
         decide("sample_prompts", len(samples), why)
+    answers = _answers(encoder, samples, config.sample_max_new_tokens)
     size = footprint(model, dtype, config.lora_r, repeated_heads=before_ampere(device))
     rate = config.learning_rate
     if rate is None:
@@ -208,7 +212,7 @@ def make_plan(
     def memory(rows_at_once: int, checkpointing: bool) -> dict[str, int]:
         return memory_by_part(
             size, quantize, device, program=program,
-            rows_at_once=rows_at_once, longest=longest, checkpointing=checkpointing,
+            rows_at_once=rows_at_once, longest=longest, checkpointing=checkpointing, answers=answers,
         )  # fmt: skip
 
     free += program
@@ -252,8 +256,14 @@ def make_plan(
         sample_prompts=samples,
     )
     if not plan.fits:
-        plan = replace(plan, nearest=_nearest(size, plan, device))
+        plan = replace(plan, nearest=_nearest(size, plan, device, answers))
     return Planned(resolved(config, plan), plan, dataset, encoder, everything, rows, held_out, order)
+
+
+def _answers(encoder: Encoder, samples: Sequence[Prompt], new: int) -> Answers | None:
+    """Return what is answered at once at the first sampling, which the base takes part in; None without prompts."""
+    prompts = [lane.prompt_ids for lane in sample_lanes(encoder, samples, Blend(), base=True)]
+    return Answers(len(prompts), max(map(len, prompts)), new) if prompts else None
 
 
 def _num_eval(config: TrainConfig, num_rows: int, decide: Decide) -> int:
@@ -314,30 +324,32 @@ def require_room(plan: Plan) -> None:
     )
 
 
-def _nearest(size: Footprint, plan: Plan, device: torch.device) -> str:
+def _nearest(size: Footprint, plan: Plan, device: torch.device, answers: Answers | None) -> str:
     """Return the options of the smallest change to `plan` that fits; empty if there is none."""
-    quantizations = dict.fromkeys((plan.quantize, "nf4"))
+    asked = len(plan.sample_prompts)
+    prompts = [asked, *(n for n in (8, 4, 2, 1) if n < asked)]
     lengths = [plan.longest, *(n for n in (2048, 1024, 512, 256, 128) if n < plan.longest)]
+    quantizations = dict.fromkeys((plan.quantize, "nf4"))
+    modes = (plan.gradient_checkpointing, True)
     sizes = [n for n in (plan.per_device_train_batch_size, 8, 4, 2, 1) if n <= plan.per_device_train_batch_size]
-    for longest in lengths:
-        for quantize in quantizations:
-            for checkpointing in (plan.gradient_checkpointing, True):
-                for micro in sizes:
-                    parts = memory_by_part(
-                        size, quantize, device, program=plan.memory.get(PROGRAM, 0),
-                        rows_at_once=micro, longest=longest, checkpointing=checkpointing,
-                    )  # fmt: skip
-                    if sum(parts.values()) <= plan.free:
-                        return " ".join(
-                            option
-                            for option, changed in (
-                                (f"--max-length {longest}", longest != plan.longest),
-                                (f"--quantize {quantize}", quantize != plan.quantize),
-                                ("--gradient-checkpointing on", checkpointing != plan.gradient_checkpointing),
-                                (f"--per-device-train-batch-size {micro}", micro != plan.per_device_train_batch_size),
-                            )
-                            if changed
-                        )
+    for fewer, longest, quantize, checkpointing, micro in product(prompts, lengths, quantizations, modes, sizes):
+        parts = memory_by_part(
+            size, quantize, device, program=plan.memory.get(PROGRAM, 0),
+            rows_at_once=micro, longest=longest, checkpointing=checkpointing,
+            answers=answers and replace(answers, lanes=2 * fewer),
+        )  # fmt: skip
+        if sum(parts.values()) <= plan.free:
+            return " ".join(
+                option
+                for option, changed in (
+                    (f"--max-length {longest}", longest != plan.longest),
+                    (f"--quantize {quantize}", quantize != plan.quantize),
+                    ("--gradient-checkpointing on", checkpointing != plan.gradient_checkpointing),
+                    (f"--per-device-train-batch-size {micro}", micro != plan.per_device_train_batch_size),
+                    (f"--sample-prompts with {count(fewer, 'prompt')}", fewer != asked),
+                )
+                if changed
+            )
     return ""
 
 

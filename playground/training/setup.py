@@ -18,13 +18,12 @@ from playground.data.encode import Encoded, Encoder
 from playground.data.examples import Dataset
 from playground.data.held_out import Without
 from playground.data.order import Order
-from playground.data.prompts import turns_of
 from playground.errors import InputError, UsageError
 from playground.events.answers import Sampling
 from playground.events.plans import Plan
 from playground.events.runs import Evaluated, RunRecord, Sample, Sampled
 from playground.events.values import Progress
-from playground.inference.engine import Engine, Lane, styled_lane
+from playground.inference.engine import Engine, sample_lanes
 from playground.models import lora
 from playground.models.adapter_file import AdapterFile
 from playground.models.budget import tokens_at_once
@@ -165,9 +164,7 @@ class Training:
         """
         self.require_finite()  # in lanes a NaN of the adapter would reach the base's rows
         prompts = self.config.sample_prompts
-        lanes = [styled_lane(self.encoder, turns_of(prompt), Blend(ADAPTER)) for prompt in prompts]
-        if self.state.step == 0:
-            lanes += [Lane(self.encoder.raw(prompt.prompt)) for prompt in prompts]
+        lanes = sample_lanes(self.encoder, prompts, Blend(ADAPTER), base=self.state.step == 0)
         with naming_memory("answering the sample prompts"):
             answers = self.engine.answers(lanes, Sampling(self.config.sample_max_new_tokens)) if lanes else []
         samples = [

@@ -4,12 +4,18 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tracker import Peak
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from playground.data.batches import Batch
+from playground.events.answers import Sampling
+from playground.inference.engine import Engine, Lane
+from playground.models import budget, lora
 from playground.models import footprint as sizes
-from playground.models.budget import memory_by_part
+from playground.models.architecture import attention_of
+from playground.models.budget import Answers, memory_by_part
 from playground.models.head import Head, backbone
+from playground.models.lanes import Blend
+from playground.models.load import Base
 from playground.training.loss import SupervisedLoss
 
 GPU = torch.device("cuda", 0)
@@ -65,3 +71,43 @@ def test_planned_memory_is_that_of_a_real_step(name, checkpointing, layers, rows
     whole = held + measured(config, rows, length, checkpointing)
     planned = held + parts["activations"] + parts["logits"]
     assert 0.95 <= planned / whole <= 1.10, f"planned {planned / 2**30:.2f} GiB, {whole / 2**30:.2f} held"
+
+
+class Wordless:
+    """A tokenizer for ids that nobody reads."""
+
+    def decode(self, ids, **options):
+        return ""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["llama", "gemma2", "qwen3"])
+def test_planned_memory_of_sampling_is_that_of_real_answers(name, dtype):
+    """From a little more than what is held to half as much again: half a layer's tensors are gone before its end."""
+    shape = {"hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4, "num_attention_heads": 8}
+    config = AutoConfig.for_model(name, **shape, num_key_value_heads=2, head_dim=64, vocab_size=8192)
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention_of(config, "sdpa"))
+    base = Base(model.eval().requires_grad_(False), Wordless(), Head.of(model), None, -1, 0, torch.device("cpu"))
+    adapted = lora.attach_new(base, 16, 32, seed=0)
+    size = sizes.footprint(config, dtype, 16)
+    for prompts, longest, new in ((3, 40, 64), (8, 100, 8)):
+        lengths = [longest - at for at in range(prompts)] * 2
+        asked = [Lane(tuple(range(3, 3 + length)), Blend("default")) for length in lengths]
+        with Peak(adapted) as tracker:
+            Engine(base, adapted, None).answers(asked, Sampling(new))
+        planned = budget._sampling(size, Answers(2 * prompts, longest, new))
+        assert 1 <= planned / tracker.peak <= 1.6, f"planned {planned / 1e6:.1f} MB, {tracker.peak / 1e6:.1f} held"
+
+
+def test_run_needs_a_step_or_the_answers_not_both():
+    size = sizes.footprint(AutoConfig.for_model(**SHAPES["Qwen3 4B"]), torch.bfloat16, 16)
+
+    def parts(answers, rows=1):
+        return memory_by_part(size, "nf4", GPU, rows_at_once=rows, longest=128, checkpointing=True, answers=answers)
+
+    step, few, many = (parts(answers) for answers in (None, Answers(2, 20, 4), Answers(32, 200, 64)))
+    assert few == step and budget.MORE not in step
+    assert many[budget.MORE] > 2**30
+    larger = parts(Answers(32, 200, 64), rows=8)
+    shared = [sum(found.get(part, 0) for part in ("activations", "logits", budget.MORE)) for found in (many, larger)]
+    assert shared[0] == shared[1] == budget._sampling(size, Answers(32, 200, 64))

@@ -11,6 +11,7 @@ from playground.events.prompts import Prompt
 from playground.events.runs import RunStarted, StepDone
 from playground.models import budget
 from playground.models.footprint import footprint
+from playground.report import plan as report
 from playground.training import plan as planning
 from playground.training import speed
 from playground.training.loop import train
@@ -108,6 +109,18 @@ def test_plan_that_does_not_fit_is_refused_with_one_that_does(tiny_folder, rows_
     changed = {key: int(value) if value.isdigit() else value for key, value in change.items()}
     assert planned(folder, data, **{**said, **changed}).plan.fits
     assert list(train(config, tmp_path / "run", force=True))[-1].state == "finished"
+
+
+def test_sample_prompts_that_need_most_are_named_and_made_fewer(tiny_folder, rows_file, monkeypatch):
+    folder, data = tiny_folder("llama"), rows_file(20)
+    prompts = tuple(Prompt(str(number), "Why? " * 60) for number in range(16))
+    made = planned(folder, data, sample_prompts=prompts).plan
+    assert made.memory[budget.MORE] > planned(folder, data).plan.memory["activations"]
+    assert any(budget.MORE in words for words, _ in report.plan(made))
+    room(monkeypatch, 0.8, folder, data, sample_prompts=prompts)
+    tight = planned(folder, data, sample_prompts=prompts).plan
+    assert not tight.fits and tight.nearest == "--sample-prompts with 8 prompts"
+    assert planned(folder, data, sample_prompts=prompts[:8]).plan.fits
 
 
 def test_checkpointing_changes_only_memory(tiny_folder, rows_file, tmp_path):
