@@ -16,6 +16,7 @@ from playground.events.values import Json
 
 LAST_WORDS = 20  # lines of standard error that are kept
 GRACE = 0.15  # seconds; quitting should take half a second in total
+KILLED_SECONDS = 5.0  # until a killed process is gone, unless its device's driver does not let it go
 E = TypeVar("E", bound=Json)
 
 
@@ -83,8 +84,11 @@ class LineChild:
         except (BrokenPipeError, ValueError):
             return
 
-    def close(self, grace: float = GRACE) -> None:
-        """Close the child's input; if it is still running after `grace` seconds, kill it."""
+    def close(self, grace: float = GRACE) -> bool:
+        """Close the child's input; if it is still running after `grace` seconds, kill it.
+
+        Return whether it is gone, and with it all that it held: what waits for a driver outlives being killed.
+        """
         if self._process.stdin:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -92,4 +96,6 @@ class LineChild:
             self._process.wait(grace)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILLED_SECONDS)
+        return self._process.returncode is not None

@@ -26,6 +26,7 @@ from playground.jobs.engine import EngineProcess
 from playground.text import clean
 from playground.tui.commands import commands, keys, title
 from playground.tui.screens.compare import CompareScreen
+from playground.tui.state.beginning import Beginning, Begun, NotBegun
 from playground.tui.state.engine import NOTHING, Engine, NoEngine, Start, Started
 from playground.tui.state.memory import Memory
 from playground.tui.state.session import Session
@@ -134,6 +135,7 @@ class PlaygroundApp(App[None]):
         self._learn = learn
         self._compare = CompareScreen(self._start_engine, session, first, is_new=self._memory.is_new)
         self._asked_to_quit = 0.0
+        self._beginning = Beginning(self, partial(self._compare.release, IN_TRAINING))
         for theme in THEMES:
             self.register_theme(theme)
         if self._memory.now.theme in self.available_themes and "TEXTUAL_THEME" not in os.environ:
@@ -177,6 +179,7 @@ class PlaygroundApp(App[None]):
         if self.is_running:  # the first engine starts before anything is on screen; `on_ready` handles that case
             from playground.runs import library
 
+            self._beginning.require_none()
             library.require_idle(self._home)
         elif self._learn:
             return NoEngine()
@@ -279,12 +282,25 @@ class PlaygroundApp(App[None]):
         """Return the bytes that the engine gives back when a training starts, which ends it."""
         return self._compare.engine.held
 
-    def on_train_screen_started(self, event: TrainScreen.Started) -> None:
+    def on_train_screen_start_requested(self, event: TrainScreen.StartRequested) -> None:
+        """Start a run and watch it."""
+        self._beginning.start(event.config, event.folder)
+
+    def on_begun(self, event: Begun) -> None:
         """Watch the run that was started."""
-        # Two processes with a model would compete for the device's memory and compute.
-        self._compare.release(IN_TRAINING)
         self._leave()
         self._watch(event.folder, starting=True)
+
+    def on_not_begun(self, event: NotBegun) -> None:
+        """Say why no run was started."""
+        from playground.tui.screens.train import TrainScreen
+        from playground.tui.state.opened import problem
+
+        self._watched(None)
+        if isinstance(self.screen, TrainScreen):
+            self.screen.hint(problem(event.error))
+        else:
+            self.notify(problem(event.error), severity="error", markup=False)
 
     def on_train_screen_runs_requested(self) -> None:
         """Show the list of runs and watch the chosen one."""
@@ -293,10 +309,11 @@ class PlaygroundApp(App[None]):
         def choose(chosen: Chosen | None) -> None:
             if chosen is None:
                 return
-            if chosen.starting:
-                self._compare.release(IN_TRAINING)
+            if chosen.resume is not None:
+                self._beginning.start(chosen.resume, chosen.folder, resume=True)
+                return
             self._leave()
-            self._watch(chosen.folder, starting=chosen.starting)
+            self._watch(chosen.folder)
 
         self.push_screen(RunsDialog(self._home), choose)
 
@@ -383,6 +400,7 @@ class PlaygroundApp(App[None]):
         from playground.runs import library
 
         try:
+            self._beginning.require_none()
             library.require_idle(self._home)
         except PlaygroundError as error:
             self.notify(f"{error.message} {error.hint}", markup=False)

@@ -215,6 +215,23 @@ def test_killed_engine_is_reported_with_its_signal(engine):
     assert isinstance(last, EngineError) and "by signal 9, probably out of memory" in last.message
 
 
+def test_child_that_outlives_being_killed_is_not_called_gone():
+    """As one whose driver hangs; it is not waited for without end."""
+
+    class Hanging:
+        stdin = returncode = None
+
+        def wait(self, seconds):
+            raise subprocess.TimeoutExpired("child", seconds)
+
+        def kill(self):
+            pass
+
+    child = EngineProcess.__new__(EngineProcess)
+    child._process = Hanging()
+    assert child.close() is False
+
+
 def test_missing_adapter_is_reported(home, monkeypatch, warm_children):
     monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(home))
     engine = EngineProcess(["absent"])

@@ -290,6 +290,7 @@ class FakeEngine:
     def close(self, grace=0.3):
         Path("closed").touch()
         self._said.put(None)
+        return True
 
     def _answer(self, number, ask):
         names = [lane.name for lane in ask.lanes]

@@ -42,6 +42,7 @@ class FakeChild:
     def close(self, grace=0.3):
         self.closed = True
         self.said.put(None)
+        return True
 
 
 class FakeEngine(FakeChild):

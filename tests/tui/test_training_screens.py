@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from dataclasses import fields, replace
 from textwrap import wrap
@@ -199,8 +200,8 @@ def rows_of_list(screen):
 async def test_csv_of_other_columns_is_trained_on_without_leaving_the_app(screen, monkeypatch, home, way):
     started = []
     monkeypatch.setattr(
-        "playground.tui.screens.train.start_training",
-        lambda config, folder: started.append((config, record(folder, last=12, ended=""))),
+        "playground.jobs.training.start_training",
+        lambda config, folder, resume: started.append((config, record(folder, last=12, ended=""))),
     )
     await open_training(screen)
     (row,) = [line for line in rows_of_list(screen) if "mine.csv" in line]
@@ -399,8 +400,8 @@ async def test_f5_refuses_a_plan_that_does_not_fit_and_suggests_one(screen):
 async def test_f5_starts_training_closes_the_engine_and_shows_the_run(screen, monkeypatch, home):
     started = []
     monkeypatch.setattr(
-        "playground.tui.screens.train.start_training",
-        lambda config, folder: started.append((config, record(folder, last=12, ended=""))),
+        "playground.jobs.training.start_training",
+        lambda config, folder, resume: started.append((config, record(folder, last=12, ended=""))),
     )
     await open_training(screen)
     await screen.press("f5")
@@ -411,6 +412,69 @@ async def test_f5_starts_training_closes_the_engine_and_shows_the_run(screen, mo
     assert screen.engine.closed, "one process holds a model"
     await screen.press("escape")
     assert "training run" in str(screen.app._compare.query_one("#top", Static).content)
+
+
+class Lingering(FakeEngine):
+    """Ends when it is let go."""
+
+    def __init__(self, *given, **options):
+        super().__init__(*given, **options)
+        self.let_go, self.goes = threading.Event(), True
+
+    def close(self, grace=0.3):
+        self.let_go.wait(10)
+        super().close(grace)
+        return self.goes
+
+
+class Slow(Training):
+    """The app with an engine that takes its time to end."""
+
+    def _start(self, adapters=(), model=None, *, bare=False):
+        self.engines.append(Lingering(adapters, model, bare=bare))
+        return self.engines[-1]
+
+
+@screen_test((120, 40), Slow)
+async def test_training_starts_only_when_the_engine_is_gone(screen, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        "playground.jobs.training.start_training",
+        lambda config, folder, resume: started.append((screen.engine.closed, record(folder, last=12, ended=""))),
+    )
+    await open_training(screen)
+    engines = len(screen.engines)
+    await screen.press("f5")
+    assert screen.shown("#hint").startswith("Waiting until the model")
+    await screen.press("f5", "f10")
+    await screen.pilot.pause(0.05)
+    assert started == [] and len(screen.engines) == engines, "nothing else takes the device meanwhile"
+    screen.engine.let_go.set()
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+    assert [closed for closed, _ in started] == [True]
+
+
+@screen_test((120, 40), Slow)
+async def test_engine_that_does_not_end_is_said_instead_of_trained_next_to(screen, monkeypatch):
+    started = []
+    monkeypatch.setattr("playground.jobs.training.start_training", lambda *given, **options: started.append(given))
+    screen.engine.goes = False
+    screen.engine.let_go.set()
+    await open_training(screen)
+    await screen.press("f5")
+    await screen.settle(lambda: "does not leave the memory" in screen.shown("#hint"))
+    assert started == [] and isinstance(screen.app.screen, TrainScreen)
+
+
+@training_test()
+async def test_plan_is_made_again_when_the_engine_says_what_it_holds(screen):
+    """It was still loading: its memory looked as if it were used by someone else."""
+    screen.inspector.plan = replace(PLAN, free=1)
+    await open_training(screen)
+    screen.inspector.plan = PLAN
+    await screen.say(replace(READY, held=5 << 30))
+    await screen.press("f5")
+    await screen.settle(lambda: screen.inspector.released == 5 << 30 and "F5 starts" in screen.shown("#hint"))
 
 
 async def watch(screen, folder):
@@ -679,7 +743,7 @@ async def test_ended_run_can_be_asked_at_up_to_four_steps(screen, home):
 async def test_run_is_renamed_resumed_and_removed_after_confirmation(screen, home, monkeypatch):
     started = []
     monkeypatch.setattr(
-        "playground.tui.dialogs.runs.start_training",
+        "playground.jobs.training.start_training",
         lambda config, folder, resume: started.append((folder.name, resume)),
     )
     for name, day in (("one", 22), ("two", 21)):

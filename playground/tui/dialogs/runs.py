@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from textual import on
@@ -19,7 +19,6 @@ from textual.widgets.option_list import Option
 from playground.config import TrainConfig
 from playground.errors import PlaygroundError
 from playground.events.runs import RunRecord
-from playground.jobs.training import start_training
 from playground.runs import library
 from playground.runs.folder import is_busy, size, state_of
 from playground.text import count, one_line
@@ -37,10 +36,10 @@ NONE = "No runs yet. In a shell, one starts with  sft-playground train --data mi
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A run to watch; `starting` if its process was just started."""
+    """A run to watch; with the config to resume it with, if it is to be resumed first."""
 
     folder: Path
-    starting: bool = False
+    resume: dict[str, Any] | None = None
 
 
 class RunsDialog(ListDialog[Chosen | None]):
@@ -135,11 +134,11 @@ class RunsDialog(ListDialog[Chosen | None]):
         else:
             try:
                 library.require_idle(self._home)
-                start_training(TrainConfig.from_dict(record.config).to_dict(), folder, resume=True)
+                config = TrainConfig.from_dict(record.config).to_dict()
             except PlaygroundError as error:
                 self._say(f"{error.message} {error.hint}")
                 return
-            self.dismiss(Chosen(folder, starting=True))
+            self.dismiss(Chosen(folder, config))
 
     def action_rename(self) -> None:
         """Ask for a new name."""

@@ -316,9 +316,14 @@ class CompareScreen(Screen[None]):
                 pane.fail(why)
             self.session.round = None
 
-    def release(self, why: str) -> None:
-        """End the engine and say why: another process uses the device, or loading was cancelled. F5 restarts it."""
-        self.engine.release()
+    def release(self, why: str, then: Callable[[bool], None] = lambda gone: None) -> None:
+        """End the engine and say why: another process uses the device, or loading was cancelled. F5 restarts it.
+
+        Args:
+            why: Shown above.
+            then: Called with whether it is gone, from a thread.
+        """
+        self.engine.release(then)
         self._interrupted(why)
         self.top(why)
 

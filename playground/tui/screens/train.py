@@ -31,7 +31,6 @@ from playground.events.inspector import (
     RowsShown,
     TableFound,
 )
-from playground.jobs.training import start_training
 from playground.runs import library
 from playground.text import clean, one_line
 from playground.tui import glossary
@@ -49,6 +48,7 @@ from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 
 RESTS = 0.2  # seconds after which the highlighted data set is read
+FREEING = "Waiting until the model of the compare screen has left the memory …"
 READY = "Enter or F5 starts training on the bright, underlined tokens. PgDn: more"
 
 
@@ -75,11 +75,12 @@ class TrainScreen(Leavable[None]):
         Binding("pageup", "page(-1)", "back", show=False, tooltip="Further up"),
     ]
 
-    class Started(Message):
-        """A run was started in `folder`."""
+    class StartRequested(Message):
+        """Request to start a run of this config, as stored in a record, in `folder`."""
 
-        def __init__(self, folder: Path) -> None:
+        def __init__(self, config: dict[str, Any], folder: Path) -> None:
             super().__init__()
+            self.config = config
             self.folder = folder
 
     class TeachRequested(Message):
@@ -310,6 +311,9 @@ class TrainScreen(Leavable[None]):
             self.hint(self._opened.why_no_plan)
             return
         plan = self._opened.plan.plan
+        if not plan.fits and self._opened.outdated:
+            self._look()
+            return
         if not plan.fits:
             way = in_app(f"This would fit: {plan.nearest}") if plan.nearest else "No setting would fit here."
             self.hint(f"There is not enough memory. {way}")
@@ -319,11 +323,11 @@ class TrainScreen(Leavable[None]):
         folder = self._home / paths.new_run_name(Path(config.data), self._home, datetime.now())
         try:
             library.require_idle(self._home)
-            start_training(config.to_dict(), folder)
         except PlaygroundError as error:
             self.hint(problem(error))
             return
-        self.post_message(self.Started(folder))
+        self.hint(FREEING)
+        self.post_message(self.StartRequested(config.to_dict(), folder))
 
     def action_runs(self) -> None:
         """Show the runs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,8 +56,8 @@ class Engine(Protocol):
         """Yield its events until it ends."""
         ...
 
-    def close(self, grace: float = 0.3) -> None:
-        """End it, by force after `grace` seconds."""
+    def close(self, grace: float = 0.3) -> bool:
+        """End it, by force after `grace` seconds; return whether it is gone, and with it all that it held."""
         ...
 
 
@@ -93,8 +93,9 @@ class NoEngine:
         """Yield nothing."""
         yield from ()
 
-    def close(self, grace: float = 0.3) -> None:
-        """End nothing."""
+    def close(self, grace: float = 0.3) -> bool:
+        """End nothing; it is gone."""
+        return True
 
 
 class EngineSaid(Message):
@@ -228,10 +229,15 @@ class EngineController:
             engine.use((), self.style)
         self.listen()
 
-    def release(self) -> None:
-        """End the engine, so that another process can use the device, or because its loading was cancelled."""
+    def release(self, then: Callable[[bool], None] = lambda gone: None) -> None:
+        """End the engine, so that another process can use the device, or because its loading was cancelled.
+
+        Args:
+            then: Called with whether it is gone, from the thread that waited for it.
+        """
         self.loaded = self.alive = False
-        self._owner.run_worker(partial(self._engine.close, CANCEL_SECONDS), thread=True)
+        engine = self._engine
+        self._owner.run_worker(lambda: then(engine.close(CANCEL_SECONDS)), thread=True)
 
     def close(self) -> None:
         """End the engine with its screen."""

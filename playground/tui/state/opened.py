@@ -52,7 +52,7 @@ class OpenedData:
         self._inspector = start()
         self._options: dict[str, Any] = {}  # overrides of the saved settings
         self._roles: dict[str, Mapping[str, str]] = {}  # by data set: the columns that were chosen for it
-        self._request = 0
+        self._request, self._counted = 0, 0
         self.reading = False
         self.table: Table | None = None
         self.first = 0
@@ -127,7 +127,13 @@ class OpenedData:
         """
         config = self.config()
         self.forget(WAIT)
-        self._request, self.reading = self._inspector.look(config.to_dict(), self._held()), True
+        self._counted = self._held()
+        self._request, self.reading = self._inspector.look(config.to_dict(), self._counted), True
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the app gives back other memory than the plan counted, as when a model has been loaded since."""
+        return self._held() != self._counted
 
     def heard(self, message: InspectorSaid) -> InspectorEvent | None:
         """Keep what an event says about it; return the event, or None if it is about something else."""
