@@ -175,7 +175,7 @@ def cards() -> None:
     from playground.config import TrainConfig
     from playground.errors import EnvironmentFault
     from playground.events.runs import BatchHalved, RunEnded, RunStarted
-    from playground.training import plan as planning
+    from playground.models import machine
     from playground.training.loop import train
 
     with tempfile.TemporaryDirectory() as name:
@@ -188,7 +188,7 @@ def cards() -> None:
                 torch.cuda.reset_peak_memory_stats()
                 torch.cuda.set_per_process_memory_fraction(min(1.0, card * GB / whole))
                 held = torch.cuda.memory_reserved()
-                planning.free_memory = lambda device, free=card * GB - held: int(free)
+                machine.free_memory = lambda device, free=card * GB - held: int(free)
             config = TrainConfig(
                 model=str(model), data=str(data), num_train_epochs=1, sample_max_new_tokens=8, lora_r=16, eval_rows=0
             )
@@ -307,12 +307,12 @@ def old() -> None:
     """Float16 on the real kernels of this card, as a T4 would compute; and with values that float16 cannot hold."""
     from playground.config import TrainConfig
     from playground.events.runs import StepDone
-    from playground.models import device, load
+    from playground.models import attention, device, load
     from playground.training.loop import train
 
     load.compute_dtype = lambda where: torch.float16
-    load.attention = lambda where: device.attention(torch.device("cuda", 0)) if DEVICE.type == "cuda" else "sdpa"
-    device.before_ampere = lambda where: where.type == "cuda"
+    load.attention = lambda where: attention.attention(torch.device("cuda", 0)) if DEVICE.type == "cuda" else "sdpa"
+    attention.before_ampere = device.before_ampere = lambda where: where.type == "cuda"
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         data = write_rows(home / "rows.jsonl", 24)

@@ -12,7 +12,7 @@ from transformers import AutoConfig
 
 from playground.events.models import KnownModel
 from playground.models.budget import memory_by_part
-from playground.models.device import before_ampere, planned_dtype
+from playground.models.device import before_ampere, compute_dtype, planned_dtype
 from playground.models.footprint import Footprint, footprint
 
 LONGEST = 1024  # tokens per row, for which a model is said to fit
@@ -41,7 +41,8 @@ def known_models() -> list[tuple[KnownModel, dict[str, Any]]]:
 def size_of(shape: dict[str, Any], device: torch.device) -> Footprint:
     """Return the footprint of a model of this `shape` on `device`."""
     config = AutoConfig.for_model(**shape)
-    return footprint(config, planned_dtype(device, config), LORA_R, repeated_heads=before_ampere(device))
+    dtype = planned_dtype(compute_dtype(device), config)
+    return footprint(config, dtype, LORA_R, repeated_heads=before_ampere(device))
 
 
 def needs(size: Footprint, device: torch.device, *, checkpointing: bool) -> int:

@@ -1,23 +1,21 @@
-"""Where models compute, and what that device can do: its arithmetic and its attention."""
+"""Where models compute, and what that device can do. Nothing but PyTorch is imported here: see `machine`."""
 
 from __future__ import annotations
 
 import os
 import re
-from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PretrainedConfig
-from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 from playground import settings
 from playground.errors import EnvironmentFault
 from playground.text import count
 
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
 AMPERE = (8, 0)  # from here on GPUs compute in bfloat16, and flash attention exists
-REPEATED = "sdpa_repeated"
 
 
 def pick_device() -> torch.device:
@@ -84,12 +82,12 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.float16 if before_ampere(device) else torch.bfloat16
 
 
-def planned_dtype(device: torch.device, config: PretrainedConfig) -> torch.dtype:
-    """Return the dtype to plan with: the wider one where only the loaded model shows whether float16 is enough.
+def planned_dtype(dtype: torch.dtype, config: PretrainedConfig) -> torch.dtype:
+    """Return the dtype to plan with on a device that computes in `dtype`.
 
-    A model that was made in bfloat16 may have values that float16 cannot hold.
+    It is the wider one where only the loaded model shows whether float16 is enough: a model that was made in bfloat16
+    may have values that float16 cannot hold.
     """
-    dtype = compute_dtype(device)
     made_in = getattr(config.get_text_config(), "dtype", None) or config.dtype
     return torch.float32 if dtype == torch.float16 and made_in != torch.float16 else dtype
 
@@ -97,25 +95,3 @@ def planned_dtype(device: torch.device, config: PretrainedConfig) -> torch.dtype
 def before_ampere(device: torch.device) -> bool:
     """Return whether `device` is a GPU without bfloat16 and flash attention, such as a T4 or a V100."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) < AMPERE
-
-
-def attention(device: torch.device) -> str:
-    """Return the name of the fused attention to load a model with."""
-    if not before_ampere(device):
-        return "sdpa"
-    AttentionInterface.register(REPEATED, _repeated_attention)
-    AttentionMaskInterface.register(REPEATED, sdpa_mask)
-    return REPEATED
-
-
-def _repeated_attention(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: Any, **options: Any
-) -> tuple[torch.Tensor, None]:
-    """Attend with a key and a value for each query head, ``(rows, heads, seq, head_dim)``.
-
-    Before Ampere PyTorch has no fused kernel for grouped heads: it would compute all scores, and keep them for the
-    backward pass (huggingface/transformers#48633).
-    """
-    groups = query.shape[1] // key.shape[1]
-    alone: Any = SimpleNamespace(is_causal=getattr(module, "is_causal", True))  # a module without groups of heads
-    return sdpa_attention_forward(alone, query, repeat_kv(key, groups), repeat_kv(value, groups), mask, **options)

@@ -77,7 +77,7 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, *, repe
         config: The model's config.
         dtype: The dtype of the arithmetic.
         lora_r: The adapter's rank.
-        repeated_heads: Whether attention gets a key and a value for each query head, see `device.attention`.
+        repeated_heads: Whether attention gets a key and a value for each query head, see `attention`.
 
     Raises:
         InputError: If the architecture cannot be measured this way, or is not a causal language model.

@@ -21,7 +21,8 @@ from playground.events.runs import BaseIdentity
 from playground.events.values import Progress
 from playground.models import demo, nf4, source
 from playground.models.architecture import attention_of, keep_text_only, require_supported, stored_as
-from playground.models.device import attention, compute_dtype, pick_device
+from playground.models.attention import attention
+from playground.models.device import compute_dtype, pick_device
 from playground.models.head import Head, backbone
 from playground.models.linear import FrozenLinear
 from playground.models.memory import MemoryFault, free_memory, give_back

@@ -1,4 +1,4 @@
-"""The inspector as a process: data sets, masks and plans, with a tokenizer and without a model.
+"""The inspector as a process: data sets, masks and plans, with a tokenizer, without a model, and without a GPU.
 
 ``python -m playground.training.inspector {}``. Requests are JSON lines: ``{"do": "list"}``,
 ``{"do": "look", "config": …}`` and ``{"do": "rows", "start": …, "count": …}``, each with an ``id``. Only the newest
@@ -8,10 +8,11 @@ request of a kind is served: an older one still waiting is dropped, because anot
 from __future__ import annotations
 
 import json
+import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from playground import paths
@@ -35,14 +36,19 @@ if TYPE_CHECKING:
     from playground.data.containers import Rows
 
 MOST_ROWS = 200  # sent at once
+# Not seen here: the context on a GPU that a question makes would be missed by a training for as long as this process
+# lives. `models.machine` asks in another one.
+NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1"}
 SAMPLES, SAMPLE = 3, 300  # rows that show what is in the columns, and the longest text of a cell
 
 
 def main() -> None:
     """Serve requests until standard input ends."""
+    before = dict(os.environ)
+    os.environ.update(NO_GPU)
 
     def work(send: Callable[[InspectorEvent], None]) -> None:
-        inspector = Inspector(send)
+        inspector = Inspector(send, before)
         for request in newest(_lines(sys.stdin)):
             try:
                 inspector.serve(request)
@@ -96,10 +102,11 @@ class Inspector:
 
     Args:
         send: Receives the events.
+        environment: Of processes that see the GPUs.
     """
 
-    def __init__(self, send: Callable[[InspectorEvent], None]) -> None:
-        self._send = send
+    def __init__(self, send: Callable[[InspectorEvent], None], environment: Mapping[str, str] = os.environ) -> None:
+        self._send, self._environment = send, environment
         self._rows: Any = None
         self._lines: Any = ()
         self._encoder: Any = None
@@ -143,9 +150,12 @@ class Inspector:
                 return
         looked = check(found, renamed, None, lambda share: stage("checking the rows", share), repair=config.repair)
         self._send(Looked(number, looked))
-        from playground.training.plan import plan_training  # imports PyTorch: takes seconds, and the rows need not wait
+        from playground.models.machine import asked  # imports PyTorch: takes seconds, and the check need not wait
 
-        planned = plan_training(config, stage, released=released)
+        machine = asked(self._environment)
+        from playground.training.plan import plan_training
+
+        planned = plan_training(config, stage, released=released, machine=machine)
         self._rows, self._encoder = planned.everything, planned.encoder
         self._lines, self._held_out = planned.dataset.examples, set(planned.held_out)
         self._show(number, 0, MOST_ROWS)

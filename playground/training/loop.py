@@ -21,7 +21,7 @@ from playground.events.runs import (
     Warned,
 )
 from playground.events.values import Progress
-from playground.models.device import pick_device
+from playground.models.device import name_of, pick_device
 from playground.models.memory import naming_memory
 from playground.runs.folder import CHECKPOINTS, WEIGHTS, RunLock, read_events, read_record
 from playground.training import speed
@@ -154,7 +154,7 @@ def _run(
         if training.ranks.is_main and state.step - begun >= TRUSTED_STEPS:
             # Tokens of all ranks were counted; the speed of one is kept.
             pace = ended.tokens_per_second / training.ranks.world
-            speed.remember(training.plan.model, training.config.quantize, training.base.device, pace)
+            speed.remember(training.plan.model, training.config.quantize, name_of(training.base.device), pace)
         yield ended
     except Exception as error:  # whatever ends a run, its last event and its record say so
         run.give_up()

@@ -32,10 +32,10 @@ from playground.inference.engine import sample_lanes
 from playground.models import source
 from playground.models.architecture import require_supported, stored_as
 from playground.models.budget import PROGRAM, Answers, memory_by_part
-from playground.models.device import before_ampere, compute_dtype, pick_device, planned_dtype
+from playground.models.device import planned_dtype
 from playground.models.footprint import Footprint, footprint
 from playground.models.lanes import Blend
-from playground.models.memory import free_memory, program_memory
+from playground.models.machine import Machine
 from playground.models.source import Source
 from playground.models.tokenizer import open_tokenizer
 from playground.report.words import gigabytes
@@ -88,6 +88,7 @@ def plan_training(
     dataset: Dataset | None = None,
     *,
     released: int = 0,
+    machine: Callable[[], Machine] = Machine.here,
 ) -> Planned:
     """Read and check the data and plan the training; the weights are not loaded. All ranks make the same plan.
 
@@ -97,6 +98,7 @@ def plan_training(
         ranks: The processes that share the training.
         dataset: Examples that are at hand already, instead of those that `config` names.
         released: Bytes of the device that will be free before the training starts.
+        machine: Tells where it will run, once the data has been read.
 
     Raises:
         PlaygroundError: For any problem with data or model.
@@ -105,15 +107,13 @@ def plan_training(
     where = source.resolve(config.model, progress)
     tokenizer, end = open_tokenizer(where)
     progress("encoding the data", 0.0)
-    device = pick_device()
-    ranks = ranks or Ranks(device)
-    free = free_memory(device) + released
-    if device.type == "cpu":  # the ranks of one machine share its memory
+    there = machine()
+    ranks = ranks or Ranks(torch.device(there.device))
+    free = there.free + released
+    if there.device == "cpu":  # the ranks of one machine share its memory
         free //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return make_plan(
-        config, dataset, where, tokenizer=tokenizer, end_token_id=end, device=device, free=ranks.least(free),
-        program=program_memory(device), world=ranks.world,
-    )  # fmt: skip
+    there = replace(there, free=ranks.least(free))
+    return make_plan(config, dataset, where, tokenizer=tokenizer, end_token_id=end, machine=there, world=ranks.world)
 
 
 def resolved(config: TrainConfig, plan: Plan) -> ResolvedConfig:
@@ -138,9 +138,7 @@ def make_plan(
     *,
     tokenizer: PreTrainedTokenizerBase,
     end_token_id: int,
-    device: torch.device,
-    free: int,
-    program: int,
+    machine: Machine,
     world: int,
 ) -> Planned:
     """Decide what `config` leaves open and work out steps, memory and time.
@@ -151,9 +149,7 @@ def make_plan(
         where: The location of the base model.
         tokenizer: Its tokenizer.
         end_token_id: The token that ends its texts.
-        device: Where it will be trained.
-        free: Bytes that are free there.
-        program: Bytes that this program already uses; they are part of what is needed, and were free.
+        machine: Where it will be trained. What this program already uses there is part of what is needed, and was free.
         world: Number of processes that share a step.
 
     Raises:
@@ -167,7 +163,7 @@ def make_plan(
 
     model = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
     require_supported(model, where.name)
-    dtype = planned_dtype(device, model)
+    device, dtype = torch.device(machine.device), planned_dtype(machine.dtype, model)
     context = int(getattr(model.get_text_config(), "max_position_embeddings", LONGEST_AUTO))
     quantize = config.quantize
     if stored_as(model, where.name) == "nf4":
@@ -199,7 +195,7 @@ def make_plan(
     if why:
         decide("sample_prompts", len(samples), why)
     answers = _answers(encoder, samples, config.sample_max_new_tokens)
-    size = footprint(model, dtype, config.lora_r, repeated_heads=before_ampere(device))
+    size = footprint(model, dtype, config.lora_r, repeated_heads=machine.before_ampere)
     rate = config.learning_rate
     if rate is None:
         small = size.parameters < SMALL
@@ -211,11 +207,11 @@ def make_plan(
 
     def memory(rows_at_once: int, checkpointing: bool) -> dict[str, int]:
         return memory_by_part(
-            size, quantize, device, program=program,
+            size, quantize, device, program=machine.program,
             rows_at_once=rows_at_once, longest=longest, checkpointing=checkpointing, answers=answers,
         )  # fmt: skip
 
-    free += program
+    free = machine.free + machine.program
 
     def fits(rows_at_once: int, checkpointing: bool) -> bool:
         return sum(memory(rows_at_once, checkpointing).values()) <= free
@@ -224,12 +220,12 @@ def make_plan(
     order = Order(len(rows), dataset.sha256, config.seed, micro * accumulation * world)
     num_steps = order.steps_per_epoch * config.num_train_epochs
     num_tokens = sum(lengths)
-    pace = speed.last(where.name, quantize, device)
+    pace = speed.last(where.name, quantize, machine.name)
     needed = memory(micro, checkpointing)
     plan = Plan(
         model=where.name,
         data=f"{dataset.name} ({dataset.container}, {dataset.shape})",
-        device=str(device),
+        device=machine.device,
         num_examples=len(rows),
         num_skipped=len(dataset.skipped),
         num_truncated=sum(bool(row.cut) for row in counted),
@@ -249,7 +245,7 @@ def make_plan(
         memory=needed,
         free=free,
         seconds=num_tokens * config.num_train_epochs / (pace * world) if pace and num_tokens else None,
-        warnings=(*_warnings(encoder, end_token_id, counted), *_unsure(dtype, device)),
+        warnings=(*_warnings(encoder, end_token_id, counted), *_unsure(dtype, machine)),
         nearest="",
         num_eval=len(held_out),
         unread=remarks_in_words(dataset),
@@ -353,8 +349,8 @@ def _nearest(size: Footprint, plan: Plan, device: torch.device, answers: Answers
     return ""
 
 
-def _unsure(dtype: torch.dtype, device: torch.device) -> tuple[str, ...]:
-    if dtype == compute_dtype(device):
+def _unsure(dtype: torch.dtype, machine: Machine) -> tuple[str, ...]:
+    if dtype == machine.dtype:
         return ()
     return (
         "this GPU has no bfloat16; if float16 overflows, which shows once the model is loaded, float32 is used: slower,"

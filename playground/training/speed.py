@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 
-import torch
-
 from playground import paths
 from playground.disk import replace_file
 
 
-def last(model: str, quantize: str, device: torch.device) -> float | None:
-    """Return tokens/s of the last training of `model` here, or None."""
+def last(model: str, quantize: str, device: str) -> float | None:
+    """Return tokens/s of the last training of `model` on a device of this name (`name_of`), or None."""
     found = _read().get(_key(model, quantize, device))
     return float(found) if isinstance(found, int | float) and found > 0 else None
 
 
-def remember(model: str, quantize: str, device: torch.device, tokens_per_second: float) -> None:
+def remember(model: str, quantize: str, device: str, tokens_per_second: float) -> None:
     """Keep a run's speed for the next plan. A cache that cannot be written is ignored."""
     path = paths.cache_dir() / "speed.json"
     values = _read() | {_key(model, quantize, device): round(tokens_per_second, 1)}
@@ -27,8 +25,8 @@ def remember(model: str, quantize: str, device: torch.device, tokens_per_second:
         return
 
 
-def _key(model: str, quantize: str, device: torch.device) -> str:
-    return f"{model} {quantize} {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}"
+def _key(model: str, quantize: str, device: str) -> str:
+    return f"{model} {quantize} {device}"
 
 
 def _read() -> dict[str, object]:

@@ -102,8 +102,8 @@ def test_teacher_goes_on_after_memory_ran_out(tiny_folder, monkeypatch):
 
 
 def test_plan_counts_what_will_be_given_back(tiny_folder, rows_file, monkeypatch):
-    monkeypatch.setattr("playground.training.plan.free_memory", lambda device: 1000)
-    monkeypatch.setattr("playground.training.plan.program_memory", lambda device: 0)
+    monkeypatch.setattr("playground.models.machine.free_memory", lambda device: 1000)
+    monkeypatch.setattr("playground.models.machine.program_memory", lambda device: 0)
     config = TrainConfig(model=str(tiny_folder("llama")), data=str(rows_file(4)))
     assert not plan_training(config, lambda *a: None).plan.fits
     made = plan_training(config, lambda *a: None, released=8 << 30).plan

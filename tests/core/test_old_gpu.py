@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from playground.errors import InputError
 from playground.models import device as devices
 from playground.models import load, probe
+from playground.models.attention import attention
 from playground.models.fingerprint import Fingerprint
 from playground.models.footprint import footprint
 from playground.models.head import Head
@@ -155,7 +156,7 @@ def test_gradients_in_float16_are_scaled_against_underflow(tiny_folder, rows_fil
 
 @pytest.mark.parametrize("name", ["llama", "gemma3"])
 def test_attention_before_ampere_repeats_heads_instead_of_grouping(tiny_folder, t4, monkeypatch, name):
-    assert devices.attention(torch.device("cpu")) == "sdpa"
+    assert attention(torch.device("cpu")) == "sdpa"
     calls = []
     real = torch.nn.functional.scaled_dot_product_attention
 
@@ -167,14 +168,14 @@ def test_attention_before_ampere_repeats_heads_instead_of_grouping(tiny_folder, 
     mask = torch.ones_like(ids)
     mask[0, :4] = 0
     made = {}
-    for attention in ("sdpa", devices.attention(T4)):
+    for kind in ("sdpa", attention(T4)):
         model = AutoModelForCausalLM.from_pretrained(
-            tiny_folder(name), dtype=torch.float32, attn_implementation=attention
+            tiny_folder(name), dtype=torch.float32, attn_implementation=kind
         ).eval()
         monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
         calls.clear()
         with torch.no_grad():
-            made[attention] = model(ids).logits, model(ids, attention_mask=mask).logits[:, 4:]
+            made[kind] = model(ids).logits, model(ids, attention_mask=mask).logits[:, 4:]
         monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", real)
     assert calls and all(repeated and not grouped for repeated, grouped in calls)
     (plain, padded), (ours, ours_padded) = made.values()
@@ -185,6 +186,6 @@ def test_plan_before_ampere_counts_float32_unless_made_in_float16(tiny_folder, t
     model = AutoConfig.from_pretrained(tiny_folder("llama"))
     for made_in, planned in ((torch.bfloat16, torch.float32), (torch.float16, torch.float16)):
         model.dtype = made_in
-        assert devices.planned_dtype(T4, model) == planned
+        assert devices.planned_dtype(devices.compute_dtype(T4), model) == planned
     grouped, repeated = (footprint(model, torch.float16, 4, repeated_heads=mode) for mode in (False, True))
     assert repeated.saved_bytes > grouped.saved_bytes and repeated.width == 2

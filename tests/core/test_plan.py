@@ -9,10 +9,9 @@ from playground.config import TrainConfig
 from playground.errors import EnvironmentFault
 from playground.events.prompts import Prompt
 from playground.events.runs import RunStarted, StepDone
-from playground.models import budget
+from playground.models import budget, machine
 from playground.models.footprint import footprint
 from playground.report import plan as report
-from playground.training import plan as planning
 from playground.training import speed
 from playground.training.loop import train
 from playground.training.plan import plan_training, resolved
@@ -79,9 +78,9 @@ def test_explicit_settings_are_kept(tiny_folder, rows_file):
 
 def room(monkeypatch, share, folder, data, **options):
     """Leave `share` of what the training would like to have."""
-    monkeypatch.setattr(planning, "program_memory", lambda device: 0)
+    monkeypatch.setattr(machine, "program_memory", lambda device: 0)
     needed = planned(folder, data, **options).plan.needed
-    monkeypatch.setattr(planning, "free_memory", lambda device: int(share * needed))
+    monkeypatch.setattr(machine, "free_memory", lambda device: int(share * needed))
 
 
 def test_low_memory_lowers_auto_settings_first(tiny_folder, rows_file, monkeypatch):
@@ -149,7 +148,7 @@ def test_time_estimate_uses_the_last_measured_speed(tiny_folder, rows_file, tmp_
     folder, data = tiny_folder("llama"), rows_file(20)
     first = planned(folder, data).plan
     assert first.seconds is None
-    speed.remember(first.model, first.quantize, torch.device("cpu"), 100.0)
+    speed.remember(first.model, first.quantize, "cpu", 100.0)
     assert planned(folder, data).plan.seconds == pytest.approx(first.num_tokens * 3 / 100)
     (tmp_path / "cache" / "speed.json").write_text("[]")
     assert planned(folder, data).plan.seconds is None
