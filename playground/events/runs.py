@@ -16,7 +16,9 @@ from playground.events.values import Json, Named
 class BaseIdentity(Json):
     """Identifies a base model's weights, so that two runs can be checked for the same base.
 
-    `revision` is the hub's commit hash or a sha256 of the weights; `dtype` is the compute dtype.
+    `revision` is the hub's commit hash or a sha256 of the weights; `dtype` is the compute dtype. `quantized_on` is
+    where the weights were quantised, because two devices need not come to the same values: ``cpu``, ``cuda``, or
+    ``files`` if they were stored so; empty without quantisation, and in records that do not say it.
     """
 
     name: str
@@ -24,6 +26,11 @@ class BaseIdentity(Json):
     revision: str
     quantize: str
     dtype: str
+    quantized_on: str = ""
+
+    def quantized_as(self, other: BaseIdentity) -> bool:
+        """Return whether both were quantised in one place, or one of them does not say where."""
+        return "" in (self.quantized_on, other.quantized_on) or self.quantized_on == other.quantized_on
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from playground.models.lanes import Blend
 from playground.models.load import Base, load_base, require_memory
 from playground.runs.folder import labels, read_record
 
+PLACES = {"cpu": "on a CPU", "cuda": "on a GPU", "files": "in its files"}
 ASSUMED, OWN = "assumed", "the adapter's own template"
 
 
@@ -78,7 +79,23 @@ class Lineup:
 
     @property
     def advice(self) -> str:
-        """What to do if a style that is only assumed is wrong; empty if none is assumed."""
+        """What to know before reading the answers, a sentence or two; mostly empty."""
+        return "; ".join(filter(None, (self._about_style(), self._about_base())))
+
+    def _about_base(self) -> str:
+        """Return which adapters learned from a base that was quantised elsewhere."""
+        mine = self.engine.base.identity
+        known = [(name, record) for name, record in zip(self.adapters, self.records, strict=True) if record is not None]
+        others = [name for name, record in known if not mine.quantized_as(record.base)]
+        if not others:
+            return ""
+        return (
+            f"the base of {', '.join(others)} was quantised elsewhere ({PLACES[mine.quantized_on]} here): most of its"
+            " values are the same, not all, so answers may differ a little from those of the training"
+        )
+
+    def _about_style(self) -> str:
+        """Return what to do if a style that is only assumed is wrong; empty if none is assumed."""
         adapted = [side for side in self.sides if side.blend.adapter]
         assumed = [name for name, side in zip(self.adapters, adapted, strict=True) if side.known_from == ASSUMED]
         if not assumed:

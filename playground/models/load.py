@@ -92,12 +92,14 @@ def load_base(
     pad = tokenizer.pad_token_id
     head = Head.of(model)
     _check_head(model, head, probe_ids(tokenizer, 4))
+    on = _quantized_on(where, quantize, device)
     identity = BaseIdentity(
         name=where.name,
-        description=_describe(where, quantize) + (", in float32 because float16 overflows" if overflows else ""),
+        description=_describe(where, quantize, on) + (", in float32 because float16 overflows" if overflows else ""),
         revision=source.revision(where),
         quantize=quantize,
         dtype=str(dtype).removeprefix("torch."),
+        quantized_on=on,
     )
     return Base(model, tokenizer, head, identity, end, end if pad is None else pad, device)
 
@@ -135,9 +137,21 @@ def _as_float32(file: Path) -> int:
         return 0  # loading it says what is wrong
 
 
-def _describe(where: source.Source, quantize: str) -> str:
+def _quantized_on(where: source.Source, quantize: str, device: torch.device) -> str:
+    """Return where the weights are quantised, as an identity has it.
+
+    A CPU does it from the weights as stored, a GPU from what its arithmetic makes of them, each with sums and divisions
+    of its own: a value that lies between two of the sixteen may go to either.
+    """
+    if quantize == "none":
+        return ""
+    config = AutoConfig.from_pretrained(where.location, trust_remote_code=False)
+    return "files" if stored_as(config, where.name) == "nf4" else device.type
+
+
+def _describe(where: source.Source, quantize: str, on: str) -> str:
     name = demo.DESCRIPTION if where.kind == "demo" else where.name
-    return name + (", then NF4" if quantize == "nf4" else "")
+    return name + ((", then NF4 on a GPU" if on == "cuda" else ", then NF4") if quantize == "nf4" else "")
 
 
 def _require_bitsandbytes() -> None:

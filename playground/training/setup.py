@@ -21,7 +21,7 @@ from playground.data.order import Order
 from playground.errors import InputError, UsageError
 from playground.events.answers import Sampling
 from playground.events.plans import Plan
-from playground.events.runs import Evaluated, RunRecord, Sample, Sampled
+from playground.events.runs import BaseIdentity, Evaluated, RunRecord, Sample, Sampled
 from playground.events.values import Progress
 from playground.inference.engine import Engine, sample_lanes
 from playground.models import lora
@@ -288,6 +288,11 @@ def _without_dropout(model: torch.nn.Module) -> None:
                 setattr(module, name, 0.0)
 
 
+def _places(before: BaseIdentity, now: BaseIdentity) -> tuple[str, str]:
+    """Return where two bases were quantised; the same if one does not say it."""
+    return (now.quantized_on if before.quantized_as(now) else before.quantized_on), now.quantized_on
+
+
 def check_resumable(record: RunRecord, training: Training) -> bool:
     """Return whether resuming from `record` is bit-exact.
 
@@ -303,6 +308,7 @@ def check_resumable(record: RunRecord, training: Training) -> bool:
         "revision of the base": (record.base.revision, mine.base.revision),
         "quantisation": (record.base.quantize, mine.base.quantize),
         "arithmetic": (record.base.dtype, mine.base.dtype),
+        "where the base was quantised": _places(record.base, mine.base),
         "number of rows": (record.num_examples, mine.num_examples),
         "number of steps": (record.num_steps, mine.num_steps),
     }

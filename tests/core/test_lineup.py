@@ -154,6 +154,20 @@ def test_assumed_style_of_a_foreign_adapter_is_said(foreign, runs):
     assert load(runs, "one").described == "one" and not load(runs, "one").advice
 
 
+def test_base_that_was_quantised_elsewhere_is_said(runs, tmp_path):
+    assert read_record(runs / "one").base.quantized_on == "cpu"
+    for place, said in (("cuda", True), ("", False), ("cpu", False)):
+        folder = shutil.copytree(runs / "one", tmp_path / f"from-{place}")
+        record = json.loads((folder / "run.json").read_text())
+        record["base"]["quantized_on"] = place
+        if not place:  # as before it was recorded
+            del record["base"]["quantized_on"]
+        (folder / "run.json").write_text(json.dumps(record))
+        lineup = load_lineup([runs / "one", folder], SILENT["progress"])
+        assert (lineup.advice.startswith(f"the base of from-{place} was quantised elsewhere (on a CPU here)")) is said
+        assert bool(lineup.advice) is said
+
+
 @pytest.mark.parametrize("content", ["{", "[" * 100_000, '{"chat_template": "' + "x" * (1 << 20) + '"}'])
 def test_damaged_template_of_a_foreign_adapter_is_refused(foreign, content):
     folder, model = foreign(tokenizer_config__json=content)

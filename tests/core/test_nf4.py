@@ -3,7 +3,7 @@
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from playground.models import nf4
+from playground.models import load, nf4, source
 from playground.models.load import load_base
 
 
@@ -39,6 +39,19 @@ def test_weights_are_bit_equal_to_bitsandbytes_dequantised(tiny_folder):
     ids = torch.tensor([[2, 50, 60, 70]])
     with torch.no_grad():
         assert torch.allclose(ours(input_ids=ids).logits, exact(theirs)(input_ids=ids).logits, atol=1e-4)
+
+
+def test_identity_says_where_the_base_was_quantised(tiny_folder):
+    """A GPU need not come to the same values."""
+    cpu, gpu, where = (
+        torch.device("cpu"),
+        torch.device("cuda", 0),
+        source.resolve(str(tiny_folder("llama")), lambda *said: None),
+    )
+    assert load_base(str(tiny_folder("llama")), "nf4", device=cpu).identity.quantized_on == "cpu"
+    assert load_base(str(tiny_folder("llama")), "none", device=cpu).identity.quantized_on == ""
+    on = load._quantized_on(where, "nf4", gpu)
+    assert on == "cuda" and load._describe(where, "nf4", on).endswith(", then NF4 on a GPU")
 
 
 def test_stored_values_equal_computed_ones(tmp_path):

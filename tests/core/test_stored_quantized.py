@@ -38,7 +38,7 @@ def test_stored_nf4_gives_the_same_base_as_quantising_here(stored, tiny_folder):
     assert theirs.model.state_dict().keys() == weights.keys()
     for name, tensor in theirs.model.state_dict().items():
         assert torch.equal(tensor, weights[name]), name
-    assert theirs.identity.quantize == "nf4"
+    assert (theirs.identity.quantize, theirs.identity.quantized_on) == ("nf4", "files")
 
 
 def test_merged_model_of_stored_nf4_is_an_ordinary_one(stored, tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -544,6 +545,19 @@ def test_resuming_with_changed_data_or_steps_is_refused(tiny_folder, rows_file, 
         changes = {}
     with pytest.raises(UsageError, match=r"data was|number of steps was"):
         list(train(config(tiny_folder("llama"), tmp_path / "rows.jsonl", **changes), tmp_path / "run", resume=True))
+
+
+def test_run_is_not_resumed_on_a_base_that_was_quantised_elsewhere(tiny_folder, rows_file, tmp_path):
+    settings = config(tiny_folder("llama"), rows_file(12), quantize="nf4")
+    list(train(settings, tmp_path / "run", stop=stop_after(2)))
+    record = read_record(tmp_path / "run")
+    there = replace(record, base=replace(record.base, quantized_on="cuda"))
+    (tmp_path / "run" / "run.json").write_text(there.to_json())
+    with pytest.raises(UsageError, match="where the base was quantised was cuda, is cpu"):
+        list(train(settings, tmp_path / "run", resume=True))
+    unsaid = replace(record, base=replace(record.base, quantized_on=""))
+    (tmp_path / "run" / "run.json").write_text(unsaid.to_json())
+    assert list(train(settings, tmp_path / "run", resume=True))[-1].state == "finished"
 
 
 @pytest.mark.parametrize("change", [{"versions": {"torch": "0.0"}}, {"device": "A Card, capability 8.6"}])

@@ -154,7 +154,9 @@ def test_layers_are_those_that_a_gpu_has(folder):
         pytest.skip("a CPU has dense layers")
     from peft.tuners.lora.bnb import Linear4bit
 
-    model = adapted(load_base(str(folder), "nf4", device=DEVICE))
+    base = load_base(str(folder), "nf4", device=DEVICE)
+    assert base.identity.quantized_on == "cuda"
+    model = adapted(base)
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     assert layers and all(type(layer) is Linear4bit for layer in layers)
 
