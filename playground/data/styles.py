@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from playground.config import STYLES
+from playground.data.jsonl import shown
 from playground.data.segments import Segment, Style
 from playground.data.talk import Turn
 from playground.data.template import TemplateStyle
@@ -152,4 +153,4 @@ def get_style(name: str, tokenizer: PreTrainedTokenizerBase | None = None, templ
             return ChatMLStyle()
         case "tokenizer" if tokenizer is not None:
             return TemplateStyle.of(tokenizer, template)
-    raise InputError(f"There is no prompt style {name!r}.", f"Known: {', '.join(STYLES)}.")
+    raise InputError(f"There is no prompt style {shown(name)}.", f"Known: {', '.join(STYLES)}.")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from playground.data.segments import Segment
 from playground.data.talk import Turn
 from playground.errors import InputError
+from playground.text import one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -66,6 +67,7 @@ class TemplateStyle:
     template: str
     special: dict[str, str]  # such as bos_token, which templates may use
     tokens: frozenset[str]  # control tokens of the tokenizer, as text
+    whose: str = "This model's"  # for messages
     name: str = "tokenizer"
     lead_in: str = ""
     closing: str = ""
@@ -80,13 +82,14 @@ class TemplateStyle:
         Raises:
             InputError: If there is none, or it cannot be rendered within its limits.
         """
+        whose = "The adapter's own" if template else cls.whose
         template = template or _default(tokenizer.chat_template)
         if not template:
             raise InputError("This model's tokenizer has no chat template.", _HINT)
         special: dict[str, str] = {
             key: str(value) for key, value in tokenizer.special_tokens_map.items() if isinstance(value, str)
         }
-        style = cls(template, special, frozenset(map(str, tokenizer.added_tokens_encoder)))
+        style = cls(template, special, frozenset(map(str, tokenizer.added_tokens_encoder)), whose)
         style.closing = style._closing(style._around(("user", "assistant"))[-1])
         return style
 
@@ -119,7 +122,7 @@ class TemplateStyle:
         alone = self._around(roles[: index + 1])
         if alone[: index + 1] != pieces[: index + 1]:
             raise InputError(
-                "This model's chat template renders an earlier answer differently from the last one.",
+                f"{self.whose} chat template renders an earlier answer differently from the last one.",
                 "Use --style chat for conversations of several turns.",
             )
 
@@ -142,7 +145,7 @@ class TemplateStyle:
             for mark in marks:
                 before, found, rest = rest.partition(mark)
                 if not found or mark in rest:
-                    raise InputError("This model's chat template does not contain each message exactly once.", _HINT)
+                    raise InputError(f"{self.whose} chat template does not contain each message exactly once.", _HINT)
                 pieces.append(before)
             self._pieces[roles] = [*pieces, rest]
         return self._pieces[roles]
@@ -156,14 +159,15 @@ class TemplateStyle:
                 input=json.dumps(job), capture_output=True, text=True, timeout=4 * SECONDS, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise InputError("This model's chat template takes too long to render.", _HINT) from None
+            raise InputError(f"{self.whose} chat template takes too long to render.", _HINT) from None
         try:
             answer: dict[str, Any] = json.loads(child.stdout)
         except ValueError:
             why = "ran out of time or memory" if child.returncode else "printed unexpected output"
-            raise InputError(f"This model's chat template cannot be rendered: it {why}.", _HINT) from None
+            raise InputError(f"{self.whose} chat template cannot be rendered: it {why}.", _HINT) from None
         if "error" in answer:
-            raise InputError(f"This model's chat template refuses the conversation: {answer['error']}", _HINT)
+            why = one_line(answer["error"], 200)
+            raise InputError(f"{self.whose} chat template refuses the conversation: {why}", _HINT)
         return str(answer["text"])
 
 

@@ -25,6 +25,7 @@ from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base, require_memory
 from playground.runs.folder import labels, read_record
+from playground.text import one_line
 
 PLACES = {"cpu": "on a CPU", "cuda": "on a GPU", "files": "in its files"}
 ASSUMED, OWN = "assumed", "the adapter's own template"
@@ -181,7 +182,7 @@ def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str |
     adapted = _attach(base, engine.model if used else None, found, keys)
     assert adapted is not None
     for old in used:
-        adapted.delete_adapter(old)
+        lora.detach(adapted, old)
     engine.model = adapted
     return _lineup(engine, found, keys, style, 1.0)
 
@@ -284,12 +285,13 @@ def require_base(base: Base, name: str, record: RunRecord | None, *, asked: bool
     if (mine.revision != theirs.revision) if known else (mine.name != theirs.name):
         other = "other weights of " if mine.name == theirs.name else ""
         raise InputError(
-            f"The adapter {name} was trained on {other}{theirs.name}, not on {mine.name}.",
+            f"The adapter {name} was trained on {other}{one_line(theirs.name, 120)}, not on {mine.name}.",
             "Compare adapters of one base; omit --model to use their own.",
         )
     if mine.quantize != theirs.quantize and not asked:
         raise InputError(
-            f"The adapter {name} was trained with --quantize {theirs.quantize}, but this base has {mine.quantize}.",
+            f"The adapter {name} was trained with --quantize {one_line(theirs.quantize, 20)}, but this base has"
+            f" {mine.quantize}.",
             "Compare them separately, or choose one quantisation for both with --quantize.",
         )
 

@@ -6,7 +6,6 @@ tensor must have finite values: a NaN would reach the base lanes too, because 0 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from safetensors.torch import load_file
 
 from playground.data.jsonl import shown
 from playground.errors import InputError
-from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS
+from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS, read_json
 from playground.text import one_line
 
 # Some programs save the tensors under the names of PEFT's own modules, in which the adapter is called "default".
@@ -27,7 +26,6 @@ _MATRIX = re.compile(r"base_model\.model\.([A-Za-z0-9_.]{1,256})\.lora_([AB])(?:
 # In a pattern of ranks or scales: the name of a layer or its end. As an expression it takes linear time.
 _LAYER = re.compile(r"\^?[A-Za-z0-9_.]{1,256}")
 _MOST_PATTERNS = 1000
-_MOST_BYTES = 16 << 20  # of a config
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 # The fields of PEFT's LoraConfig, by what they mean for an adapter that is already trained. A field that is in none of
@@ -47,6 +45,7 @@ _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
 # These take a part of each weight out of the base and into A and B. The base in memory is then not the one that the
 # adapter was trained on: added to it, the same tensors mean something else.
 _CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
+_AGAIN = "Copy or train the adapter again."
 _PLAIN_NEEDED = "A lane needs a plain LoRA adapter on linear layers; merge other kinds into a model of their own."
 
 
@@ -85,17 +84,22 @@ def read_adapter(folder: Path) -> AdapterFile:
     """
     config = _read_config(folder)
     if not (folder / WEIGHTS).is_file():
-        other = next((file.name for file in folder.glob("adapter_model.*")), None)
+        other = next((file.name for file in folder.glob("adapter_model.*") if file.name != WEIGHTS), None)
         raise InputError(
-            f"{folder} has {other} but no {WEIGHTS}." if other else f"{folder} has no {WEIGHTS}.",
+            f"{folder} has {one_line(other, 60)} but no {WEIGHTS}." if other else f"{folder} has no {WEIGHTS}.",
             "Only safetensors are read, because other formats can run code; save the adapter again with PEFT.",
         )
     try:
         tensors = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{folder / WEIGHTS} is damaged: {error}.", "Copy or train the adapter again.") from None
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        TypeError,
+    ) as error:  # the last two: a shape that PyTorch cannot hold
+        raise InputError(f"{folder / WEIGHTS} is damaged: {_said(error)}.", _AGAIN) from None
     if not tensors:
-        raise InputError(f"{folder / WEIGHTS} has no tensors.", "Copy or train the adapter again.")
+        raise InputError(f"{folder / WEIGHTS} has no tensors.", _AGAIN)
     matches = {name: _MATRIX.fullmatch(name) for name in tensors}
     if (other := next((name for name, match in matches.items() if match is None), None)) is not None:
         raise InputError(
@@ -105,11 +109,15 @@ def read_adapter(folder: Path) -> AdapterFile:
         )
     names = {name: f"base_model.model.{match[1]}.lora_{match[2]}.weight" for name, match in matches.items() if match}
     if len(set(names.values())) < len(names):
-        raise InputError(f"{folder / WEIGHTS} has a matrix under two names.", "Copy or train the adapter again.")
+        raise InputError(f"{folder / WEIGHTS} has a matrix under two names.", _AGAIN)
     for name, tensor in tensors.items():
         if tensor.dtype not in _DTYPES:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise InputError(f"{folder / WEIGHTS}: {name} is stored as {kind}.", "Save it in float32 or bfloat16.")
+        if tensor.ndim != 2:
+            raise InputError(
+                f"{folder / WEIGHTS}: {name} has {tensor.ndim} dimensions, where a matrix has two.", _AGAIN
+            )
         if not torch.isfinite(tensor.float()).all():  # as it is used: float64 can hold more
             raise InputError(f"{folder / WEIGHTS}: {name} has values that are not finite.", "Train it again.")
     return AdapterFile(
@@ -127,24 +135,23 @@ def read_adapter(folder: Path) -> AdapterFile:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
-        with (folder / ADAPTER_CONFIG).open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        if len(data) > _MOST_BYTES:
-            raise InputError(f"{folder / ADAPTER_CONFIG} is too large.", "Copy or train the adapter again.")
-        config = json.loads(data)
+        config = read_json(folder / ADAPTER_CONFIG)
     except FileNotFoundError:
         raise InputError(f"{folder} has no {ADAPTER_CONFIG}.", "Name the folder of a LoRA adapter.") from None
     except RecursionError:
-        raise InputError(f"{folder / ADAPTER_CONFIG} is nested too deep.", "Copy or train the adapter again.") from None
+        raise InputError(f"{folder / ADAPTER_CONFIG} is nested too deep.", _AGAIN) from None
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder / ADAPTER_CONFIG} cannot be read: {error}.", "Copy or train the adapter again."
-        ) from None
+        raise InputError(f"{folder / ADAPTER_CONFIG} cannot be read: {_said(error)}.", _AGAIN) from None
     if not isinstance(config, dict):
         config = {}
     if what := _not_plain(config):
         raise InputError(f"{folder} cannot be compared with its base here: {what}.", _way_out(config))
     return config
+
+
+def _said(error: Exception) -> str:
+    """Return the first line of a library's error, which may quote the file."""
+    return one_line(str(error).partition("\n")[0], 200)
 
 
 def _not_plain(config: dict[str, Any]) -> str:

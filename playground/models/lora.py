@@ -88,11 +88,18 @@ def take_off(base: Base, name: str) -> None:
             if not layer.lora_A:
                 parent, _, child = path.rpartition(".")
                 setattr(base.model.get_submodule(parent), child, layer.get_base_layer())
+    base.model.requires_grad_(False)  # PEFT makes the adapter that a layer turns to trainable
     configs = getattr(base.model, "peft_config", None)
     if configs is not None:
         configs.pop(name, None)
         if not configs:
             del base.model.peft_config
+
+
+def detach(model: PeftModel, name: str) -> None:
+    """Remove an adapter from a model that keeps others."""
+    model.delete_adapter(name)
+    model.requires_grad_(False)  # PEFT makes the adapter that it turns to trainable
 
 
 def _matched(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:

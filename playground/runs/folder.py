@@ -106,18 +106,19 @@ def read_record(folder: Path) -> RunRecord | None:
     """
     at_step = _is_step(folder) and not is_file(folder / RECORD)
     try:
-        return RunRecord.from_dict(_read_json((folder.parent.parent if at_step else folder) / RECORD))
+        return RunRecord.from_dict(read_json((folder.parent.parent if at_step else folder) / RECORD))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     """Return what a file of someone else's says.
 
     Raises:
-        OSError, ValueError, RecursionError: If that is not to be had.
+        FileNotFoundError: If there is no such file, but perhaps a folder or a pipe, which would be waited for.
+        OSError, ValueError, RecursionError: If it cannot be read, is too large, is not JSON or is nested too deep.
     """
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():
         raise FileNotFoundError(path)
     with path.open("rb") as file:
         data = file.read(LARGEST + 1)
@@ -259,7 +260,7 @@ def created(folder: Path) -> str:
 def base_name(folder: Path) -> str:
     """Return the base model named in an adapter's config, or an empty string."""
     try:
-        config = _read_json(folder / ADAPTER_CONFIG)
+        config = read_json(folder / ADAPTER_CONFIG)
         return str(config.get("base_model_name_or_path") or "")
     except (OSError, ValueError, AttributeError, RecursionError):
         return ""

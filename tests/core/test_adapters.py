@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
+import os
 import re
+import struct
 import time
 
 import pytest
@@ -404,6 +406,41 @@ def test_non_finite_weights_are_refused(saved, bad):
     next(iter(tensors.values()))[0, 0] = bad
     save_file(tensors, saved / "adapter_model.safetensors")
     with pytest.raises(InputError, match="not finite"):
+        read_adapter(saved)
+
+
+def raw_tensors(header, data=b""):
+    """A file of tensors with any header, as the library would not write it."""
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+@pytest.mark.parametrize("shape", [(2**63, 0), (0, 2**62, 2**40), (1,) * 70, (4,), ()])
+def test_shape_that_no_matrix_has_is_refused(saved, shape):
+    info = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * math.prod(shape)]}
+    weights = saved / "adapter_model.safetensors"
+    weights.write_bytes(raw_tensors({"base_model.model.x.lora_A.weight": info}, bytes(4 * math.prod(shape))))
+    with pytest.raises(InputError, match=r"is damaged: .{9,200}\.$|where a matrix has two") as refused:
+        read_adapter(saved)
+    assert refused.value.message.isprintable()
+
+
+def test_what_a_damaged_file_says_is_shown_short_and_clean(saved):
+    header = {"x": {"dtype": "\x1b[2J\u202e" + "F" * 9999, "shape": [0], "data_offsets": [0, 0]}}
+    (saved / "adapter_model.safetensors").write_bytes(raw_tensors(header))
+    with pytest.raises(InputError, match="is damaged: .*␛") as refused:
+        read_adapter(saved)
+    assert refused.value.message.isprintable() and len(refused.value.message) < 600
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path)], ids=["pipe", "folder", "loop"]
+)
+def test_no_file_in_a_files_place_is_refused_at_once(saved, name, make):
+    (saved / name).unlink()
+    make(saved / name)
+    with pytest.raises(InputError, match=rf"adapter has no {name}\."):
         read_adapter(saved)
 
 

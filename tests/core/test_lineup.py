@@ -3,6 +3,7 @@
 import json
 import pkgutil
 import shutil
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -247,6 +248,23 @@ def test_adapters_of_two_quantisations_are_refused(runs, unquantized):
     for quantize in ("nf4", "none"):
         lineup = load(runs, "one", unquantized, quantize=quantize)
         assert lineup.engine.base.identity.quantize == quantize, "asked for"
+
+
+@pytest.mark.parametrize("other", ["two", "misfit"])
+def test_switching_makes_no_adapter_trainable(runs, misfit, other):
+    lineup = load(runs, "one")
+    with nullcontext() if other == "two" else pytest.raises(InputError, match="does not fit"):
+        lineup = change_adapters(lineup, [misfit if other == "misfit" else runs / other])
+    assert not any(parameter.requires_grad for parameter in lineup.engine.model.parameters())
+
+
+def test_base_that_a_record_names_is_shown_short_and_clean(runs, foreign):
+    record = json.loads((runs / "one" / "run.json").read_text())
+    record["base"] |= {"name": "\x1b[2J" * 999, "revision": "another"}
+    folder, _ = foreign(run__json=json.dumps(record))
+    with pytest.raises(InputError, match="was trained on ␛") as refused:
+        change_adapters(load(runs, "one"), [folder])
+    assert refused.value.message.isprintable() and len(refused.value.message) < 600
 
 
 def test_strength_scales_the_adapter_contribution(runs):

@@ -149,3 +149,9 @@ def test_unusable_template_is_refused_with_a_reason(with_template, template, wor
     with pytest.raises(InputError, match=words) as caught:
         get_style("tokenizer", with_template(template))
     assert "--style chat" in caught.value.hint
+
+
+def test_what_an_adapters_template_says_is_shown_clean(with_template):
+    with pytest.raises(InputError, match="The adapter's own chat template refuses .*␛") as caught:
+        get_style("tokenizer", with_template(None), "{{ raise_exception('\x1b[2J\\n' * 99) }}")
+    assert caught.value.message.isprintable()
