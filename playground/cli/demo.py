@@ -49,7 +49,9 @@ def demo(adapters_dir: str | None) -> int:
         from playground.inference.lineup import load_lineup
 
         prompts = read_prompts(paths.find_file("prompts.txt"))
-        lineup = load_lineup([folder, shipped], narrator.progress)
+        record = read_record(folder)
+        # Where there is no bitsandbytes, yours was trained without NF4, and the shipped one is shown on the same base.
+        lineup = load_lineup([folder, shipped], narrator.progress, quantize=record.base.quantize if record else None)
         compared, summary = answer_all(lineup, prompts, Sampling(max_new_tokens=96), narrator, cancelled=interrupt)
     *before, mine, more = (side.name for side in lineup.sides)
     show([row.only(*before, mine) for row in compared])
@@ -76,6 +78,10 @@ def _what_more_rows_give(mine: Path, shipped: Path) -> None:
         f"3. Your adapter, trained on {rows[0]}, next to {shipped.name}, trained on {rows[1]} that have more forms: "
         "letters, stories, lists with a condition. More good rows gave it forms, and no new knowledge."
     )
+    stored = [record.base.quantize for record in records if record]
+    if len(set(stored)) > 1:
+        own, other = stored
+        said += f" {shipped.name} was trained with --quantize {other} and is shown on the base of yours, {own}."
     click.secho(said, bold=True, err=True)
 
 

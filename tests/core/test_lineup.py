@@ -8,6 +8,8 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from playground.cli.app import run
+from playground.cli.demo import _what_more_rows_give
 from playground.config import TrainConfig
 from playground.data.encode import IGNORE_INDEX
 from playground.data.examples import Example, Turn
@@ -298,3 +300,23 @@ def test_one_misfit_of_several_changes_nothing(runs, misfit):
     assert answers(bare, sides=("base",))["base"] == before["base"]
     with pytest.raises(UsageError, match="same name"):
         change_adapters(lineup, [runs / "two", runs / "two"])
+
+
+def test_demo_shows_the_shipped_adapter_on_the_base_of_yours(runs, unquantized, tmp_path, monkeypatch, capsys):
+    """Where there is no bitsandbytes, the demo does not train in NF4."""
+    asked = []
+
+    def load(folders, progress, **options):
+        asked.append(options)
+        raise InputError("not loaded here")
+
+    monkeypatch.setattr(
+        "playground.cli.train.run_training", lambda c, folder, **o: shutil.copytree(unquantized, folder) and 0
+    )
+    monkeypatch.setattr("playground.inference.lineup.load_lineup", load)
+    assert run(["demo", "--adapters-dir", str(tmp_path / "home")]) == 1
+    assert asked == [{"quantize": "none"}] and "not loaded here" in capsys.readouterr().err
+    _what_more_rows_give(unquantized, runs / "one")
+    assert "one was trained with --quantize nf4 and is shown on the base" in capsys.readouterr().err
+    _what_more_rows_give(runs / "two", runs / "one")
+    assert "--quantize" not in capsys.readouterr().err
