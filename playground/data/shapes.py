@@ -104,17 +104,19 @@ def detect(rows: Iterable[dict[str, Any]], named: Iterable[str] = ()) -> Shape |
         rows: Some rows.
         named: Columns that the user has named: shapes with these take precedence.
     """
-    wanted, seen = set(named), dict[str, Any]()
+    wanted = set(named)
     votes: Counter[tuple[tuple[str, str], ...]] = Counter()
+    seen: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
     for row in rows:
         if required := _required(row, wanted):
             votes[required] += 1
-            seen |= {column: value for column, value in row.items() if not is_empty(value)}
+            filled = {column: value for column, value in row.items() if not is_empty(value)}
+            seen.setdefault(required, {}).update(filled)
     if not votes:
         return None
     # Counter keeps the order of first occurrence, so a tie goes to the shape seen first.
     ((required, _),) = votes.most_common(1)
-    return _completed(dict(required), seen)
+    return _completed(dict(required), seen[required])
 
 
 def _required(row: dict[str, Any], wanted: set[str]) -> tuple[tuple[str, str], ...]:

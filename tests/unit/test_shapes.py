@@ -104,6 +104,12 @@ def test_each_shape_gives_these_ids_and_labels(byte_tokenizer, name, row, expect
     assert (list(encoded.input_ids), list(encoded.labels)) == (ids, labels)
 
 
+def test_columns_of_other_shapes_are_no_part_of_the_one_chosen():
+    pair, talk = {"prompt": "a", "completion": "b"}, {"messages": [U, A], "system": "s", "context": "c"}
+    assert str(detect([pair, talk, pair])) == "prompt and completion"
+    assert str(detect([pair, talk, {**pair, "context": "c"}])) == "prompt and completion with context"
+
+
 def test_a_file_has_the_shape_of_most_of_its_rows():
     pair, talk = {"prompt": "a", "completion": "b"}, {"messages": [U, A]}
     assert str(detect([talk, pair, pair])) == "prompt and completion"
