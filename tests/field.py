@@ -213,6 +213,11 @@ SPECIMENS = [
              ("looks like a missing value (1 row)", "--repair"), "a.csv"),
     Specimen("messages in a cell", ".csv", 'messages\n"[{""role"": ""user"", ""content"": ""Hi""}, {""role"": ""assistant"", ""content"": ""Hello.""}]"\n',
              ("Hi", "Hello."), file="a.csv"),
+    Specimen("messages in two cells", ".csv",
+             'prompt,completion\n"[{""role"": ""user"", ""content"": ""Hi""}]","{""role"": ""assistant"", ""content"": ""Hello.""}"\n',
+             ("Hi", "Hello."), ("'prompt' has messages as JSON", "'completion' has messages as JSON"), "a.csv"),
+    Specimen("pandas, lists in cells", ".csv", "prompt,completion\n\"[{'role': 'user', 'content': 'Hi'}]\",Hello.\n", (),
+             ("'prompt' is a text that looks like messages", "json.dumps"), "a.csv"),
     # Texts that betray where they come from.
     Specimen("prompts in Alpaca's template", "prompt, completion",
              [{"prompt": f"### Instruction:\n{Q}\n\n### Response:\n", "completion": A}],

@@ -204,12 +204,11 @@ def _looked(
 ) -> Iterator[Example | Problem]:
     """Yield each row as an example, or the problem with it; note in `remarks` what is to be said of it, and `notes`."""
     for line, row in rows:
-        found = reading.example(line, row)
+        found, unread = reading.looked(line, row)
         if isinstance(found, Problem):
             remarks.add(line, {}, (LEFT_OUT,) if found.left_out else ())
         else:
-            assert not isinstance(row, Problem)
-            remarks.add(line, reading.unread(row), (*notes, *found.notes, *tells(found.turns)))
+            remarks.add(line, unread, (*notes, *found.notes, *tells(found.turns)))
         yield found
 
 

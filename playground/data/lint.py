@@ -58,7 +58,7 @@ def check(
     for number, (line, row) in enumerate(rows):
         if number % TOLD == TOLD - 1:
             progress(number / len(rows))
-        example = reading.example(line, row)
+        example, unread = reading.looked(line, row)
         if isinstance(example, Problem):
             if example.left_out:
                 remarks.add(line, {}, (LEFT_OUT,))
@@ -68,8 +68,7 @@ def check(
                 kind = "tool turn" if "tools are not trained" in example.message else "bad row"
                 findings.append(Finding(line, "error", kind, example.message))
             continue
-        assert not isinstance(row, Problem)
-        remarks.add(line, reading.unread(row), (*rows.notes, *example.notes))
+        remarks.add(line, unread, (*rows.notes, *example.notes))
         findings += [Finding(line, "warning", note.kind, note.message) for note in tells(example.turns)]
         findings += _looks(example, seen)
         length, learned, problem = _length(example, encoder)

@@ -79,9 +79,17 @@ class Reading:
 
     def example(self, line: int, row: dict[str, Any] | Problem) -> Example | Problem:
         """Return `row` as an example, or the problem with it."""
+        return row if isinstance(row, Problem) else self._example(line, *self._row(row))
+
+    def looked(self, line: int, row: dict[str, Any] | Problem) -> tuple[Example | Problem, dict[str, Any]]:
+        """Return `row` as an example, or the problem with it; and of an example, what is `unread`."""
         if isinstance(row, Problem):
-            return row
-        row = self._row(row)
+            return row, {}
+        opened, notes = self._row(row)
+        found = self._example(line, opened, notes)
+        return found, {} if isinstance(found, Problem) else self._unread(row, opened)
+
+    def _example(self, line: int, row: dict[str, Any], said: tuple[Note, ...]) -> Example | Problem:
         if self.shape is None:
             return Problem(line, unknown_columns(row))
         shape = self.shape.of_row(row)
@@ -92,8 +100,8 @@ class Reading:
             return Problem(line, f"{LEFT_OUT.kind}: {LEFT_OUT.message}", left_out=True)
         turns, notes = read
         if self.repair and (stripped := tuple(map(without_end, turns))) != turns:
-            return Example(stripped, line, (*notes, STRIPPED))
-        return Example(turns, line, notes)
+            return Example(stripped, line, (*said, *notes, STRIPPED))
+        return Example(turns, line, (*said, *notes))
 
     def asked(self, line: int, row: dict[str, Any]) -> tuple[Turn, ...] | Problem:
         """Return the turns of a row, with an answer that stands for its own, which may be missing; or the problem.
@@ -102,7 +110,7 @@ class Reading:
         """
         if self.shape is None:
             return Problem(line, f"it has {columns_of(row)}; that of its question must be called 'prompt'")
-        whole = shapes.with_answer(self._row(row), self.shape)
+        whole = shapes.with_answer(self._row(row)[0], self.shape)
         if not self.shape.fits(whole) and (alone := Reading.of_questions([row])) != self:
             return alone.asked(line, row)
         read = shapes.read_row(whole, self.shape.of_row(whole), self._options)
@@ -113,21 +121,23 @@ class Reading:
 
         A key of messages is called ``column[].key``.
         """
+        return self._unread(row, self._row(row)[0])
+
+    def _unread(self, row: dict[str, Any], opened: dict[str, Any]) -> dict[str, Any]:
         assert self.shape is not None
         columns = self.renamed.values()
         replaced = {name: row[name] for name in self.renamed if name in row and name not in columns and row[name]}
-        row = self._row(row)
-        shape = self.shape.of_row(row)
-        return {**replaced, **unread(row, shape.reads), **shapes.keys_not_read(row, shape, self._options)}
+        shape = self.shape.of_row(opened)
+        return {**replaced, **unread(opened, shape.reads), **shapes.keys_not_read(opened, shape, self._options)}
 
     def is_judged(self, row: dict[str, Any]) -> bool:
         """Return whether `row` says if its answer is good."""
         assert self.shape is not None
-        return judged(self._row(row), self.shape.reads) is not None
+        return judged(rename(row, self.renamed), self.shape.reads) is not None
 
     def unknown(self, row: dict[str, Any]) -> str:
         """Return why a file whose rows look like `row` cannot be read."""
-        return unknown_columns(self._row(row))
+        return unknown_columns(rename(row, self.renamed))
 
     def roles_to_name(self, first: Sequence[dict[str, Any]]) -> dict[str, str]:
         """Return our guess of ``{role: column}`` where no row can be read, but some could with it; else nothing."""
@@ -153,9 +163,9 @@ class Reading:
         roles = dict(named.shape.roles) if named.shape is not None else {}
         return {role: named.renamed.get(roles[role], roles[role]) for role in tables.ROLES if role in roles}
 
-    def _row(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _row(self, row: dict[str, Any]) -> tuple[dict[str, Any], tuple[Note, ...]]:
         row = rename(row, self.renamed)
-        return row if self.shape is None else shapes.opened(row, self.shape)
+        return (row, ()) if self.shape is None else shapes.opened(row, self.shape)
 
     def _with(self, columns: Sequence[str], first: Sequence[dict[str, Any]]) -> Reading:
         return Reading.of(first, renaming(columns), repair=self.repair)

@@ -5,6 +5,7 @@ Each reader turns a row into turns, or returns why it cannot. Names are in `name
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +13,20 @@ from functools import lru_cache
 from typing import Any, cast
 
 from playground.data.jsonl import parse_cell, shown
-from playground.data.names import PAIRS, READ, ROLE_KEYS, find, fold, is_empty, is_preference, role_of, value_of
+from playground.data.names import (
+    CALLS,
+    CONTENT_KEYS,
+    PAIRS,
+    READ,
+    ROLE_KEYS,
+    find,
+    fold,
+    is_empty,
+    is_preference,
+    is_tool,
+    role_of,
+    value_of,
+)  # fmt: skip
 from playground.data.talk import (
     AS_IS,
     Note,
@@ -31,9 +45,11 @@ from playground.data.talk import (
 from playground.data.unknown import advice, columns_of, listed
 from playground.data.unread import refusal, unread
 
-# What stands for a missing value, if a cell is nothing else: the first group is never an answer.
+# Texts that mean a missing value, if a cell is nothing else: the first group is never an answer.
 NO_ANSWER = {"nan", "NaN", "<NA>", "#N/A", "#NA"}
 MISSING = NO_ANSWER | {"None", "NULL", "null", "N/A", "n/a", "NA", "undefined"}
+_WRITTEN = re.compile(r"""\s*\[?\s*\{\s*(['"])(?:role|from|content|value)\1\s*:""")
+_ROLE = re.compile(r"""['"](?:role|from)['"]\s*:\s*['"]([^'"]{1,30})['"]""")
 
 STAND_IN = "…"  # for an answer, where only the question is read
 
@@ -215,14 +231,39 @@ def with_answer_only(row: dict[str, Any]) -> dict[str, Any]:
     return {column: row[column] for column in row if fold(column) not in READ["completion"]} | {"completion": STAND_IN}
 
 
-def opened(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """Return `row` with messages that are written as JSON in a text, as tables write them, parsed."""
-    roles = dict(shape.roles)
-    for role in ("messages", "history"):
-        column = roles.get(role)
-        if column is not None and isinstance(cell := row.get(column), str) and cell.lstrip()[:1] in ("[", "{"):
-            row = {**row, column: parse_cell(cell)}
-    return row
+def opened(row: dict[str, Any], shape: Shape) -> tuple[dict[str, Any], tuple[Note, ...]]:
+    """Return `row` with messages that are written as JSON in a text, as tables write them, parsed; with notes on it."""
+    notes: tuple[Note, ...] = ()
+    for role, column in shape.roles:
+        cell = row.get(column) if role in ("messages", "history", "prompt", "completion") else None
+        if not isinstance(cell, str) or cell.lstrip()[:1] not in ("[", "{"):
+            continue
+        value = parse_cell(cell)
+        if role in ("prompt", "completion"):  # which may well be a text that is JSON
+            if not _are_messages(value):
+                continue
+            notes = (*notes, Note(f"{shown(column)} has messages as JSON", "they are read as turns, not as text"))
+        row = {**row, column: value}
+    return row, notes
+
+
+def _are_messages(value: Any) -> bool:
+    """Return whether a JSON value is a message, messages, or an object that has them; one must have a known role."""
+    if isinstance(value, dict) and (column := find(READ["messages"], value)):
+        value = value[column]
+    messages = value if isinstance(value, list) else [value]
+    return all(isinstance(item, dict) for item in messages) and any(map(_is_said, messages))
+
+
+def _is_said(message: dict[str, Any]) -> bool:
+    said = value_of(ROLE_KEYS, message)
+    return bool(role_of(said) or is_tool(said)) and bool(find((*CONTENT_KEYS, *CALLS), message))
+
+
+def _looks_like_messages(text: str) -> bool:
+    """Return whether a text begins as messages do, but is no JSON: cut off, or in Python's notation."""
+    said = _WRITTEN.match(text) and _ROLE.search(text[:1000])
+    return bool(said and (role_of(said[1]) or is_tool(said[1]))) and isinstance(parse_cell(text), str)
 
 
 def keys_not_read(row: dict[str, Any], shape: Shape, options: Options) -> dict[str, Any]:
@@ -281,8 +322,10 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
     for role, value in texts.items():
         if problem := bad_cell(value):
             return f"{roles[role]!r} {problem}"
+        if role in ("prompt", "completion") and _looks_like_messages(value):
+            return f"{roles[role]!r} is a text that looks like messages but is no JSON: write it with json.dumps"
     if completion.strip() in NO_ANSWER:
-        return f"{roles['completion']!r} is {shown(completion)}, which stands for a missing value: fill it in"
+        return f"{roles['completion']!r} is {shown(completion)}, which means a missing value: fill it in"
     for role in ("prompt", "completion"):
         _is_missing(roles[role], texts[role], None, notes)
     earlier = _earlier(_cell(row, roles, "history"), roles.get("history", ""), options, notes)
@@ -303,14 +346,14 @@ def _cell(row: dict[str, Any], roles: dict[str, str], role: str) -> Any:
 
 
 def _is_missing(column: str, value: Any, options: Options | None, notes: list[Note]) -> bool:
-    """Return whether a cell that stands for a missing value is left out; note it where it is not.
+    """Return whether a cell that means a missing value is left out; note it where it is not.
 
     Without `options` the row needs the cell.
     """
     if not isinstance(value, str) or value.strip() not in MISSING:
         return False
     if options is not None and options.repair:
-        notes.append(Note("repaired: cells such as 'nan' left out", "they stand for a missing value"))
+        notes.append(Note("repaired: cells such as 'nan' left out", "they mean a missing value"))
         return True
     way = "" if options is None else "; --repair leaves it out"
     notes.append(Note("looks like a missing value", f"{shown(column)} is {shown(value)}{way}"))

@@ -22,7 +22,7 @@ from field import SPECIMENS, Specimen, table  # noqa: E402
 BY_HAND = {
     "SQuAD", "TRL, language modelling", "axolotl, without a template", "HH-RLHF",
     "Qwen-VL, OpenAI", "Excel, Unicode text", "MMLU", "TriviaQA", "WMT", "Glaive, function calling", "Anki, no header",
-    "OpenAssistant", "the hub's viewer, long cells", "rows with a setting for all",
+    "OpenAssistant", "the hub's viewer, long cells", "rows with a setting for all", "pandas, lists in cells",
 }  # fmt: skip
 each = pytest.mark.parametrize("specimen", SPECIMENS, ids=lambda specimen: specimen.name)
 

@@ -6,6 +6,7 @@ import pytest
 
 from playground.data.encode import IGNORE_INDEX, Encoder
 from playground.data.examples import Example
+from playground.data.reading import Reading
 from playground.data.shapes import detect, opened, read_row
 from playground.data.styles import chat_style
 
@@ -90,7 +91,7 @@ def test_each_shape_gives_these_ids_and_labels(byte_tokenizer, name, row, expect
     shape = detect([row])
     assert shape is not None
     assert shape.name == name
-    read = read_row(opened(row, shape), shape)
+    read = read_row(opened(row, shape)[0], shape)
     assert not isinstance(read, str), read
     turns, notes = read
     assert notes == ()
@@ -108,6 +109,65 @@ def test_columns_of_other_shapes_are_no_part_of_the_one_chosen():
     pair, talk = {"prompt": "a", "completion": "b"}, {"messages": [U, A], "system": "s", "context": "c"}
     assert str(detect([pair, talk, pair])) == "prompt and completion"
     assert str(detect([pair, talk, {**pair, "context": "c"}])) == "prompt and completion with context"
+
+
+@pytest.mark.parametrize(
+    ("row", "turns", "columns"),
+    [
+        ({"prompt": json.dumps([S, U]), "completion": json.dumps([A])}, ["s", "u", "a"], ["prompt", "completion"]),
+        ({"prompt": "u", "completion": json.dumps(A)}, ["u", "a"], ["completion"]),
+        (
+            {"question": f" {json.dumps({'messages': [U, A, U2]})}", "answer": "a2"},
+            ["u", "a", "u2", "a2"],
+            ["question"],
+        ),
+    ],
+)
+def test_messages_in_cells_are_read_as_turns_and_that_is_said(row, turns, columns):
+    read = Reading.of([row], {}).example(1, row)
+    assert [turn.content for turn in read.turns] == turns
+    answers = [turn.trained for turn in read.turns if turn.role == "assistant"]
+    assert answers == [False] * (len(answers) - 1) + [True], "messages of the prompt carry no loss"
+    assert [note.kind for note in read.notes] == [f"{column!r} has messages as JSON" for column in columns]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"name": "Ann", "role": "admin"}', '["a", "b"]', "[]", "{", '{"role": "user"}', '[{"from": "a", "text": "b"}]'],
+)
+def test_other_json_in_a_cell_stays_text(text):
+    row = {"prompt": text, "completion": text}
+    read = Reading.of([row], {}).example(1, row)
+    assert [turn.content for turn in read.turns] == [text, text] and read.notes == ()
+
+
+@pytest.mark.parametrize(
+    "text", [repr([U, A]), repr(U), "[{'content': 'u',\n 'role': 'user'}\n {}]", json.dumps([U, A])[:-3]]
+)
+@pytest.mark.parametrize("column", ["prompt", "completion"])
+def test_messages_that_are_no_json_are_not_trained_as_text(column, text):
+    row = {"prompt": "u", "completion": "a", column: text}
+    read = Reading.of([row], {}).example(1, row)
+    assert f"{column!r} is a text that looks like messages" in read.message and "json.dumps" in read.message
+
+
+def test_odd_role_in_a_cell_is_refused_as_in_a_list():
+    row = {"prompt": json.dumps([{"role": "alien", "content": "x"}, U]), "completion": "a"}
+    assert "has the role 'alien'" in Reading.of([row], {}).example(1, row).message
+
+
+def test_tool_turns_in_cells_are_refused():
+    for turn in ({"role": "tool", "content": "x"}, {"role": "assistant", "tool_calls": [{}]}):
+        row = {"prompt": json.dumps([U, turn]), "completion": "a"}
+        assert "tools are not trained here" in Reading.of([row], {}).example(1, row).message
+
+
+def test_cells_are_parsed_once(monkeypatch):
+    parsed = []
+    monkeypatch.setattr("playground.data.shapes.parse_cell", lambda text: parsed.append(text) or json.loads(text))
+    row = {"messages": json.dumps([U, {**A, "mood": "x"}])}
+    found, unread = Reading.of([row], {}).looked(1, row)
+    assert len(found.turns) == 2 and unread == {"messages[].mood": "x"} and len(parsed) == 1
 
 
 def test_a_file_has_the_shape_of_most_of_its_rows():
