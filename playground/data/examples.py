@@ -83,20 +83,26 @@ class Dataset:
     def require_readable(self, progress: Progress) -> Dataset:
         """Return this data set after every row of it has been read and checked, with what is to be said of all rows.
 
+        Rows that say that they are bad are left out.
+
         Raises:
             InputError: With every problem in it.
         """
         if not isinstance(self.examples, _Lazy) or self.examples.good is not None:
             return self  # it was read whole, or to find the good rows
-        rows, remarks, problems = self.examples.rows, Remarks(), []
-        for number, found in enumerate(_looked(rows, self.examples.reading, remarks, rows.notes)):
+        rows, reading = self.examples.rows, self.examples.reading
+        remarks, good, problems = Remarks(), array("Q"), []
+        for number, found in enumerate(_looked(rows, reading, remarks, rows.notes)):
             if number % 1000 == 0:
                 progress("checking all rows", number / len(rows))
             if isinstance(found, Problem):
                 problems.append(found)
-        if problems:
-            raise refuse(self.path, problems, _hint(self.shape, problems, first_rows(rows), valid=True))
-        return replace(self, remarks=remarks, remarks_are_whole=True)
+            else:
+                good.append(number)
+        if wrong := [problem for problem in problems if not problem.left_out]:
+            raise refuse(self.path, wrong, _hint(self.shape, wrong, first_rows(rows), valid=True))
+        known = self.only(good, problems) if problems else self
+        return replace(known, remarks=remarks, remarks_are_whole=True)
 
     def only(self, places: array[int], skipped: Sequence[Problem]) -> Dataset:
         """Return a large set with the examples at these indices, the others `skipped`."""

@@ -73,7 +73,8 @@ def train(
         PlaygroundError: For unusable input, or a disk that stays full for ten minutes. Nothing is left half-written.
     """
     clock = Clock()
-    if resume and read_record(folder) is None:
+    before = read_record(folder) if resume else None
+    if resume and before is None:
         raise UsageError(f"There is no run to resume in {folder}.", "Name a run that 'train' started.")
     ranks = Ranks(pick_device())
     with ExitStack() as opened:
@@ -83,7 +84,7 @@ def train(
         with naming_memory("loading the model"):
             with uncollected():
                 dataset = training_data(config)
-                if not resume:  # else they were read when it began
+                if before is None or before.num_skipped:  # else all rows were read, and kept, when it began
                     dataset = dataset.require_readable(progress)
             planned = plan_training(config, progress, ranks, dataset)
             if not force:

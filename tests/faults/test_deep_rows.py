@@ -5,12 +5,13 @@ import json
 import pytest
 
 from playground.config import TrainConfig
-from playground.data import encode, examples, samples
+from playground.data import encode, examples, reading, samples
 from playground.data.jsonl import Problem
 from playground.errors import InputError
 from playground.events.runs import StepDone, StepSkipped, Warned
 from playground.runs.folder import read_record
 from playground.training.loop import train
+from playground.training.plan import plan_training
 from playground.training.setup import Training
 
 NUM_ROWS = 60
@@ -21,6 +22,7 @@ def large(monkeypatch):
     """Let a set of sixty rows be a large one."""
     monkeypatch.setattr(examples, "WHOLE_ROWS", 20)
     monkeypatch.setattr(examples, "LOOKED_AT", 10)
+    monkeypatch.setattr(reading, "LOOKED_AT", 10)
     monkeypatch.setattr(samples, "CANDIDATES", 10)
 
 
@@ -52,6 +54,21 @@ def test_bad_row_of_a_large_set_is_named_before_the_first_step(settings, tmp_pat
     assert not (tmp_path / "run").exists()
     events = list(train(settings(bad, skip_bad=True), tmp_path / "run"))
     assert events[-1].state == "finished" and read_record(tmp_path / "run").num_skipped == len(bad)
+
+
+def test_answer_judged_bad_deep_in_a_set_is_left_out_of_a_run(settings, tmp_path):
+    config = settings()
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    rows[30]["label"] = False
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert plan_training(config, lambda stage, share: None).plan.num_skipped == 1
+    steps = iter(range(3))
+    first = list(train(config, tmp_path / "run", stop=lambda: next(steps) == 2))
+    assert first[-1].state == "stopped" and read_record(tmp_path / "run").num_skipped == 1
+    again = list(train(config, tmp_path / "run", resume=True))
+    whole = list(train(config, tmp_path / "whole"))
+    losses = [[event.loss for event in events if isinstance(event, StepDone)] for events in (whole, [*first, *again])]
+    assert again[-1].state == "finished" and losses[0] == losses[1], "the same rows in the same order"
 
 
 @pytest.mark.parametrize("size", [10, 1])

@@ -617,6 +617,24 @@ def test_bad_answer_deep_in_a_large_set_is_left_out(tmp_path, monkeypatch):
     assert [problem.line for problem in dataset.skipped] == [18]
 
 
+def test_first_bad_answer_deep_in_a_large_set_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "WHOLE_ROWS", 20)
+    monkeypatch.setattr(reading, "LOOKED_AT", 5)
+    monkeypatch.setattr(examples, "LOOKED_AT", 5)
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": f"{n}", "completion": "c", **({"label": n != 17} if n > 15 else {})} for n in range(30)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = read_dataset(path).require_readable(lambda stage, share: None)
+    assert not dataset.is_whole and [problem.line for problem in dataset.skipped] == [18]
+    assert [example.line for example in dataset.examples] == [line for line in range(1, 31) if line != 18]
+    assert any("'label' is false: left out (1 row)" in words for words in remarks_in_words(dataset))
+    rows[20]["completion"] = ""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(InputError, match="rows.jsonl:21: ") as caught:
+        read_dataset(path).require_readable(lambda stage, share: None)
+    assert "label" not in caught.value.message, "a row that is left out is no problem"
+
+
 def test_context_first_seen_deep_in_a_large_set_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(examples, "WHOLE_ROWS", 20)
     monkeypatch.setattr(reading, "LOOKED_AT", 5)
