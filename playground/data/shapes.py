@@ -48,7 +48,7 @@ from playground.data.unread import refusal, unread
 # Texts that mean a missing value, if a cell is nothing else: the first group is never an answer.
 NO_ANSWER = {"nan", "NaN", "<NA>", "#N/A", "#NA"}
 MISSING = NO_ANSWER | {"None", "NULL", "null", "N/A", "n/a", "NA", "undefined"}
-_WRITTEN = re.compile(r"""\s*\[?\s*\{\s*(['"])(?:role|from|content|value)\1\s*:""")
+_WRITTEN = re.compile(r"""\[?\s*\{\s*(['"])(?:role|from|content|value)\1\s*:""")
 _ROLE = re.compile(r"""['"](?:role|from)['"]\s*:\s*['"]([^'"]{1,30})['"]""")
 
 STAND_IN = "…"  # for an answer, where only the question is read
@@ -262,7 +262,8 @@ def _is_said(message: dict[str, Any]) -> bool:
 
 def _looks_like_messages(text: str) -> bool:
     """Return whether a text begins as messages do, but is no JSON: cut off, or in Python's notation."""
-    said = _WRITTEN.match(text) and _ROLE.search(text[:1000])
+    head = text.lstrip()[:1000]
+    said = _WRITTEN.match(head) and _ROLE.search(head)
     return bool(said and (role_of(said[1]) or is_tool(said[1]))) and isinstance(parse_cell(text), str)
 
 

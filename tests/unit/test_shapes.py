@@ -133,8 +133,11 @@ def test_messages_in_cells_are_read_as_turns_and_that_is_said(row, turns, column
 
 @pytest.mark.parametrize(
     "text",
-    ['{"name": "Ann", "role": "admin"}', '["a", "b"]', "[]", "{", '{"role": "user"}', '[{"from": "a", "text": "b"}]'],
-)
+    [
+        '{"name": "Ann", "role": "admin"}', '["a", "b"]', "[]", "{", '{"role": "user"}', '[{"from": "a", "text": "b"}]',
+        pytest.param(" " * 1_000_000 + "x", id="a million spaces"),
+    ],
+)  # fmt: skip
 def test_other_json_in_a_cell_stays_text(text):
     row = {"prompt": text, "completion": text}
     read = Reading.of([row], {}).example(1, row)
