@@ -340,8 +340,8 @@ def parts_not_read(content: Any, options: Options) -> Iterator[tuple[str, Any]]:
         name, thought = _thought(part)
         if name in options.left_out:
             yield f"[].{name}", thought
-        marks = {"thought"} if isinstance(part.get("thought"), bool) else set()
-        yield from _named(part, {_text_key(part), "type", name, *marks}, "[].")
+        read = {_text_key(part), "type", name} - {""}  # no name; a key may be called that
+        yield from _named(part, read | ({"thought"} if isinstance(part.get("thought"), bool) else set()), "[].")
 
 
 def _named(held: dict[str, Any], read: set[str], before: str) -> Iterator[tuple[str, Any]]:

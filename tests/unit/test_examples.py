@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from playground.data import examples, reading
 from playground.data.containers import open_rows
 from playground.data.examples import Turn, read_dataset, remarks_in_words
-from playground.data.jsonl import MAX_SHOWN, Problem
+from playground.data.jsonl import MAX_SHOWN, Problem, shown
 from playground.data.lint import check
-from playground.data.names import MEANINGFUL, READ, WEIGHTS, is_harmless
+from playground.data.names import MEANINGFUL, PER_PART, READ, WEIGHTS, fold, is_harmless
 from playground.data.reading import Reading, renaming
 from playground.errors import InputError, UsageError
 
@@ -443,6 +443,42 @@ def test_no_key_of_a_message_goes_unsaid(key, of, value):
     assert any("⟪x⟫" in turn.content for turn in read.turns) or f"messages[].{key}" in reading.unread(
         {"messages": talk}
     )
+
+
+@settings(max_examples=200)
+@given(
+    key=a_name | st.sampled_from(sorted(PER_PART)),
+    of=st.sampled_from(["user", "assistant"]),
+    value=st.sampled_from(["⟪x⟫", ["⟪x⟫"], {"y": "⟪x⟫"}]),
+    of_part=st.booleans(),
+)
+def test_no_key_of_a_part_or_its_holder_goes_unsaid(key, of, value, of_part):
+    assume(not is_harmless(key) and key not in {"text", "parts", "role"})
+    part, holder = ({key: value}, {}) if of_part else ({}, {key: value})
+    said = {"parts": [{"text": "t", **part}], **holder}
+    talk = [{"role": role, "content": said if role == of else role} for role in ("user", "assistant")]
+    reading = Reading.of([{"messages": talk}], {})
+    read = reading.example(1, {"messages": talk})
+    if isinstance(read, Problem):
+        assert shown(key) in read.message
+        return
+    where = "[]." if of_part else "."
+    assert reading.unread({"messages": talk}) == {f"messages[].content{where}{key}": value}
+
+
+@settings(max_examples=200)
+@given(key=a_name, value=st.sampled_from(["⟪x⟫", ["⟪x⟫"], {"y": "⟪x⟫"}, 7]), split=st.booleans())
+def test_nothing_next_to_rows_goes_unsaid(tmp_path_factory, key, value, split):
+    assume(not is_harmless(key) and key not in {"columns", "data", "schema", "features"})
+    assume(fold(key) not in ("messages", "conversations"))  # with these the object is a row, and refused as one
+    path = tmp_path_factory.getbasetemp() / "next.json"
+    rows = {"columns": ["prompt", "completion"], "data": [["a", "b"]]} if split else {"data": [GOOD[0]]}
+    path.write_text(json.dumps({key: value, **rows}))
+    try:
+        said = remarks_in_words(read_dataset(path))
+    except InputError as error:
+        said = (error.message,)
+    assert [shown(key) in words for words in said] == [True]
 
 
 def test_reasoning_of_a_row_is_trained_in_any_order(read, scratch):
