@@ -19,7 +19,7 @@ from playground.config import TrainConfig
 from playground.environ import uncollected
 from playground.errors import EnvironmentFault, UsageError
 from playground.events.runs import Event, RunEnded, RunStarted
-from playground.runs.folder import RECORD
+from playground.runs.folder import RECORD, is_busy, may_begin
 
 
 @click.command()
@@ -70,7 +70,9 @@ def train(
         folder = home / run
         if (folder / RECORD).exists():
             raise UsageError(f"Run {run} already exists.", f"Choose another --name, or continue with --resume {run}.")
-        if folder.is_dir() and any(folder.iterdir()):
+        if is_busy(folder):
+            raise EnvironmentFault(f"The run {run} is being trained already.", "Wait for it, or use another --name.")
+        if not may_begin(folder):
             raise UsageError(f"{folder} is not empty.", "Choose another --name.")
     return run_training(config, folder, as_json=as_json, resume=resume is not None, force=force)
 

@@ -20,7 +20,9 @@ from playground.events.runs import CheckpointSaved, Event, RunRecord, event_from
 ADAPTER_CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # PEFT's names
 RECORD, EVENTS, CARD = "run.json", "events.jsonl", "README.md"
 STEPS, CHECKPOINTS = "steps", "checkpoints"  # folders: the adapters from each step, and the files for resuming
-LOG, PID, LOCK = "child.log", ".pid", ".lock"
+LOG, PID, LOCK, RESERVE = "child.log", ".pid", ".lock", ".reserve"
+# What a run has left that was killed before it had a record: nothing that anyone could miss.
+_LITTER = {LOG, PID, LOCK, RESERVE, EVENTS, f".{RECORD}.new"}
 LARGEST = 16_000_000  # bytes of a record or a config that are read
 LOCK_SECONDS = 1.0  # checking whether a run is busy holds its lock briefly
 
@@ -79,6 +81,15 @@ class RunLock:
         except OSError:
             number = ""
         return f"process {number}" if number else "another process"
+
+
+def may_begin(folder: Path) -> bool:
+    """Return whether a new run may have `folder`: nothing is in it but what one left that was killed before its record.
+
+    Raises:
+        OSError: If it cannot be listed.
+    """
+    return not folder.is_dir() or all(path.name in _LITTER and path.is_file() for path in folder.iterdir())
 
 
 def is_busy(folder: Path) -> bool:

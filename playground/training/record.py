@@ -21,6 +21,7 @@ from playground.runs.folder import (
     CARD,
     CHECKPOINTS,
     RECORD,
+    RESERVE,
     WEIGHTS,
     EventLog,
     is_file,
@@ -30,7 +31,7 @@ from playground.runs.folder import (
 from playground.training.checkpoint import TrainState, clear_leftovers, save_checkpoint, tensor_bytes
 from playground.training.room import BLOCK, Room
 
-RESERVE, RESERVED = ".reserve", 32_768  # a file, and its bytes: room for the record and the last event on a full disk
+RESERVED = 32_768  # bytes of a file: room for the record and the last event on a full disk
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors")
 
 

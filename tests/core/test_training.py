@@ -33,7 +33,7 @@ from playground.events.runs import (
     Warned,
     event_from_json,
 )
-from playground.runs.folder import read_record
+from playground.runs.folder import read_events, read_record
 from playground.training import loop, record, room, step
 from playground.training.loop import train
 from playground.training.plan import plan_training
@@ -77,6 +77,19 @@ def test_stop_and_resume_is_bit_equal_to_an_uninterrupted_run(tiny_folder, rows_
     losses = [e.loss for e in stopped + resumed if isinstance(e, StepDone)]
     assert losses == [e.loss for e in whole if isinstance(e, StepDone)]
     assert read_record(tmp_path / "parts").exact
+
+
+def test_run_in_a_folder_of_litter_is_like_any_other(tiny_folder, rows_file, tmp_path):
+    settings = config(tiny_folder("llama"), rows_file(8))
+    whole = list(train(settings, tmp_path / "whole"))
+    (tmp_path / "again").mkdir()
+    for name in (".lock", ".pid", "child.log", ".reserve", ".run.json.new"):
+        (tmp_path / "again" / name).write_bytes(b"99")
+    (tmp_path / "again" / "events.jsonl").write_bytes(b'{"event": "RunStage", "stage": "loading", "sh')
+    again = list(train(settings, tmp_path / "again"))
+    assert again[-1].state == "finished" and adapter_sha(tmp_path / "again") == adapter_sha(tmp_path / "whole")
+    assert [type(event) for event in read_events(tmp_path / "again")[0]] == [type(event) for event in whole]
+    assert not any((tmp_path / "again" / name).exists() for name in (".pid", ".reserve", ".run.json.new"))
 
 
 def test_sampling_does_not_disturb_training(tiny_folder, rows_file, tmp_path, monkeypatch):

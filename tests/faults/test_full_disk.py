@@ -13,7 +13,7 @@ from playground.config import TrainConfig
 from playground.errors import EnvironmentFault
 from playground.events.runs import RunEnded, event_from_json
 from playground.jobs.training import start_training
-from playground.runs.folder import EventLog, read_record, state_of
+from playground.runs.folder import RESERVE, EventLog, read_record, state_of
 from playground.training import checkpoint, record, room
 from playground.training.loop import train
 
@@ -123,9 +123,9 @@ def test_asking_to_stop_ends_the_wait(settings, tmp_path, fill):
 
 def test_last_words_fit_on_a_full_disk(tmp_path):
     run = record.RunFolder(tmp_path, room.Room(tmp_path, lambda *_: None, lambda: False))
-    assert (tmp_path / record.RESERVE).stat().st_blocks * 512 >= record.RESERVED
+    assert (tmp_path / RESERVE).stat().st_blocks * 512 >= record.RESERVED
     run.give_up()
-    assert not (tmp_path / record.RESERVE).exists()
+    assert not (tmp_path / RESERVE).exists()
     run.close()
 
 

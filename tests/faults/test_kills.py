@@ -76,9 +76,8 @@ class Run:
     def start(self):
         """Start it, or go on with it, in a process of its own."""
         resume = read_record(self.folder) is not None
-        if not resume:  # killed before there was a record: nothing has been learned
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self._before = (self.folder / "events.jsonl").stat().st_size if resume else 0
+        events = self.folder / "events.jsonl"  # killed before there was a record, it starts again in its folder
+        self._before = events.stat().st_size if events.exists() else 0
         if self.how == "command":
             words = [*self.config.command().split()[1:], "--name", "run"]
             arguments = [COMMAND, *(["train", "--resume", "run"] if resume else words)]

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from playground import paths
 from playground.cli.runs import adapters, runs
+from playground.cli.train import train
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.runs import BaseIdentity, RunRecord
 from playground.runs.folder import RunLock, is_busy, kept_steps, read_events
@@ -233,6 +234,50 @@ def test_adapters_folder_may_be_named_steps(home, tmp_path):
     shutil.copytree(home, tmp_path / "steps")
     lines = call(runs, "list", "--adapters-dir", str(tmp_path / "steps")).stdout.splitlines()
     assert {line.split()[0] for line in lines[1:]} == {"old", "new", "cut"}
+
+
+# What is written before there is a record, in order: by a training of the command line, and by one of the app.
+WRITTEN = (
+    [".lock", ".pid", "events.jsonl", ".reserve", ".run.json.new"],
+    ["child.log", ".lock", ".pid", "events.jsonl"],
+)
+
+
+@pytest.fixture
+def begin(home, rows_file, monkeypatch):
+    """Return a function that starts a training called ``again``, and returns its folder."""
+
+    def begin():
+        began = []
+        monkeypatch.setattr("playground.cli.train.run_training", lambda config, folder, **how: began.append(folder))
+        result = call(train, "--data", str(rows_file(3)), "--name", "again")
+        if result.exception is not None:
+            raise result.exception
+        return began[0]
+
+    (home / "again").mkdir()
+    return begin
+
+
+@pytest.mark.parametrize("left", [names[:n] for names in WRITTEN for n in range(1, len(names) + 1)], ids=" ".join)
+def test_folder_of_a_run_killed_before_its_record_is_taken(home, begin, left):
+    for name in left:
+        (home / "again" / name).touch()
+    assert begin() == home / "again"
+
+
+@pytest.mark.parametrize("other", ["notes.txt", "checkpoints/x", "child.log/x", "adapter_model.safetensors"])
+def test_folder_with_anything_else_in_it_is_not_taken(home, begin, other):
+    (home / "again" / other).parent.mkdir(exist_ok=True)
+    (home / "again" / other).touch()
+    (home / "again" / ".lock").touch()
+    with pytest.raises(UsageError, match="is not empty"):
+        begin()
+
+
+def test_folder_of_a_run_that_is_loading_is_not_taken(home, begin):
+    with RunLock(home / "again"), pytest.raises(EnvironmentFault, match="again is being trained already"):
+        begin()
 
 
 def test_new_run_does_not_take_over_an_existing_folder(home):
