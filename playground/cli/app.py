@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -18,6 +19,7 @@ from playground.cli.streams import silence, spell_out
 from playground.environ import before_torch
 from playground.errors import PlaygroundError, UsageError
 from playground.log import write_log
+from playground.signals import second_ends
 from playground.text import clean
 
 # Each command with its module and its name there, in the order people need them.
@@ -142,6 +144,8 @@ def cli(ctx: click.Context, *, device: str | None, quiet: bool, verbose: bool) -
         from playground.tui.launch import run as open_app
 
         return open_app()
+    if ctx.invoked_subcommand != "learn":  # the app reads Ctrl-C as a key
+        ctx.with_resource(second_ends([signal.SIGINT]))
     return 0
 
 

@@ -14,6 +14,7 @@ import click
 
 from playground.cli.streams import silence
 from playground.config import STYLES, TrainConfig, flag_of
+from playground.signals import second_ends
 
 
 def config_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,22 +121,17 @@ class Interrupt:
 def interruptible(saying: str) -> Iterator[Interrupt]:
     """On SIGINT, SIGTERM or SIGHUP, finish the current work; a second SIGINT or SIGTERM ends the process at once.
 
-    SIGHUP arrives when the terminal closes, and more than once: from the system and from the shell. If it is
-    ignored, as under nohup, it stays ignored.
+    It does so in the middle of a step too. SIGHUP arrives when the terminal closes, and more than once: from the system
+    and from the shell. If it is ignored, as under nohup, it stays ignored.
     """
     interrupt = Interrupt()
     terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
-    def ask(number: int, frame: object) -> None:
-        if interrupt.signal is not None:
-            if number == signal.SIGHUP:
-                return
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+    def ask(number: int) -> None:
         interrupt.signal = number
         again = "" if number == signal.SIGHUP else " (again to quit at once)"
         try:
-            # No `print`: the signal may have arrived while the main thread was in the middle of one.
+            # No `print`: the main thread may be in the middle of one.
             os.write(2, f"\n{saying}{again}\n".encode())
         except OSError as error:
             # EIO means that the terminal is gone, so nothing more can be written to it.
@@ -145,9 +141,10 @@ def interruptible(saying: str) -> Iterator[Interrupt]:
     heeded = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         heeded.append(signal.SIGHUP)
-    before = {number: signal.signal(number, ask) for number in heeded}
-    try:
-        yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with second_ends(heeded, ask):
+        before = {number: signal.signal(number, lambda *_: None) for number in heeded}
+        try:
+            yield interrupt
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

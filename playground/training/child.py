@@ -7,7 +7,6 @@ On SIGTERM or SIGINT it finishes the step, saves and exits; on a second one it e
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
@@ -17,7 +16,8 @@ import socketserver
 import sys
 import threading
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from playground.events.requests import ENDINGS, VERBS, Request
 from playground.events.runs import Event, RunEnded, RunStage
 from playground.log import write_log
 from playground.runs.folder import EventLog, RunLock
+from playground.signals import leave_second_to_the_kernel, second_ends
 
 STAGE_SECONDS = 0.5  # between two progress updates
 
@@ -47,9 +48,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     before_torch()
     inbox = Inbox()
-    _heed_signals(inbox)
     log = _Log(folder)
-    with lock:
+    with lock, _heeding_signals(inbox):
         try:
             with _listen(folder, inbox):
                 log.stage("starting PyTorch", 0.0)
@@ -81,36 +81,16 @@ def _train(options: dict[str, Any], folder: Path, lock: RunLock, inbox: Inbox, l
             return
 
 
-def _heed_signals(inbox: Inbox) -> None:
-    """Stop on the first SIGTERM or SIGINT, exit at once on the second, and ignore the end of the terminal.
-
-    A thread waits for them: Python calls its handlers only between two instructions of the main thread, one of which
-    may be loading a matrix, and it calls them once for two signals that arrive meanwhile. An instruction can keep the
-    thread waiting too, as some imports do for seconds: where that is possible the second signal is left to the kernel.
-    """
-    heard, told = os.pipe()
-    os.set_blocking(told, False)
-    signal.set_wakeup_fd(told)
-    for number in (signal.SIGTERM, signal.SIGINT):
+@contextmanager
+def _heeding_signals(inbox: Inbox) -> Iterator[None]:
+    """Stop on the first SIGTERM or SIGINT, exit at once on the second, and ignore the end of the terminal."""
+    heeded = (signal.SIGTERM, signal.SIGINT)
+    for number in heeded:
         signal.signal(number, lambda *_: None)
-        _leave_second_to_the_kernel(number)
+        leave_second_to_the_kernel(number)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def wait() -> None:
-        os.read(heard, 1)
-        inbox.end("stop")
-        os._exit(128 + os.read(heard, 1)[0])
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _leave_second_to_the_kernel(number: int) -> None:
-    """Call the handler of a signal for the first one only; the second then ends the process by itself."""
-    library = ctypes.CDLL(None)
-    with suppress(AttributeError):  # glibc's; others go without
-        once = library.sysv_signal
-        library.signal.restype, once.argtypes = ctypes.c_void_p, (ctypes.c_int, ctypes.c_void_p)
-        once(number, library.signal(number, None))
+    with second_ends(heeded, lambda number: inbox.end("stop")):
+        yield
 
 
 class Inbox:
