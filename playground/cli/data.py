@@ -13,7 +13,7 @@ from playground import paths
 from playground.cli.options import adapters_dir_option, typed
 from playground.config import STYLES, TrainConfig
 from playground.errors import InputError, UsageError
-from playground.text import clean, count
+from playground.text import clean, count, one_line
 
 if TYPE_CHECKING:
     from playground.data.encode import Encoder
@@ -143,7 +143,7 @@ def list_() -> int:
             rows = f"{info.num_rows:>9,} rows" if info.num_rows is not None else "    not counted"
             about = f"choose the columns: {as_flags(info.columns)}" if info.columns else info.shape
             bad = f", {info.num_bad:,} cannot be read" if info.num_bad else ""
-            click.echo(f"  {clean(info.name):<24} {rows}{bad}  {clean(about)}".rstrip())
+            click.echo(f"  {one_line(info.name, 80):<24} {rows}{bad}  {clean(about)}".rstrip())
     return 0
 
 

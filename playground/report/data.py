@@ -23,7 +23,10 @@ def check(result: DataCheck) -> RenderableType:
         f" {result.num_units:,} {result.unit}, {_share(result.num_trained, result.num_units)} of them in answers;"
         f" the longest row has {result.longest:,}\n\n"
     )
-    title: list[Piece] = [(clean(result.name), "strong"), (f": {result.container}, read as {result.shape}\n", "")]
+    title: list[Piece] = [
+        (one_line(result.name, UNCUT), "strong"),
+        (f": {result.container}, read as {result.shape}\n", ""),
+    ]
     lengths = histogram(result.lengths, result.unit, BAR)
     between: list[Piece] = [("\n", "")] if lengths else []  # where no row can be read, there is nothing to draw
     return coloured([*title, (about, ""), *lengths, *between, *findings(result)])

@@ -74,6 +74,7 @@ def comparator(rows: Sequence[Compared], summary: Summary) -> str:
     The score is +1 where only base answered, -1 where only the other did, 0 otherwise.
     """
     other = list(summary.sides)[-1]
+    name = clean(other)
     examples = [
         {
             "input_text": clean(row.prompt),
@@ -85,15 +86,15 @@ def comparator(rows: Sequence[Compared], summary: Summary) -> str:
             "custom_fields": {
                 "id": clean(row.id),
                 "base ended": how_it_ended(row.answers["base"], row.repeats["base"]),
-                f"{other} ended": how_it_ended(row.answers[other], row.repeats[other]),
+                f"{name} ended": how_it_ended(row.answers[other], row.repeats[other]),
             },
         }
         for row in rows
     ]
-    fields = [{"name": name, "type": "string"} for name in ("id", "base ended", f"{other} ended")]
+    fields = [{"name": field, "type": "string"} for field in ("id", "base ended", f"{name} ended")]
     document = {
         "metadata": {"source_path": "sft-playground", "custom_fields_schema": fields},
-        "models": [{"name": f"base: {summary.model}"}, {"name": f"{other}: {summary.adapter}"}],
+        "models": [{"name": f"base: {clean(summary.model)}"}, {"name": f"{name}: {clean(summary.adapter)}"}],
         "examples": examples,
     }
     return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
