@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,17 @@ from playground.data.styles import get_style
 from playground.errors import EnvironmentFault, InputError, UsageError
 from playground.events.five_steps import Backward, Forward, Probe, RowOpened, Updated
 from playground.events.inspector import MaskedRow
-from playground.events.runs import RunRecord
 from playground.events.values import Progress
 from playground.inference.contrast import Pair, contrast
 from playground.inference.engine import Lane, styled_lane
+from playground.inference.found import Found, Known, read_adapters
 from playground.inference.lineup import Lineup, Side, require_base
 from playground.models import lora
-from playground.models.adapter_file import AdapterFile, read_adapter
 from playground.models.device import pick_device
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base
 from playground.models.memory import naming_memory
-from playground.runs.folder import label, read_record
 from playground.training.plan import Planned, plan_training
 from playground.training.ranks import Ranks
 from playground.training.setup import ADAPTER, Training, assemble
@@ -48,19 +46,6 @@ ANSWERED = (
     ("How many days are in a week?", "There are seven days in a week."),
 )
 ASKED = ("Explain gravity.", "Write a poem about the sea.")
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Where a scratch adapter starts: from a copy, or from nothing."""
-
-    name: str = ""
-    file: AdapterFile | None = None
-    record: RunRecord | None = None
-
-    @classmethod
-    def of(cls, folder: Path | None) -> _Start:
-        return cls(label(folder), read_adapter(folder), read_record(folder)) if folder else cls()
 
 
 class FiveSteps:
@@ -76,7 +61,7 @@ class FiveSteps:
     learning_rate: float
     step_number: int
 
-    def __init__(self, planned: Planned, base: Base, start: _Start, example: Example) -> None:
+    def __init__(self, planned: Planned, base: Base, start: Found | None, example: Example) -> None:
         self._planned = planned
         self._base = base
         self._fingerprint = Fingerprint(base)
@@ -106,36 +91,40 @@ class FiveSteps:
         Raises:
             PlaygroundError: If the row trains nothing, the adapter is invalid, or the model cannot be loaded.
         """
-        start = _Start.of(adapter)
-        if start.file is not None:
-            if start.record is None and model is None:
+        start = _read(adapter)
+        if start is not None and start.record is not None:
+            name = model or str(start.record.config.get("model", ""))
+            config = replace(config, model=name, quantize=start.record.base.quantize, style=start.record.style)
+        elif start is not None:
+            if model is None:
                 raise InputError(
                     f"{start.name} does not say which model it was trained on (it has no run.json).",
                     f"Name its base with --model{f' ({start.file.base_name}?)' if start.file.base_name else ''}.",
                 )
-            config = replace(config, model=model or config.model)
-        if start.record is not None:
-            name = model or str(start.record.config.get("model", ""))
-            config = replace(config, model=name, quantize=start.record.base.quantize, style=start.record.style)
+            config = replace(config, model=model)
         alone = Dataset("the row", "The row", "", "typed", TYPED, (example,))
         planned = plan_training(replace(config, eval_rows=0, skip_bad=False), progress, dataset=alone)
         base = load_base(planned.config.model, planned.config.quantize, progress)
         return cls(planned, base, start, example)
 
-    def _begin(self, start: _Start) -> None:
-        require_base(self._base, start.name, start.record, asked=False)
-        encoder = self._encoder_of(start)
-        self.training = assemble(self._planned, self._base, self._fingerprint, Ranks(pick_device()), start.file)
+    def _begin(self, start: Found | None) -> None:
+        self._require_base(start)
+        encoder, file = self._encoder_of(start), start.file if start else None
+        self.training = assemble(self._planned, self._base, self._fingerprint, Ranks(pick_device()), file)
         self._start, self._encoder = start, encoder
         self._earlier = Snapshots()
         self.step_number = 0
 
-    def _encoder_of(self, start: _Start) -> Encoder:
+    def _require_base(self, start: Found | None) -> None:
+        if start is not None:
+            require_base(self._base, start.name, start.record, asked=False)
+
+    def _encoder_of(self, start: Found | None) -> Encoder:
         """Return an encoder in the style of a copied adapter, or from nothing in the one that was loaded."""
-        name, used = start.record.style if start.record else self._planned.config.style, self._planned.encoder
-        if name == used.style.name:
+        used = self._planned.encoder
+        if start is None or (start.style == used.style.name and not start.template):
             return used
-        style = get_style(name, self._base.tokenizer)
+        style = get_style(start.style, self._base.tokenizer, start.template)
         return Encoder(self._base.tokenizer, style, self._base.end_token_id, used.max_length, used.train_on)
 
     def restart(self, adapter: Path | None = None) -> RowOpened:
@@ -147,8 +136,8 @@ class FiveSteps:
             InputError: If the adapter is invalid or does not fit the base, or if nothing of the row would be trained.
                 After this, as after any error, nothing has changed, but the scratch adapter may be as at its start.
         """
-        start = _Start.of(adapter)
-        require_base(self._base, start.name, start.record, asked=False)
+        start = _read(adapter)
+        self._require_base(start)
         _encoded(self._encoder_of(start), self._example)
         self.training.model.unload()
         try:
@@ -184,9 +173,9 @@ class FiveSteps:
             row=MaskedRow(self._example.line, texts, trained, self._row.cut),
             masked=self._masked,
             model=self._base.identity.description,
-            adapter=start.name,
-            style=self._encoder.style.name,
-            lora_r=start.file.r if start.file else config.lora_r,
+            adapter=start.name if start else "",
+            style=self._sft.style,
+            lora_r=start.file.r if start else config.lora_r,
             learning_rate=self.learning_rate,
             max_grad_norm=config.max_grad_norm,
         )
@@ -194,10 +183,13 @@ class FiveSteps:
     @property
     def lineup(self) -> Lineup:
         """The base and the scratch adapter, as sides that answer."""
-        encoder, start = self._encoder, self._start
-        sft = Side("sft", Blend(ADAPTER), encoder)
-        sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), sft)
-        return Lineup(self.training.engine, sides, (start.name or "from nothing",), (start.record,), encoder, ("",))
+        encoder, start = self._encoder, self._start or Known("from nothing", None, "")
+        sides = (Side("base", Blend(), None), Side("control", Blend(), encoder), self._sft)
+        return Lineup(self.training.engine, sides, (start.name,), (start.record,), encoder, (start.template,))
+
+    @property
+    def _sft(self) -> Side:
+        return Side("sft", Blend(ADAPTER), self._encoder, self._start.known_from() if self._start else "")
 
     def forward(self) -> Forward:
         """Return what base and scratch adapter expect in the place of each trained token, and elsewhere.
@@ -295,6 +287,10 @@ class FiveSteps:
 def unmasked(row: Encoded) -> Encoded:
     """Return `row` as pre-training would have it: every token carries loss. Only `labels` differ."""
     return replace(row, labels=row.input_ids)
+
+
+def _read(adapter: Path | None) -> Found | None:
+    return read_adapters([adapter])[0] if adapter else None
 
 
 def _encoded(encoder: Encoder, example: Example) -> Encoded:

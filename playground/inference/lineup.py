@@ -13,22 +13,19 @@ from playground.data.encode import Encoder
 from playground.data.prompts import Prompt, turns_of
 from playground.data.styles import get_style
 from playground.data.talk import Turn
-from playground.data.template import template_in
 from playground.errors import InputError
 from playground.events.engine import LaneRequest
 from playground.events.runs import RunRecord
 from playground.events.values import Progress
 from playground.inference.engine import Engine, Lane, styled_lane
+from playground.inference.found import ASSUMED, Found, Known, read_adapters
 from playground.models import lora
-from playground.models.adapter_file import AdapterFile, read_adapter
 from playground.models.fingerprint import Fingerprint
 from playground.models.lanes import Blend
 from playground.models.load import Base, load_base, require_memory
-from playground.runs.folder import labels, read_record
 from playground.text import one_line
 
 PLACES = {"cpu": "on a CPU", "cuda": "on a GPU", "files": "in its files"}
-ASSUMED, OWN = "assumed", "the adapter's own template"
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ def load_lineup(
         InputError: If an adapter is invalid, or does not fit the base.
         UsageError: If two adapters have the same name.
     """
-    found = _read(folders)
+    found = read_adapters(folders)
     if model is None and folders and found[0].record is None:
         base_name = found[0].file.base_name
         raise InputError(
@@ -172,8 +169,8 @@ def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str |
     used = [side.blend.adapter for side in lineup.sides if side.blend.adapter]
     if folders is None:
         kept = zip(lineup.adapters, lineup.records, lineup.templates, strict=True)
-        return _lineup(engine, [_Known(*adapter) for adapter in kept], used, style, 1.0)
-    found = _read(folders)
+        return _lineup(engine, [Known(*adapter) for adapter in kept], used, style, 1.0)
+    found = read_adapters(folders)
     for adapter in found:
         require_base(base, adapter.name, adapter.record, asked=False)
     keys = _free_keys(len(found), used)
@@ -187,47 +184,13 @@ def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str |
     return _lineup(engine, found, keys, style, 1.0)
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What is known of how an adapter is fed: its record, or the chat template in its folder."""
-
-    name: str
-    record: RunRecord | None
-    template: str
-
-    @property
-    def style(self) -> str:
-        return self.record.style if self.record else "tokenizer" if self.template else "chat"
-
-    def known_from(self, style: str | None) -> str:
-        """Return where the style is from, if that has to be said; `style` is what the user asked for."""
-        if self.record or style not in (None, "tokenizer"):
-            return ""
-        return OWN if self.template else "" if style else ASSUMED
-
-
-@dataclass(frozen=True)
-class _Found(_Known):
-    """An adapter that was read and is not attached yet."""
-
-    file: AdapterFile
-
-
-def _read(folders: Sequence[Path]) -> list[_Found]:
-    found = []
-    for name, folder in zip(labels(folders), folders, strict=True):
-        record = read_record(folder)
-        found.append(_Found(name, record, "" if record else template_in(folder), read_adapter(folder)))
-    return found
-
-
 def _free_keys(number: int, used: Sequence[str]) -> list[str]:
     """Return names under which PEFT can keep adapters next to those that are there."""
     keys = [f"adapter{at}" for at in range(number + len(used))]
     return [key for key in keys if key not in used][:number]
 
 
-def _attach(base: Base, adapted: Any, found: Sequence[_Found], keys: Sequence[str]) -> Any:
+def _attach(base: Base, adapted: Any, found: Sequence[Found], keys: Sequence[str]) -> Any:
     """Attach adapters, all or none; return the model with them, or None without any."""
     model, done = adapted, []
     try:
@@ -243,7 +206,7 @@ def _attach(base: Base, adapted: Any, found: Sequence[_Found], keys: Sequence[st
 
 def _lineup(
     engine: Engine,
-    adapters: Sequence[_Known],
+    adapters: Sequence[Known],
     keys: Sequence[str],
     style: str | None,
     strength: float,

@@ -346,6 +346,24 @@ def test_adapters_of_another_base_or_with_none_are_refused(open_steps, saved, tm
         assert session.forward() == first
 
 
+def test_copy_of_a_foreign_adapter_is_taught_in_its_own_template(open_steps, saved, tmp_path, tiny_folder):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (theirs / name).write_bytes((saved / name).read_bytes())
+    model = str(tiny_folder("llama"))
+    assert open_steps(adapter=theirs, model=model).opened.style == "chat (assumed)"
+    template = "{% for message in messages %}[{{ message.role }}] {{ message.content }}\n{% endfor %}"
+    (theirs / "chat_template.jinja").write_text(template)
+    for session in (open_steps(adapter=theirs, model=model), open_steps()):
+        session.restart(theirs)
+        session.set_row(row("Why?", "Because."))
+        assert session.opened.style == "tokenizer (the adapter's own template)"
+        assert "".join(session.opened.row.texts).strip().startswith("[user] Why?\n[assistant] Because.")
+    session.restart()
+    assert session.opened.style == "chat", "from nothing it is the style that was loaded"
+
+
 def test_out_of_memory_changes_nothing(open_steps, monkeypatch):
     session = open_steps()
     first = session.forward()
