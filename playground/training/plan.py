@@ -103,7 +103,7 @@ def plan_training(
     Raises:
         PlaygroundError: For any problem with data or model.
     """
-    dataset = dataset or training_data(config).require_readable(progress)
+    dataset = dataset or training_data(config)
     where = source.resolve(config.model, progress)
     tokenizer, end = open_tokenizer(where)
     progress("encoding the data", 0.0)
