@@ -1,8 +1,8 @@
 """The parts of `gpu.sh`: each a process of its own, with random weights that are made on the device.
 
     python benchmarks/gpu.py facts      the device, and the versions of what matters
-    python benchmarks/gpu.py speed      QLoRA at the shape of Qwen3 8B: tokens/s, its share of the card's own products,
-                                        and the plan's memory compared with the peak
+    python benchmarks/gpu.py speed      QLoRA at the shape of Qwen3 8B, LoRA fused and as in PEFT: tokens/s, their share of the
+                                        card's own products, and the plan's memory compared with the peak
     python benchmarks/gpu.py process    train, --compare and export as processes, at the shape of Qwen3 0.6B
     python benchmarks/gpu.py cards      the same training with 8, 12, 16 and 24 GB: is the plan's promise kept?
     python benchmarks/gpu.py peer       ours next to plain PEFT with transformers' Trainer, on the same rows
@@ -74,15 +74,18 @@ def product_rate(tokens: int, width: int, inner: int, dtype: torch.dtype) -> flo
 
 def speed() -> None:
     for rows, length, checkpointing in [(4, 1024, True), (1, 1024, False), (2, 2048, True)]:
-        training_step(rows, 64 if REHEARSE else length, checkpointing)
-        if DEVICE.type == "cuda":
-            torch.cuda.empty_cache()
+        for one_function in (True, False):
+            training_step(rows, 64 if REHEARSE else length, checkpointing, one_function)
+            if DEVICE.type == "cuda":
+                torch.cuda.empty_cache()
 
 
-def training_step(rows: int, length: int, checkpointing: bool) -> None:
+def training_step(rows: int, length: int, checkpointing: bool, one_function: bool) -> None:
+    """Time steps whose LoRA layers are one function each, as in a training here, or PEFT's own."""
     from peft import LoraConfig, get_peft_model
     from peft.tuners.lora import LoraLayer
 
+    from playground.models import fused
     from playground.models.budget import memory_by_part
     from playground.models.footprint import checkpoint_activations, footprint
     from playground.models.head import Head, backbone
@@ -90,12 +93,15 @@ def training_step(rows: int, length: int, checkpointing: bool) -> None:
 
     model = large_model()
     config, dtype = model.config, model.dtype
-    size = footprint(config, dtype, 16)
+    size = footprint(config, dtype, 16, fused=one_function)
     planned = memory_by_part(
         size, "nf4" if model.is_loaded_in_4bit else "none", DEVICE, rows_at_once=rows, longest=length,
         checkpointing=checkpointing,
     )  # fmt: skip
     adapted = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear")).train()
+    if one_function:
+        fused.PACKED_ON = DEVICE.type
+        assert fused.fuse_lora(adapted) == "", "the function agrees with PyTorch's own"
     kinds = {f"{type(m).__module__}.{type(m).__name__}" for m in adapted.modules() if isinstance(m, LoraLayer)}
     if checkpointing:
         checkpoint_activations(model)
@@ -117,7 +123,8 @@ def training_step(rows: int, length: int, checkpointing: bool) -> None:
     operations = passes * rows * length * size.linear_parameters + 4 * len(batch.targets) * head
     rate = product_rate(rows * length, config.hidden_size, config.intermediate_size, dtype)
     print(
-        f"{rows} x {length}, checkpointing {'on' if checkpointing else 'off'}: {rows * length / seconds:,.0f} tokens/s,"
+        f"{rows} x {length}, checkpointing {'on' if checkpointing else 'off'},"
+        f" LoRA {'fused' if one_function else 'as in PEFT'}: {rows * length / seconds:,.0f} tokens/s,"
         f" {100 * operations / seconds / rate:.0f} % of {rate / 1e12:.2f} TFLOP/s; layers {', '.join(kinds)}"
     )
     if DEVICE.type == "cuda":

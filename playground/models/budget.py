@@ -84,10 +84,9 @@ def _sampling(size: Footprint, answers: Answers) -> int:
     """Return the bytes that answering takes in addition to the weights."""
     prompts, pairs = answers.lanes * answers.longest, answers.lanes * answers.longest**2
     cache = answers.lanes * ((answers.longest + answers.new) * size.cache_bytes + size.state_bytes)
-    # The prompts go through together, a layer at a time: without gradients it holds up to three quarters of what it
-    # would keep for them (measured). Their padding makes a mask, once of bytes and once of numbers.
-    layer = 3 * (prompts * size.saved_bytes + pairs * size.pair_bytes) // (4 * size.layers)
-    layer += prompts * 2 * size.hidden * size.width + pairs * (1 + size.width)
+    # The prompts go through together, a layer at a time. Their padding makes a mask, once of bytes and once of numbers.
+    layer = prompts * (size.layer_bytes + 2 * size.hidden * size.width) + pairs * (1 + size.width)
+    layer += 3 * pairs * size.pair_bytes // (4 * size.layers)
     # Of one position of each: in the dtype of the head, in float32, and what bounds or caps it.
     logits = answers.lanes * size.vocabulary * 4 * 4
     return cache + max(layer, logits)

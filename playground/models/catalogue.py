@@ -14,6 +14,7 @@ from playground.events.models import KnownModel
 from playground.models.budget import memory_by_part
 from playground.models.device import before_ampere, compute_dtype, planned_dtype
 from playground.models.footprint import Footprint, footprint
+from playground.models.fused import packed_is_fused
 
 LONGEST = 1024  # tokens per row, for which a model is said to fit
 LORA_R = 16
@@ -42,7 +43,8 @@ def size_of(shape: dict[str, Any], device: torch.device) -> Footprint:
     """Return the footprint of a model of this `shape` on `device`."""
     config = AutoConfig.for_model(**shape)
     dtype = planned_dtype(compute_dtype(device), config)
-    return footprint(config, dtype, LORA_R, repeated_heads=before_ampere(device))
+    fused = packed_is_fused(device, dtype)
+    return footprint(config, dtype, LORA_R, repeated_heads=before_ampere(device), fused=fused)
 
 
 def needs(size: Footprint, device: torch.device, *, checkpointing: bool) -> int:

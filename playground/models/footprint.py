@@ -23,11 +23,12 @@ from transformers.pytorch_utils import Conv1D
 
 from playground.errors import InputError
 from playground.models.architecture import attention_of, keep_text_only
+from playground.models.fused import fuse
 from playground.models.head import backbone
 
 PROBE = 64  # tokens
 _ATTENTION = "shapes_only"
-_measured: dict[tuple[str, torch.dtype, int, bool], Footprint] = {}
+_measured: dict[tuple[str, torch.dtype, int, bool, bool], Footprint] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Footprint:
         largest_linear: Weights of the largest such layer.
         adapter_parameters: Trained parameters.
         saved_bytes: Bytes per token kept for the backward pass, without gradient checkpointing.
+        layer_bytes: Bytes per token that a layer takes while no gradients are recorded.
         checkpointed_bytes: The same with gradient checkpointing.
         pair_bytes: Bytes for each pair of tokens of a row kept in addition, where attention is not fused; 0 elsewhere.
         cache_bytes: Bytes per token of the keys and values that an answer keeps.
@@ -55,6 +57,7 @@ class Footprint:
     largest_linear: int
     adapter_parameters: int
     saved_bytes: int
+    layer_bytes: int
     checkpointed_bytes: int
     pair_bytes: int
     cache_bytes: int
@@ -70,7 +73,9 @@ class Footprint:
         return self.linear_parameters + self.other_parameters
 
 
-def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, *, repeated_heads: bool = False) -> Footprint:
+def footprint(
+    config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, *, repeated_heads: bool = False, fused: bool = False
+) -> Footprint:
     """Measure the model of `config`; cached, because the data inspector plans with the same model again and again.
 
     Args:
@@ -78,14 +83,15 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, *, repe
         dtype: The dtype of the arithmetic.
         lora_r: The adapter's rank.
         repeated_heads: Whether attention gets a key and a value for each query head, see `attention`.
+        fused: Whether LoRA on packed layers is one function, see `fused.packed_is_fused`.
 
     Raises:
         InputError: If the architecture cannot be measured this way, or is not a causal language model.
     """
-    key = (config.to_json_string(use_diff=False), dtype, lora_r, repeated_heads)
+    key = (config.to_json_string(use_diff=False), dtype, lora_r, repeated_heads, fused)
     try:
         if key not in _measured:
-            _measured[key] = _footprint(config, dtype, lora_r, repeated_heads)
+            _measured[key] = _footprint(config, dtype, lora_r, repeated_heads, fused)
         return _measured[key]
     except (ValueError, KeyError, RuntimeError, NotImplementedError, AttributeError, TypeError) as error:
         first = str(error).strip().split("\n")[0][:200]
@@ -95,7 +101,9 @@ def footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, *, repe
         ) from error
 
 
-def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeated_heads: bool) -> Footprint:
+def _footprint(
+    config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeated_heads: bool, fused: bool
+) -> Footprint:
     AttentionInterface.register(_ATTENTION, partial(_attend, repeated=repeated_heads))
     with torch.device("meta"):
         model = _without_weights(config, dtype)
@@ -107,13 +115,18 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeat
         adapter = LoraConfig(r=lora_r, target_modules="all-linear", task_type="CAUSAL_LM")
         adapted = get_peft_model(model, adapter)
         adapted.train()
-        for layer in adapted.modules():
-            if isinstance(layer, LoraLayer):
-                layer.register_forward_pre_hook(_require_rows)
-        saved, pairs = _saved(model, PROBE), 0
+        adapters = [layer for layer in adapted.modules() if isinstance(layer, LoraLayer)]
+        for layer in adapters:
+            layer.register_forward_pre_hook(_require_rows)
+        saved = plain = _saved(model, PROBE)
+        if fused:
+            for layer in adapters:
+                fuse(layer)
+            saved = _saved(model, PROBE)
+        pairs = 0
         if model.config._attn_implementation == "eager":  # it keeps all scores: what is more than twice as much
             pairs = max(0, _saved(model, 2 * PROBE) - 2 * saved) // (2 * PROBE**2)
-            saved -= pairs * PROBE**2
+            saved, plain = saved - pairs * PROBE**2, plain - pairs * PROBE**2
         cache, state = _cached(model)
         checkpoint_activations(model)
         checkpointed = _saved(model, PROBE)
@@ -124,6 +137,8 @@ def _footprint(config: PreTrainedConfig, dtype: torch.dtype, lora_r: int, repeat
         largest_linear=max(linear),
         adapter_parameters=sum(p.numel() for p in adapted.parameters() if p.requires_grad),
         saved_bytes=saved // PROBE,
+        # PEFT's layers, not the fused ones. Up to three quarters of what they would keep exist at one time (measured).
+        layer_bytes=3 * plain // (4 * PROBE * text.num_hidden_layers),
         checkpointed_bytes=checkpointed // PROBE,
         pair_bytes=pairs,
         cache_bytes=cache,

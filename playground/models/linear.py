@@ -71,6 +71,16 @@ class _FrozenMatmul(torch.autograd.Function):
 _differentiable: Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor] = _FrozenMatmul.apply
 
 
+def plain_weight(layer: nn.Linear | Conv1D) -> torch.Tensor:
+    """Return the weight of a layer, dequantised if the model's files have it in NF4."""
+    state: Any = getattr(layer.weight, "quant_state", None)
+    if state is None:
+        return layer.weight.detach()
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(layer.weight.detach(), state)  # type: ignore[no-any-return]
+
+
 class FrozenLinear(nn.Linear):
     """A linear layer of the frozen base on a CPU. PEFT sees an ordinary ``nn.Linear`` and wraps it.
 

@@ -24,7 +24,7 @@ from playground.models.architecture import attention_of, keep_text_only, require
 from playground.models.attention import attention
 from playground.models.device import compute_dtype, pick_device
 from playground.models.head import Head, backbone
-from playground.models.linear import FrozenLinear
+from playground.models.linear import FrozenLinear, plain_weight
 from playground.models.memory import MemoryFault, free_memory, give_back
 from playground.models.probe import FLOAT16_ROOM, largest_value, probe_ids
 from playground.models.tokenizer import open_tokenizer
@@ -272,16 +272,6 @@ def _keep_packing(model: PreTrainedModel) -> None:
     for layer in model.modules():
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             layer.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
-
-
-def plain_weight(layer: nn.Linear | Conv1D) -> torch.Tensor:
-    """Return the weight of a layer, dequantised if the model's files have it in NF4."""
-    state: Any = getattr(layer.weight, "quant_state", None)
-    if state is None:
-        return layer.weight.detach()
-    from bitsandbytes.functional import dequantize_4bit
-
-    return dequantize_4bit(layer.weight.detach(), state)  # type: ignore[no-any-return]
 
 
 def _check_head(model: PreTrainedModel, head: Head, ids: list[int]) -> None:

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from transformers.pytorch_utils import Conv1D
 
 from playground.errors import EnvironmentFault, InputError
-from playground.models.load import Base, nf4_values, plain_weight
+from playground.models.linear import plain_weight
+from playground.models.load import Base, nf4_values
 from playground.models.merge import require_whole
 
 SHARD_BYTES = 2 << 30

@@ -139,6 +139,8 @@ def _run(
         seen.hear(event for event in read_events(folder)[0] if getattr(event, "step", None) == begun)
     try:
         yield _started(training, record, folder)
+        if training.note:
+            yield Warned(state.step, training.note)
         if damaged:
             yield Warned(state.step, f"passed over what cannot be continued from: {', '.join(damaged)}")
         run.write_record(record)

@@ -34,6 +34,7 @@ from playground.models.architecture import require_supported, stored_as
 from playground.models.budget import PROGRAM, Answers, memory_by_part
 from playground.models.device import planned_dtype
 from playground.models.footprint import Footprint, footprint
+from playground.models.fused import packed_is_fused
 from playground.models.lanes import Blend
 from playground.models.machine import Machine
 from playground.models.source import Source
@@ -195,7 +196,10 @@ def make_plan(
     if why:
         decide("sample_prompts", len(samples), why)
     answers = _answers(encoder, samples, config.sample_max_new_tokens)
-    size = footprint(model, dtype, config.lora_r, repeated_heads=machine.before_ampere)
+    size = footprint(
+        model, dtype, config.lora_r, repeated_heads=machine.before_ampere,
+        fused=quantize == "nf4" and packed_is_fused(device, dtype),
+    )  # fmt: skip
     rate = config.learning_rate
     if rate is None:
         small = size.parameters < SMALL

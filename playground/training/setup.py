@@ -61,6 +61,7 @@ class Training:
         sound: The state after the last step that changed the weights. They have not changed since, so this is what a
             checkpoint holds: a resumed run tries a skipped step again.
         saved: The step of the last checkpoint.
+        note: What a user should know of how it computes; mostly empty.
         torn: Whether an update was broken off, so that the weights are those of no step.
         losses: Of the last steps, to notice a spike.
     """
@@ -83,6 +84,7 @@ class Training:
     engine: Engine
     seconds_load: float = 0.0
     saved: int = 0
+    note: str = ""
     torn: bool = False
     losses: list[float] = field(default_factory=list)
 
@@ -253,7 +255,7 @@ def assemble(
         model = lora.attach_copy(base, start, ADAPTER)
     model.train()
     _without_dropout(model)
-    fuse_lora(model)
+    note = fuse_lora(model)
     if config.gradient_checkpointing == "on":
         checkpoint_activations(base.model)
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -275,6 +277,7 @@ def assemble(
         state=TrainState(micro_batch_size=config.per_device_train_batch_size),
         sound=TrainState(micro_batch_size=config.per_device_train_batch_size),
         engine=Engine(base, model, fingerprint),
+        note=note,
     )
 
 

@@ -112,3 +112,115 @@ def test_adapted_layers_are_fused_only_while_training(monkeypatch):
     with torch.no_grad():
         ours(x)
     assert len(calls) == 2
+
+
+def packed(kind, dtype, bias=False):
+    """An adapted model whose layers are in NF4 of bitsandbytes, computing in `dtype`."""
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    torch.manual_seed(0)
+    model = kind(bias)
+    for name, linear in list(model.named_children()):
+        layer = Linear4bit(linear.in_features, linear.out_features, bias=bias, compute_dtype=dtype, quant_type="nf4")
+        layer.weight = Params4bit(linear.weight.detach().to(dtype), requires_grad=False, quant_type="nf4")
+        if bias:
+            layer.bias = nn.Parameter(linear.bias.detach().to(dtype), requires_grad=False)
+        setattr(model, name, layer.to("cpu"))  # which quantises it
+    model.is_loaded_in_4bit = True
+    adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=10, target_modules=["first", "second"])).train()
+    torch.manual_seed(1)
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter)
+    assert type(adapted.base_model.model.first).__name__ == "Linear4bit", "PEFT knows that it is packed"
+    return adapted
+
+
+class Wide(Two):
+    """Large enough for blocks of NF4."""
+
+    def __init__(self, bias):
+        nn.Module.__init__(self)
+        self.first, self.second = nn.Linear(64, 128, bias=bias), nn.Linear(128, 64, bias=bias)
+
+
+class WideInPlace(Wide):
+    """As `InPlace`."""
+
+    forward = InPlace.forward
+
+
+@pytest.fixture
+def packed_on_cpu(monkeypatch):
+    """Fuse packed layers here as on a GPU, in any arithmetic."""
+    monkeypatch.setattr(fused, "packed_is_fused", lambda device, dtype: True)
+
+
+# In bfloat16 a value next to a bound is clamped in one and not in the other, so that case has float32 alone.
+@pytest.mark.parametrize(
+    ("kind", "dtype", "near"),
+    [(Wide, torch.float32, 1e-5), (WideInPlace, torch.float32, 1e-5), (Wide, torch.bfloat16, 0.02)],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_packed_layers_equal_plain_peft_in_output_and_gradients(packed_on_cpu, kind, bias, dtype, near):
+    ours, theirs = packed(kind, dtype, bias), packed(kind, dtype, bias)
+    assert fused.fuse_lora(ours) == ""
+    assert all("forward" in vars(layer) for layer in (ours.base_model.model.first, ours.base_model.model.second))
+    found = []
+    for model in (ours, theirs):
+        x = torch.randn((3, 7, 64), generator=torch.Generator().manual_seed(2)).to(dtype).requires_grad_()
+        y = model(x)
+        y.float().square().sum().backward()
+        found.append({"x": x.grad, "y": y.detach(), **learned(model)})
+    mine, wanted = found
+    assert len(mine) == 6 and mine.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert mine[name].dtype == value.dtype and (error := (mine[name] - value).norm() / value.norm()) < near, (
+            name,
+            error,
+        )
+    assert all(mine[name].dtype == torch.float32 for name in mine if "lora" in name), "of the float32 masters"
+
+
+def test_packed_layer_keeps_half_of_what_peft_keeps(packed_on_cpu):
+    """The input as it is, which other layers keep too, instead of a float32 copy of its own."""
+    kept = []
+    for fuse in (True, False):
+        model, sizes = packed(Wide, torch.bfloat16), {}
+        if fuse:
+            fused.fuse_lora(model)
+        own = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
+        x = torch.randn(1, 256, 64, dtype=torch.bfloat16).requires_grad_()
+
+        def keep(tensor, sizes=sizes, own=own):
+            if (key := tensor.untyped_storage().data_ptr()) not in own:
+                sizes[key] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            output = model.base_model.model.first(x)
+        kept.append(sum(sizes.values()))
+        del output
+    assert kept[0] == 256 * (64 + 4) * 2 and kept[1] == 2 * kept[0]
+
+
+def test_packed_layers_on_a_cpu_or_in_float16_are_left_to_peft():
+    model = packed(Wide, torch.bfloat16)
+    assert fused.fuse_lora(model) == "" and "forward" not in vars(model.base_model.model.first)
+    gpu = torch.device("cuda", 0)
+    assert [fused.packed_is_fused(gpu, dtype) for dtype in (torch.bfloat16, torch.float16)] == [True, False]
+
+
+@pytest.mark.parametrize("wrong", [lambda *given: 2 * fused._LoraMatmul.apply(*given), lambda *given: given[99]])
+def test_gpu_that_computes_other_values_is_left_to_peft_and_said(packed_on_cpu, monkeypatch, wrong):
+    def fails(*given):
+        try:
+            return wrong(*given)
+        except IndexError:
+            raise RuntimeError("CUDA error: no kernel image") from None
+
+    monkeypatch.setattr(fused, "_lora_matmul", fails)
+    model = packed(Wide, torch.bfloat16)
+    assert "NF4 came to other values on this GPU" in fused.fuse_lora(model)
+    assert "forward" not in vars(model.base_model.model.first)
+    assert not any(parameter.grad is not None for parameter in model.parameters())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ from playground.models import machine as machines
 from playground.models.machine import Machine, asked
 from playground.training import inspector
 from playground.training.inspector import NO_GPU, Inspector
+from playground.training.plan import plan_training
 
 CARD = Machine("cuda:0", "A Card, capability 8.6", "bfloat16", before_ampere=False, free=20 << 30, program=0)
 
@@ -59,6 +61,18 @@ def test_inspector_plans_for_a_gpu_that_it_does_not_touch(tiny_folder, rows_file
     plan = events[-1].plan
     assert isinstance(events[-1], PlanMade) and (plan.device, plan.free) == ("cuda:0", (20 << 30) + 5)
     assert plan.fits and environments == [{"SEES": "all"}]
+
+
+def test_plan_for_a_gpu_counts_what_fused_layers_keep(tiny_folder, rows_file):
+    kept = {}
+    for quantize in ("nf4", "none"):
+        config = TrainConfig(model=str(tiny_folder("llama")), data=str(rows_file(4)), quantize=quantize, lora_r=4)
+        for arithmetic in ("bfloat16", "float16"):
+            there = replace(CARD, arithmetic=arithmetic, before_ampere=arithmetic == "float16")
+            plan = plan_training(config, lambda *a: None, machine=lambda there=there: there).plan
+            kept[quantize, arithmetic] = plan.memory["activations"]
+    assert kept["nf4", "bfloat16"] < 0.8 * kept["none", "bfloat16"]
+    assert kept["nf4", "float16"] == kept["none", "float16"]
 
 
 def test_inspector_process_sees_no_gpu_but_those_that_it_asks_do(monkeypatch):

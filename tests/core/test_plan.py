@@ -48,6 +48,14 @@ def test_activation_estimate_equals_a_real_forward_pass(tiny_folder, name, rows)
     del output
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2"])
+def test_fused_layers_keep_less_in_every_kind_of_model(tiny_folder, name):
+    config = AutoConfig.from_pretrained(tiny_folder(name))
+    plain, fused = (footprint(config, torch.bfloat16, 4, fused=mode) for mode in (False, True))
+    assert fused.saved_bytes < 0.8 * plain.saved_bytes
+    assert fused.layer_bytes == plain.layer_bytes and fused.pair_bytes == plain.pair_bytes
+
+
 def test_auto_settings_are_chosen_with_reasons(tiny_folder, rows_file):
     made = planned(tiny_folder("llama"), rows_file(20)).plan
     assert (made.quantize, made.learning_rate, made.max_length) == ("nf4", 5e-4, 512)

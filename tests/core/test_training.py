@@ -34,7 +34,7 @@ from playground.events.runs import (
     event_from_json,
 )
 from playground.runs.folder import read_events, read_record
-from playground.training import loop, record, room, step
+from playground.training import loop, record, room, setup, step
 from playground.training.loop import train
 from playground.training.plan import plan_training
 from playground.training.setup import Training
@@ -558,6 +558,14 @@ def test_resuming_with_changed_data_or_steps_is_refused(tiny_folder, rows_file, 
         changes = {}
     with pytest.raises(UsageError, match=r"data was|number of steps was"):
         list(train(config(tiny_folder("llama"), tmp_path / "rows.jsonl", **changes), tmp_path / "run", resume=True))
+
+
+def test_what_a_user_should_know_of_the_kernels_is_told_first(tiny_folder, rows_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(setup, "fuse_lora", lambda model: "LoRA is computed as PEFT does it")
+    events = train(config(tiny_folder("llama"), rows_file(8)), tmp_path / "run")
+    assert isinstance(next(events), RunStarted)
+    assert next(events) == Warned(0, "LoRA is computed as PEFT does it")
+    events.close()
 
 
 def test_run_is_not_resumed_on_a_base_that_was_quantised_elsewhere(tiny_folder, rows_file, tmp_path):

@@ -18,7 +18,7 @@ from playground.data.encode import IGNORE_INDEX, Encoded
 from playground.events.answers import Sampling
 from playground.events.runs import StepDone
 from playground.inference.engine import Engine, Lane
-from playground.models import lora
+from playground.models import fused, lora
 from playground.models.fingerprint import Fingerprint
 from playground.models.footprint import checkpoint_activations
 from playground.models.head import backbone
@@ -159,6 +159,32 @@ def test_layers_are_those_that_a_gpu_has(folder):
     model = adapted(base)
     layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
     assert layers and all(type(layer) is Linear4bit for layer in layers)
+
+
+def test_fused_layers_equal_plain_peft(folder, monkeypatch):
+    """Loss and gradients of a whole model, whose layers in NF4 are one function each, and are not."""
+    monkeypatch.setattr(fused, "PACKED_ON", DEVICE.type)
+    base = load_base(str(folder), "nf4", device=DEVICE)
+    model = adapted(base).train()
+    ids = tuple(range(3, 43))
+    rows = collate([Encoded(ids, (IGNORE_INDEX,) * 4 + ids[4:])] * 2, 0, DEVICE)
+    found = []
+    for fuse in (False, True):
+        if fuse:
+            assert fused.fuse_lora(model) == ""
+            layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+            assert layers and all("forward" in vars(layer) for layer in layers)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("lora_" in name)
+            parameter.grad = None
+        loss = SupervisedLoss(backbone(base.model), base.head)(rows)
+        loss.backward()
+        found.append((loss.item(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}))
+    (plain, theirs), (ours, mine) = found
+    assert ours == pytest.approx(plain, rel=5e-3) and mine.keys() == theirs.keys()
+    for name, gradient in theirs.items():
+        assert mine[name].dtype == torch.float32
+        assert (mine[name] - gradient).norm() <= 5e-2 * gradient.norm() + 1e-6, name
 
 
 def test_two_adapters_and_a_drawn_answer_share_a_batch(base):
