@@ -14,23 +14,25 @@ CPU_TOKENS_AT_ONCE = 160
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 ADAPTER_BYTES = 16  # float32 weight, gradient and AdamW's two moments
 PROGRAM = "PyTorch itself"
-MORE = "more while sampling"  # than a step takes; both use the same memory, one after the other
+MORE = "more while sampling"  # than a step takes; they use the same memory, one after the other
 SLACK = 0.05  # of the total: what allocators keep between their blocks
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What a run answers at once when it is sampled.
+class Looks:
+    """What a run does when it is sampled: the sample prompts are answered at once, the held-out rows are measured.
 
     Attributes:
         lanes: The answers.
         longest: The tokens of the longest prompt.
         new: The most tokens of an answer.
+        held_out: The tokens of the longest row that is held out; 0 without any.
     """
 
     lanes: int
     longest: int
     new: int
+    held_out: int = 0
 
 
 def memory_by_part(
@@ -42,11 +44,11 @@ def memory_by_part(
     rows_at_once: int,
     longest: int,
     checkpointing: bool,
-    answers: Answers | None = None,
+    looks: Looks | None = None,
 ) -> dict[str, int]:
     """Return the peak memory of a training run in bytes, by part.
 
-    It is that of a step or, if they take more, that of the `answers` to the sample prompts between two steps.
+    It is that of a step or, if they take more, that of the `looks` between two steps.
 
     On a CPU the base is dense float32 and a step is cut into pieces of `tokens_at_once`; on a GPU
     the base stays packed and a micro-batch goes through whole.
@@ -60,7 +62,6 @@ def memory_by_part(
     if checkpointing:  # one layer at a time is recomputed
         activations += tokens * saved // size.layers
     activations += tokens * 6 * size.hidden * wide  # gradients on their way through a layer
-    sampling = _sampling(size, answers) if answers else 0
     tile = tokens * tile_width(tokens, size.vocabulary, device) * 4
     parts = {
         "weights": int(size.linear_parameters * linear + size.other_parameters * wide),
@@ -71,8 +72,10 @@ def memory_by_part(
         # On a CPU the int8 copy of the head that sampling uses; on a GPU the layer being dequantised.
         "overhead": size.vocabulary * size.hidden if cpu else 2 * size.largest_linear,
     }
-    if (more := sampling - parts["activations"] - parts["logits"]) > 0:
-        parts[MORE] = more
+    if looks is not None:
+        apart = max(_sampling(size, looks), _measuring(size, device, rows_at_once, longest, looks.held_out))
+        if (more := apart - parts["activations"] - parts["logits"]) > 0:
+            parts[MORE] = more
     if cpu:
         # Freed activations of many sizes leave gaps that the C library keeps: measured, about as much again.
         parts["overhead"] += activations
@@ -80,16 +83,27 @@ def memory_by_part(
     return parts | ({PROGRAM: program} if program else {})
 
 
-def _sampling(size: Footprint, answers: Answers) -> int:
+def _sampling(size: Footprint, looks: Looks) -> int:
     """Return the bytes that answering takes in addition to the weights."""
-    prompts, pairs = answers.lanes * answers.longest, answers.lanes * answers.longest**2
-    cache = answers.lanes * ((answers.longest + answers.new) * size.cache_bytes + size.state_bytes)
-    # The prompts go through together, a layer at a time. Their padding makes a mask, once of bytes and once of numbers.
-    layer = prompts * (size.layer_bytes + 2 * size.hidden * size.width) + pairs * (1 + size.width)
-    layer += 3 * pairs * size.pair_bytes // (4 * size.layers)
+    cache = looks.lanes * ((looks.longest + looks.new) * size.cache_bytes + size.state_bytes)
+    # The prompts go through together. Their padding makes a mask, once of bytes and once of numbers.
+    mask = looks.lanes * looks.longest**2 * (1 + size.width)
     # Of one position of each: in the dtype of the head, in float32, and what bounds or caps it.
-    logits = answers.lanes * size.vocabulary * 4 * 4
-    return cache + max(layer, logits)
+    logits = looks.lanes * size.vocabulary * 4 * 4
+    return cache + max(_read(size, looks.lanes, looks.longest) + mask, logits)
+
+
+def _measuring(size: Footprint, device: torch.device, rows_at_once: int, longest: int, held_out: int) -> int:
+    """Return the bytes that measuring rows takes in addition to the weights; `longest` is the longest trained one."""
+    rows = max(1, min(rows_at_once, tokens_at_once(longest, device) // held_out)) if held_out else 0
+    tokens = rows * held_out
+    return max(_read(size, rows, held_out), 3 * tokens * tile_width(tokens, size.vocabulary, device) * 4)
+
+
+def _read(size: Footprint, rows: int, length: int) -> int:
+    """Return the bytes of a forward pass without gradients: those of a layer, and the hidden states around it."""
+    scores = 3 * rows * length**2 * size.pair_bytes // (4 * size.layers)
+    return rows * length * (size.layer_bytes + 2 * size.hidden * size.width) + scores
 
 
 def tokens_at_once(longest: int, device: torch.device) -> int:

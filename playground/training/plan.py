@@ -31,7 +31,7 @@ from playground.events.values import Progress
 from playground.inference.engine import sample_lanes
 from playground.models import source
 from playground.models.architecture import require_supported, stored_as
-from playground.models.budget import PROGRAM, Answers, memory_by_part
+from playground.models.budget import PROGRAM, Looks, memory_by_part
 from playground.models.device import planned_dtype
 from playground.models.footprint import Footprint, footprint
 from playground.models.fused import packed_is_fused
@@ -195,7 +195,10 @@ def make_plan(
     samples, why = sample_prompts(config, dataset, held_out, fits_context)
     if why:
         decide("sample_prompts", len(samples), why)
-    answers = _answers(encoder, samples, config.sample_max_new_tokens)
+    looks = _looks(
+        config, encoder, samples,
+        [len(everything[at].input_ids) if dataset.is_whole else max_length for at in held_out],
+    )  # fmt: skip
     size = footprint(
         model, dtype, config.lora_r, repeated_heads=machine.before_ampere,
         fused=quantize == "nf4" and packed_is_fused(device, dtype),
@@ -212,7 +215,7 @@ def make_plan(
     def memory(rows_at_once: int, checkpointing: bool) -> dict[str, int]:
         return memory_by_part(
             size, quantize, device, program=machine.program,
-            rows_at_once=rows_at_once, longest=longest, checkpointing=checkpointing, answers=answers,
+            rows_at_once=rows_at_once, longest=longest, checkpointing=checkpointing, looks=looks,
         )  # fmt: skip
 
     free = machine.free + machine.program
@@ -256,14 +259,14 @@ def make_plan(
         sample_prompts=samples,
     )
     if not plan.fits:
-        plan = replace(plan, nearest=_nearest(size, plan, device, answers))
+        plan = replace(plan, nearest=_nearest(size, plan, device, looks))
     return Planned(resolved(config, plan), plan, dataset, encoder, everything, rows, held_out, order)
 
 
-def _answers(encoder: Encoder, samples: Sequence[Prompt], new: int) -> Answers | None:
-    """Return what is answered at once at the first sampling, which the base takes part in; None without prompts."""
-    prompts = [lane.prompt_ids for lane in sample_lanes(encoder, samples, Blend(), base=True)]
-    return Answers(len(prompts), max(map(len, prompts)), new) if prompts else None
+def _looks(config: TrainConfig, encoder: Encoder, samples: Sequence[Prompt], held_out: Sequence[int]) -> Looks:
+    """Return what is done at the first sampling, in which the base takes part; `held_out` are the lengths of rows."""
+    prompts = [len(lane.prompt_ids) for lane in sample_lanes(encoder, samples, Blend(), base=True)]
+    return Looks(len(prompts), max(prompts, default=0), config.sample_max_new_tokens, max(held_out, default=0))
 
 
 def _num_eval(config: TrainConfig, num_rows: int, decide: Decide) -> int:
@@ -324,7 +327,7 @@ def require_room(plan: Plan) -> None:
     )
 
 
-def _nearest(size: Footprint, plan: Plan, device: torch.device, answers: Answers | None) -> str:
+def _nearest(size: Footprint, plan: Plan, device: torch.device, looks: Looks) -> str:
     """Return the options of the smallest change to `plan` that fits; empty if there is none."""
     asked = len(plan.sample_prompts)
     prompts = [asked, *(n for n in (8, 4, 2, 1) if n < asked)]
@@ -333,10 +336,11 @@ def _nearest(size: Footprint, plan: Plan, device: torch.device, answers: Answers
     modes = (plan.gradient_checkpointing, True)
     sizes = [n for n in (plan.per_device_train_batch_size, 8, 4, 2, 1) if n <= plan.per_device_train_batch_size]
     for fewer, longest, quantize, checkpointing, micro in product(prompts, lengths, quantizations, modes, sizes):
+        held_out = min(looks.held_out, longest) if longest < plan.longest else looks.held_out
         parts = memory_by_part(
             size, quantize, device, program=plan.memory.get(PROGRAM, 0),
             rows_at_once=micro, longest=longest, checkpointing=checkpointing,
-            answers=answers and replace(answers, lanes=2 * fewer),
+            looks=replace(looks, lanes=2 * fewer, held_out=held_out),
         )  # fmt: skip
         if sum(parts.values()) <= plan.free:
             return " ".join(

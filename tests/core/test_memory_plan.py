@@ -13,7 +13,7 @@ from playground.inference.engine import Engine, Lane
 from playground.models import budget, lora
 from playground.models import footprint as sizes
 from playground.models.architecture import attention_of
-from playground.models.budget import Answers, memory_by_part
+from playground.models.budget import Looks, memory_by_part
 from playground.models.fused import fuse
 from playground.models.head import Head, backbone
 from playground.models.lanes import Blend
@@ -102,19 +102,43 @@ def test_planned_memory_of_sampling_is_that_of_real_answers(name, dtype):
         asked = [Lane(tuple(range(3, 3 + length)), Blend("default")) for length in lengths]
         with Peak(adapted) as tracker:
             Engine(base, adapted, None).answers(asked, Sampling(new))
-        planned = budget._sampling(size, Answers(2 * prompts, longest, new))
+        planned = budget._sampling(size, Looks(2 * prompts, longest, new))
         assert 1 <= planned / tracker.peak <= 1.6, f"planned {planned / 1e6:.1f} MB, {tracker.peak / 1e6:.1f} held"
 
 
 def test_run_needs_a_step_or_the_answers_not_both():
     size = sizes.footprint(AutoConfig.for_model(**SHAPES["Qwen3 4B"]), torch.bfloat16, 16)
 
-    def parts(answers, rows=1):
-        return memory_by_part(size, "nf4", GPU, rows_at_once=rows, longest=128, checkpointing=True, answers=answers)
+    def parts(looks, rows=1):
+        return memory_by_part(size, "nf4", GPU, rows_at_once=rows, longest=128, checkpointing=True, looks=looks)
 
-    step, few, many = (parts(answers) for answers in (None, Answers(2, 20, 4), Answers(32, 200, 64)))
+    step, few, many = (parts(looks) for looks in (None, Looks(2, 20, 4), Looks(32, 200, 64)))
     assert few == step and budget.MORE not in step
     assert many[budget.MORE] > 2**30
-    larger = parts(Answers(32, 200, 64), rows=8)
+    larger = parts(Looks(32, 200, 64), rows=8)
     shared = [sum(found.get(part, 0) for part in ("activations", "logits", budget.MORE)) for found in (many, larger)]
-    assert shared[0] == shared[1] == budget._sampling(size, Answers(32, 200, 64))
+    assert shared[0] == shared[1] == budget._sampling(size, Looks(32, 200, 64))
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2"])
+def test_planned_memory_of_measuring_rows_is_what_is_held(name):
+    """For a held-out row longer than every trained one; with checkpointing a step of those keeps less."""
+    shape = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 2, "num_attention_heads": 8}
+    config = AutoConfig.for_model(name, **shape, num_key_value_heads=2, head_dim=128, vocab_size=8192)
+    model = AutoModelForCausalLM.from_config(
+        config, dtype=torch.float32, attn_implementation=attention_of(config, "sdpa")
+    )
+    adapted = get_peft_model(model, LoraConfig(r=16, target_modules="all-linear", task_type="CAUSAL_LM"))
+    size, cpu = sizes.footprint(config, torch.float32, 16), torch.device("cpu")
+    trained = torch.arange(300)
+    with Peak(adapted) as tracker, torch.no_grad():
+        SupervisedLoss(backbone(model), Head.of(model))(Batch(trained[None], trained, trained))
+    planned = budget._measuring(size, cpu, 8, 40, 300)
+    assert 0.95 <= planned / tracker.peak <= 1.6, f"planned {planned / 1e6:.1f} MB, {tracker.peak / 1e6:.1f} held"
+    step, look = (
+        memory_by_part(
+            size, "none", cpu, rows_at_once=1, longest=40, checkpointing=True, looks=Looks(0, 0, 0, held_out)
+        )
+        for held_out in (40, 300)
+    )
+    assert budget.MORE not in step and sum(look.values()) > sum(step.values())
