@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,35 @@ def test_signal_saves_the_run_and_resume_continues(start, folder, whole, number)
     assert (last["event"], last["state"]) == ("RunEnded", "stopped")
     assert read_record(folder).state == "stopped" and (folder / "adapter_model.safetensors").is_file()
     assert resumed(folder) == last["step"] > 0 and digest(folder) == whole
+
+
+# The second step is a single instruction that takes half a minute.
+ENDLESS = """
+import hashlib, sys
+from playground.training import step
+real = step.five_steps
+
+def endless(training, *given):
+    if training.state.step == 1:
+        print("busy", file=sys.stderr, flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 40_000_000)
+    return real(training, *given)
+
+step.five_steps = endless
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_second_signal_ends_a_run_in_the_middle_of_a_step(start, folder, whole, number):
+    process = start(prelude=ENDLESS)
+    assert any(line == "busy\n" for line in process.stderr)
+    process.send_signal(number)
+    assert any("again to quit at once" in line for line in process.stderr)
+    time.sleep(0.5)
+    process.send_signal(number)
+    assert process.wait(5) == -number
+    resumed(folder)
+    assert digest(folder) == whole
 
 
 def test_run_killed_by_sigkill_can_be_resumed(start, folder, whole):
