@@ -81,7 +81,7 @@ class Terminal:
         env = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self._data, self._ends, self._times = bytearray(), [0], [0.0]
         self._came = threading.Condition()
-        self.begun = time.monotonic()
+        self.began = time.monotonic()
         self._process = subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
@@ -147,10 +147,10 @@ def alone(asks: int) -> tuple[str, list[float], list[Spoken]]:
     events = engine.events()
     adapter = next(event for event in events if isinstance(event, EngineReady)).adapter
     for _ in range(asks):
-        begun = time.monotonic()
+        began = time.monotonic()
         engine.ask(Ask(tuple(LaneRequest(side, side, (PROMPT,)) for side in ("base", "sft"))))
         ends = list(islice((event for event in events if isinstance(event, Spoken) and event.answer), 2))
-        took.append(time.monotonic() - begun)
+        took.append(time.monotonic() - began)
     engine.close()
     time.sleep(1.0)
     return adapter, took, ends
@@ -213,7 +213,7 @@ def paint() -> None:
             lost = sum(terminal.seen(letter) is None for letter in sent)
             terminal.close()
             if turn:  # the first of each fills the caches
-                found[name].append((1000 * (came[0] - terminal.begun), 1000 * (entered - terminal.begun), lost))
+                found[name].append((1000 * (came[0] - terminal.began), 1000 * (entered - terminal.began), lost))
     rows = [(f"{every} widgets, {shown} shown", "letter on screen, ms", "range", "screen entered, ms", "letters lost")]
     middle = {name: [median(column) for column in zip(*runs, strict=True)] for name, runs in found.items()}
     for name, (seen, entered, lost) in middle.items():
@@ -267,9 +267,9 @@ def speed() -> None:
         found["engine alone"].append(sum(took[1:]))  # the first answer of a process is not counted
         app, took = open_app(adapter), []
         for _ in range(ASKS + 1):
-            begun, after = app.ask()
+            began, after = app.ask()
             app.wait("▶", after)
-            took.append(max(app.wait(end, after) for end in marks(ends)) - begun)
+            took.append(max(app.wait(end, after) for end in marks(ends)) - began)
         app.close()
         found["app"].append(sum(took[1:]))
     tokens = ASKS * sum(end.num_tokens for end in ends)

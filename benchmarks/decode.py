@@ -34,14 +34,14 @@ def main() -> None:
         raw, _, sft = lanes_for(pair, prompt)
         if number == 0:  # warm up both: memory, the shortlist, lazy imports
             engine.answers([raw, sft], Sampling(8))
-        begun = time.monotonic()
+        began = time.monotonic()
         ids: list[list[int]] = [[], []]
         for chunk in engine.stream([raw, sft], Sampling(NEW_TOKENS)):
             if chunk.answer is None or chunk.answer.stop_reason is None:
                 ids[chunk.lane].append(chunk.token_id)
-        totals["ours"][1] += time.monotonic() - begun
+        totals["ours"][1] += time.monotonic() - began
         totals["ours"][0] += sum(map(len, ids))
-        begun = time.monotonic()
+        began = time.monotonic()
         theirs = []
         for lane in (raw, sft):
             with torch.no_grad(), model.disable_adapter() if lane.blend.adapter is None else torch.no_grad():
@@ -50,7 +50,7 @@ def main() -> None:
                     eos_token_id=base.end_token_id, pad_token_id=base.pad_token_id,
                 )  # fmt: skip
             theirs.append(out[0, len(lane.prompt_ids) :].tolist())
-        totals["generate"][1] += time.monotonic() - begun
+        totals["generate"][1] += time.monotonic() - began
         totals["generate"][0] += sum(map(len, theirs))
         same = all(mine == other[: len(mine)] for mine, other in zip(ids, theirs, strict=True))
         equal += same

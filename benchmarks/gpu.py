@@ -58,10 +58,10 @@ def timed(work: Callable[[], Any], repeats: int) -> float:
     times = []
     for _ in range(repeats + 2):
         synchronize()
-        begun = time.monotonic()
+        began = time.monotonic()
         work()
         synchronize()
-        times.append(time.monotonic() - begun)
+        times.append(time.monotonic() - began)
     return statistics.median(times[2:])
 
 
@@ -166,7 +166,7 @@ def command(home: Path, *words: object) -> str:
     environment = {**os.environ, "SFT_PLAYGROUND_HOME": str(home)} | (
         {"SFT_PLAYGROUND_DEVICE": "cpu"} if REHEARSE else {}
     )
-    begun = time.monotonic()
+    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "playground", *map(str, words)],
         env=environment,
@@ -174,7 +174,7 @@ def command(home: Path, *words: object) -> str:
         text=True,
         check=True,
     )
-    print(f"  ({words[0]} took {time.monotonic() - begun:.1f} s)")
+    print(f"  ({words[0]} took {time.monotonic() - began:.1f} s)")
     return done.stdout
 
 
@@ -267,10 +267,10 @@ def peer() -> None:
         )  # fmt: skip
         trainer = Trainer(model=adapted, args=arguments, train_dataset=list(rows), data_collator=padded)
         synchronize()
-        begun = time.monotonic()
+        began = time.monotonic()
         trainer.train()
         synchronize()
-        theirs = ended.num_tokens / (time.monotonic() - begun)
+        theirs = ended.num_tokens / (time.monotonic() - began)
         print(f"ours {ours:,.0f} tokens/s, plain PEFT and Trainer {theirs:,.0f}: {ours / theirs:.2f} times")
 
 

@@ -38,20 +38,20 @@ def rows() -> None:
                 for n in range(number):
                     row = {"prompt": f"w{n % 999} w{n // 999} ?", "completion": f"w{n % 997} " * (5 + n % 20)}
                     stream.write(json.dumps(row) + "\n")
-            before, begun = resident(), time.monotonic()
+            before, began = resident(), time.monotonic()
             dataset = read_dataset(data)
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - began
             held = resident() - before
             del dataset
             config = TrainConfig(
                 model=folder, data=str(data), quantize="none", num_train_epochs=1, sample_prompts=(), lora_r=4,
                 per_device_train_batch_size=8,
             )  # fmt: skip
-            begun = time.monotonic()
+            began = time.monotonic()
             for event in train(config, home / f"run-{number}"):
                 if isinstance(event, StepDone):
                     break
-            times[number] = time.monotonic() - begun
+            times[number] = time.monotonic() - began
             print(
                 f"| {number:,} rows, {data.stat().st_size / 1e6:.0f} MB | {seconds:.1f} s | {held:.0f} MB"
                 f" | {1e6 * held / number:.0f} | {times[number]:.1f} s |",
@@ -73,16 +73,16 @@ def prompts() -> None:
     ]
     for batch_size in (1, 4, 16, 32):
         few = many[: max(16, 2 * batch_size)]
-        begun = time.monotonic()
+        began = time.monotonic()
         done = list(compare(lineup, few, Sampling(32), batch_size=batch_size))
         tokens = sum(answer.num_tokens for row in done for answer in row.answers.values())
-        print(f"| {batch_size} prompts a batch | {tokens / (time.monotonic() - begun):.0f} tokens/s |", flush=True)
-    begun, seen = time.monotonic(), 0
+        print(f"| {batch_size} prompts a batch | {tokens / (time.monotonic() - began):.0f} tokens/s |", flush=True)
+    began, seen = time.monotonic(), 0
     for row in compare(lineup, many, Sampling(2), batch_size=16):
         seen += sum(answer.num_tokens for answer in row.answers.values())
         if int(row.id) % 500 == 15:
             print(f"| after prompt {row.id} | {resident():.0f} MB resident |", flush=True)
-    print(f"| {NUM_PROMPTS:,} prompts, 2 tokens each | {time.monotonic() - begun:.0f} s | {seen} tokens |")
+    print(f"| {NUM_PROMPTS:,} prompts, 2 tokens each | {time.monotonic() - began:.0f} s | {seen} tokens |")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from playground.report.learn_rules import Seen
 
 def main(adapter: str, *, figures: bool) -> None:
     lesson = Lesson(TrainConfig().to_dict(), adapter=adapter)
-    begun = time.monotonic()
+    began = time.monotonic()
     teacher = TeacherProcess()
     events = teacher.events()
     for page in PAGES:
@@ -40,7 +40,7 @@ def main(adapter: str, *, figures: bool) -> None:
         print(f"{page.title:<18}{time.monotonic() - opened:5.1f} s  {said}", flush=True)
         for show in (page.before, page.figures) if figures else ():
             print("".join(text for text, _ in show(seen)) if show is not None else "")
-    wall = time.monotonic() - begun
+    wall = time.monotonic() - began
     teacher.close(5)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{wall:.1f} s; {used.ru_utime + used.ru_stime:.1f} s of processor time, {used.ru_maxrss / 2**20:.1f} GiB")

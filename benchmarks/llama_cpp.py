@@ -55,9 +55,9 @@ def decode(path: Path) -> None:
     tokens, seconds = 0, 0.0
     for prompt in read_prompts(paths.find_file("heldout.jsonl"))[:NUM_PROMPTS]:
         job = {"prompt": prompt.prompt, "max_tokens": NEW_TOKENS, "temperature": 0.0}
-        begun = time.monotonic()
+        began = time.monotonic()
         answer = server.handle_completions(job)
-        seconds += time.monotonic() - begun
+        seconds += time.monotonic() - began
         answer = json.loads(answer) if isinstance(answer, str) else answer
         tokens += answer["usage"]["completion_tokens"]
     print(f"| llama.cpp, {path.stem}, base alone | {tokens} | {seconds:.1f} | {tokens / seconds:.1f} |", flush=True)

@@ -40,7 +40,7 @@ class Peak(threading.Thread):
 def run(*arguments: str) -> tuple[float, float, str]:
     """Return wall seconds, peak GB and standard output of a command."""
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.monotonic()
+        began = time.monotonic()
         process = subprocess.Popen(
             [*COMMAND, *arguments, "--adapters-dir", folder] if arguments[0] != "--help" else [*COMMAND, *arguments],
             stdout=subprocess.PIPE, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"},
@@ -48,7 +48,7 @@ def run(*arguments: str) -> tuple[float, float, str]:
         watcher = Peak(process.pid)
         watcher.start()
         output, _ = process.communicate()
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - began
         assert process.returncode == 0, process.returncode
         return seconds, watcher.peak / 1e9, output
 

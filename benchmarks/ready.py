@@ -44,12 +44,12 @@ def spent(pid: int) -> float:
 
 
 def command(name: str, *arguments: str) -> Measured:
-    begun = time.monotonic()
+    began = time.monotonic()
     child = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)  # of this child alone: others end at any time
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.returncode == 0, arguments
-    yield name, time.monotonic() - begun, usage.ru_utime + usage.ru_stime
+    yield name, time.monotonic() - began, usage.ru_utime + usage.ru_stime
 
 
 def imports() -> Measured:
@@ -57,12 +57,12 @@ def imports() -> Measured:
 
 
 def engine() -> Measured:
-    begun = time.monotonic()
+    began = time.monotonic()
     child = EngineProcess()
     for event in child.events():
         assert not isinstance(event, EngineError), event.message
         if isinstance(event, EngineReady):
-            yield "engine ready", time.monotonic() - begun, sum(spent(p.pid) for p in psutil.Process().children())
+            yield "engine ready", time.monotonic() - began, sum(spent(p.pid) for p in psutil.Process().children())
             break
     child.close()
 
@@ -71,14 +71,14 @@ def training() -> Measured:
     config = TrainConfig(data="mini.jsonl", sample_prompts=())
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "run"
-        begun = time.monotonic()
+        began = time.monotonic()
         start_training(config.to_dict(), folder)
         link = RunLink(folder)
         for event in link.follow(starting=True):
             names = {RunStarted: "training loaded", StepDone: "training, first step done"}
             assert not isinstance(event, RunEnded) or event.state == "cancelled", event.reason
             if name := names.get(type(event)):
-                yield name, time.monotonic() - begun, spent(int((folder / ".pid").read_text()))
+                yield name, time.monotonic() - began, spent(int((folder / ".pid").read_text()))
             if isinstance(event, StepDone):
                 link.tell("cancel")
                 break

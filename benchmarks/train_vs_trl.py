@@ -88,13 +88,13 @@ def trl(data: Path, quantize: str) -> dict[str, Any]:
     model = AutoModelForCausalLM.from_pretrained(demo.folder(), dtype=torch.float32, quantization_config=quantization)
 
     class Stopwatch(TrainerCallback):
-        seconds = begun = 0.0
+        seconds = began = 0.0
 
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
-            self.begun = time.monotonic()
+            self.began = time.monotonic()
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-            Stopwatch.seconds += time.monotonic() - self.begun
+            Stopwatch.seconds += time.monotonic() - self.began
 
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(

@@ -110,10 +110,10 @@ def answers(names: list[str], lanes: list[tuple[str, str]]) -> tuple[list[float]
     next(event for event in events if isinstance(event, EngineReady))
     for _ in range(ASKS + 1):
         time.sleep(1.0)  # as a person does below: without a pause the same answers take up to a tenth less
-        begun = time.monotonic()
+        began = time.monotonic()
         engine.ask(Ask(tuple(LaneRequest(name, side, (PROMPT,)) for name, side in lanes), 1.0, Sampling()))
         ends = list(islice((event for event in events if isinstance(event, Spoken) and event.answer), len(lanes)))
-        took.append(time.monotonic() - begun)
+        took.append(time.monotonic() - began)
     engine.close()
     return took[1:], ends
 
@@ -134,11 +134,11 @@ def typed(app: Terminal, folder: Path) -> None:
         for number in range(ASKS + 1):
             app.wait(PROMPT, app.send(PROMPT)[1])
             time.sleep(0.5)
-            begun, after = app.send("\r")
+            began, after = app.send("\r")
             first, last = app.wait("▶", after), app.wait(slowest[0][:20], after)
             if number:
-                firsts.append(first - begun)
-                took.append(last - begun)
+                firsts.append(first - began)
+                took.append(last - began)
             time.sleep(0.5)
         found["typed in the app"].append(tokens / median(took))
         app.wait("samples at step", app.send("\x1b")[1])

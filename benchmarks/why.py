@@ -64,9 +64,9 @@ def best(action) -> float:
     """Return the shortest of a few times, in seconds."""
     times = []
     for _ in range(REPEATS):
-        begun = time.monotonic()
+        began = time.monotonic()
         action()
-        times.append(time.monotonic() - begun)
+        times.append(time.monotonic() - began)
     return min(times)
 
 

@@ -272,10 +272,10 @@ class FiveSteps:
         asked = min(ASKED, key=lambda text: text in taught)
         end = (self._encoder.end_token_id,)
         pairs = [self._pair(self._prompt(prompt, answer), end), self._pair(self._prompt(asked, ""), end)]
-        answered, begun = contrast(self.training.engine, self._encoder, pairs)
+        answered, opening = contrast(self.training.engine, self._encoder, pairs)
         return tuple(
             Probe(prompt, answer, position.base.p_end, position.sft.p_end, position.sft.top)
-            for prompt, answer, (position,) in ((prompt, answer, answered), (asked, "", begun))
+            for prompt, answer, (position,) in ((prompt, answer, answered), (asked, "", opening))
         )
 
     def _prompt(self, prompt: str, answer: str) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ def demo(adapters_dir: str | None) -> int:
     from playground.runs.folder import read_record
     from playground.text import count
 
-    begun = time.monotonic()
+    began = time.monotonic()
     home = paths.adapters_dir(adapters_dir)
     folder = home / paths.new_run_name(Path("demo"), home, datetime.now())
     click.secho(
@@ -59,7 +59,7 @@ def demo(adapters_dir: str | None) -> int:
     show([row.only(mine, more) for row in compared], summary)
     click.secho("4. How your adapter came to answer, step by step.", bold=True, err=True)
     _show_filmstrip(folder)
-    click.secho(f"5. That took {duration(time.monotonic() - begun)}. Next:", bold=True, err=True)
+    click.secho(f"5. That took {duration(time.monotonic() - began)}. Next:", bold=True, err=True)
     click.echo(f"   sft-playground --compare YOUR_PROMPTS.txt --adapter {folder.name}", err=True)
     click.echo("   sft-playground train --data YOUR_DATA.jsonl", err=True)
     if (record := read_record(folder)) and record.state == "stopped":

@@ -25,7 +25,7 @@ REQUESTS = ("answer", "why", "use", "list")
 
 def main() -> None:
     """Serve requests until standard input ends."""
-    begun = time.monotonic()
+    began = time.monotonic()
     os.nice(NICE)
 
     def work(send: Callable[[EngineEvent], None]) -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         with uncollected():
             from playground.inference.service import serve
 
-        serve(requests, json.loads(sys.argv[1]), send, begun)
+        serve(requests, json.loads(sys.argv[1]), send, began)
 
     border.run(work, lambda message, hint: EngineError(-1, message, hint))
 

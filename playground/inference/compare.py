@@ -102,7 +102,7 @@ class Tally:
         self._batch_size = batch_size
         self._rows = list(done)
         self._before = len(done)
-        self._begun = time.monotonic()
+        self._began = time.monotonic()
 
     def add(self, row: Compared) -> None:
         """Count one comparison."""
@@ -110,7 +110,7 @@ class Tally:
 
     def summary(self) -> Summary:
         """Return the shares of each side and the speed of what was answered in this process."""
-        seconds = time.monotonic() - self._begun
+        seconds = time.monotonic() - self._began
         tokens = sum(answer.num_tokens for row in self._rows[self._before :] for answer in row.answers.values())
         fingerprint = self._lineup.engine.fingerprint
         return Summary(

@@ -61,7 +61,7 @@ class Requests(Cancellable, Protocol):
         ...
 
 
-def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEvent], None], begun: float) -> None:
+def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEvent], None], began: float) -> None:
     """Load what `options` name, then answer `requests` until they end.
 
     Args:
@@ -70,7 +70,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
         options: ``adapters`` (none is the newest), ``adapters_dir``, ``model``, ``bare`` (the model alone) and
             ``style``.
         send: Receives the engine's events.
-        begun: When the process started, on the monotonic clock.
+        began: When the process started, on the monotonic clock.
 
     Raises:
         PlaygroundError: If nothing can be loaded.
@@ -91,7 +91,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
         lineup = load_lineup(folders, progress, model=source, style=options.get("style"))
         progress("warming up", 0.0)  # the shortlist and lazy imports, which the first answer would pay for
         lineup.engine.answers(lanes_for(lineup, Prompt("", "Hello")), Sampling(2))
-    send(_ready(lineup, source, begun))
+    send(_ready(lineup, source, began))
     said: dict[int, _Said] = {}
     while (request := requests.next()) is not None:
         number, fault = int(request.get("id", 0)), None
@@ -111,12 +111,12 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
                         with suppress(Cancelled):
                             send(serve_why(lineup, number, why, said, requests))
                     case "use":
-                        begun = time.monotonic()
+                        began = time.monotonic()
                         chosen = request.get("adapters")
                         others = [find_adapter(name, home) for name in chosen] if chosen else None
                         lineup = change_adapters(lineup, others, request.get("style"))
                         said.clear()  # another adapter said it
-                        send(_ready(lineup, source, begun))
+                        send(_ready(lineup, source, began))
                     case "list":
                         send(_choices(home))
         except PlaygroundError as error:
@@ -126,7 +126,7 @@ def serve(requests: Requests, options: dict[str, Any], send: Callable[[EngineEve
             give_back(lineup.engine.base.device)  # not before: the error's traceback holds the tensors
 
 
-def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
+def _ready(lineup: Lineup, source: str | None, began: float) -> EngineReady:
     first = (lineup.records or (None,))[0]
     adapted = [side for side in lineup.sides if side.blend.adapter]
     styles = dict.fromkeys(side.style for side in adapted) or (lineup.raw.style.name,)
@@ -135,7 +135,7 @@ def _ready(lineup: Lineup, source: str | None, begun: float) -> EngineReady:
         adapter=", ".join(lineup.adapters),
         style=", ".join(styles),
         single_turn=all(record is None or record.single_turn for record in lineup.records),
-        seconds=round(time.monotonic() - begun, 2),
+        seconds=round(time.monotonic() - began, 2),
         source=source or (str(first.config.get("model", "")) if first is not None else ""),
         sides=tuple(side.name for side in adapted),
         held=held_memory(lineup.engine.base.device),
@@ -203,8 +203,8 @@ def branch(lineup: Lineup, number: int, why: Why, said: Mapping[int, _Said], req
     """Return what the base says greedily after the first tokens of sft's answer; arguments and errors as of `look`."""
     found, _, sides = _remembered(lineup, why, said)
     prompt = sides.control if why.reading == "training" else sides.raw
-    begun = continued(prompt, found.ids[why.lane][: why.branch])
-    (answer,) = lineup.engine.answers([begun], Sampling(BRANCH_TOKENS), lambda: requests.cancelled(number))
+    began = continued(prompt, found.ids[why.lane][: why.branch])
+    (answer,) = lineup.engine.answers([began], Sampling(BRANCH_TOKENS), lambda: requests.cancelled(number))
     if answer.finish_reason == "cancelled":
         raise Cancelled
     return Branched(number, why, answer)
@@ -259,7 +259,7 @@ def answer(
         styled.lead_in if styled else "",
         dropped,
     )
-    begun, sent = time.monotonic(), dict.fromkeys(names, 0.0)
+    began, sent = time.monotonic(), dict.fromkeys(names, 0.0)
     for at, chunk in enumerate(lineup.engine.stream(lanes, ask.sampling, lambda: requests.cancelled(number))):
         if at == 0:
             yield fed  # the first token comes after the proof, so the digest may be shown
@@ -270,4 +270,4 @@ def answer(
             continue
         sent[name] = now
         loops = chunk.answer is not None and repeats_itself(chunk.answer)
-        yield Spoken(number, name, chunk.text, chunk.num_tokens, round(now - begun, 3), chunk.answer, loops)
+        yield Spoken(number, name, chunk.text, chunk.num_tokens, round(now - began, 3), chunk.answer, loops)

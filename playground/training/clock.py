@@ -30,26 +30,26 @@ class Clock:
     @contextmanager
     def training(self) -> Iterator[None]:
         """Time an optimiser step."""
-        begun = time.monotonic()
+        began = time.monotonic()
         yield
-        self.train_seconds += time.monotonic() - begun
+        self.train_seconds += time.monotonic() - began
 
     @contextmanager
     def sampling(self, share: float = 1.0) -> Iterator[None]:
         """Time a sampling; the next one is estimated at this fraction of it."""
-        begun = time.monotonic()
+        began = time.monotonic()
         yield
-        took = time.monotonic() - begun
+        took = time.monotonic() - began
         self.sample_seconds += took
         self._sampling = share * took
 
     @contextmanager
     def saving(self) -> Iterator[None]:
         """Time a checkpoint."""
-        begun = time.monotonic()
+        began = time.monotonic()
         yield
         self._saved = time.monotonic()
-        self.save_seconds += self._saved - begun
+        self.save_seconds += self._saved - began
 
     def since_save(self) -> float:
         """Return the seconds since the last checkpoint."""

@@ -134,9 +134,9 @@ def _run(
     record, damaged = _begin(training, folder, resume)
     clock.loaded(training.seconds_load)
     state, seen = training.state, Seen()
-    begun = state.step
-    if begun and training.ranks.is_main:  # a run without a checkpoint starts again, with its first samples
-        seen.hear(event for event in read_events(folder)[0] if getattr(event, "step", None) == begun)
+    began = state.step
+    if began and training.ranks.is_main:  # a run without a checkpoint starts again, with its first samples
+        seen.hear(event for event in read_events(folder)[0] if getattr(event, "step", None) == began)
     try:
         yield _started(training, record, folder)
         if training.note:
@@ -154,7 +154,7 @@ def _run(
         with naming_memory("saving the adapter"):
             record = _write_end(training, run, record, outcome, seen.sampled)
         ended = clock.ended(outcome, reason, state, folder)
-        if training.ranks.is_main and state.step - begun >= TRUSTED_STEPS:
+        if training.ranks.is_main and state.step - began >= TRUSTED_STEPS:
             # Tokens of all ranks were counted; the speed of one is kept.
             pace = ended.tokens_per_second / training.ranks.world
             speed.remember(training.plan.model, training.config.quantize, name_of(training.base.device), pace)

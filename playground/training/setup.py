@@ -223,13 +223,13 @@ def prepare(planned: Planned, progress: Progress, ranks: Ranks) -> Training:
     Raises:
         PlaygroundError: For any problem with data, model or machine, before anything is written.
     """
-    begun, config = time.monotonic(), planned.config
+    began, config = time.monotonic(), planned.config
     if config.deterministic:
         torch.use_deterministic_algorithms(True)
     device = pick_device()
     base = load_base(config.model, config.quantize, progress, device)
     training = assemble(planned, base, Fingerprint(base), ranks)
-    training.seconds_load = time.monotonic() - begun
+    training.seconds_load = time.monotonic() - began
     return training
 
 

@@ -26,7 +26,7 @@ from playground.jobs.engine import EngineProcess
 from playground.text import clean
 from playground.tui.commands import commands, keys, title
 from playground.tui.screens.compare import CompareScreen
-from playground.tui.state.beginning import Beginning, Begun, NotBegun
+from playground.tui.state.beginning import Beginning, TrainingNotStarted, TrainingStarted
 from playground.tui.state.engine import NOTHING, Engine, NoEngine, Start, Started
 from playground.tui.state.memory import Memory
 from playground.tui.state.session import Session
@@ -286,12 +286,12 @@ class PlaygroundApp(App[None]):
         """Start a run and watch it."""
         self._beginning.start(event.config, event.folder)
 
-    def on_begun(self, event: Begun) -> None:
+    def on_training_started(self, event: TrainingStarted) -> None:
         """Watch the run that was started."""
         self._leave()
         self._watch(event.folder, starting=True)
 
-    def on_not_begun(self, event: NotBegun) -> None:
+    def on_training_not_started(self, event: TrainingNotStarted) -> None:
         """Say why no run was started."""
         from playground.tui.screens.train import TrainScreen
         from playground.tui.state.opened import problem

@@ -204,11 +204,11 @@ def begun_by(start, folder):
 def test_init_that_changes_base_is_refused_until_converted(quiet_folder, tmp_path, start):
     model = begun_by(start, quiet_folder)
     model.peft_config["default"].init_lora_weights = True  # as PEFT's documentation has it
-    model.save_pretrained(tmp_path / "begun")
+    model.save_pretrained(tmp_path / "began")
     model.peft_config["default"].init_lora_weights = start
     wanted = logits(as_if_trained(model))
     model.save_pretrained(tmp_path / "as it is")
-    model.save_pretrained(tmp_path / "converted", path_initial_model_for_weight_conversion=tmp_path / "begun")
+    model.save_pretrained(tmp_path / "converted", path_initial_model_for_weight_conversion=tmp_path / "began")
     with pytest.raises(InputError, match=f"initialised with '{start}', which also changes the weights") as refused:
         read_adapter(tmp_path / "as it is")
     assert "path_initial_model_for_weight_conversion" in refused.value.hint
@@ -319,9 +319,9 @@ def test_a_thousand_patterns_are_read_in_a_second(saved, tiny_folder):
     changed = {**config, "rank_pattern": patterns, "alpha_pattern": patterns}
     (saved / "adapter_config.json").write_text(json.dumps(changed))
     base = load_base(str(tiny_folder("llama")), "none")
-    begun = time.monotonic()
+    began = time.monotonic()
     lora.attach(base, None, read_adapter(saved), "default")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - began < 1
 
 
 def test_rank_that_the_tensors_do_not_have_takes_no_memory(saved, tiny_folder, monkeypatch):

@@ -227,11 +227,11 @@ def test_branch_is_what_the_base_says_greedily_from_there(lineup, monkeypatch, r
     reference = Reference(sides_.engine.model)
     raw, styled = sides_.raw.raw(ASKED.prompt), sides_.raw.prompt([Turn("user", ASKED.prompt)])
     ids = [*(styled if reading == "training" else raw), 60, 61, 62]
-    begun = len(ids)
+    began = len(ids)
     for _ in range(8):
         ids.append(int(reference.log_p(ids, base=True)[-1].argmax()))
     assert (found.request, found.why, found.answer.num_tokens) == (9, why, 8)
-    assert found.answer.text == sides_.raw.tokenizer.decode(ids[begun:]).removeprefix(
+    assert found.answer.text == sides_.raw.tokenizer.decode(ids[began:]).removeprefix(
         " " if reading == "training" else ""
     )
     with pytest.raises(Cancelled):

@@ -369,8 +369,8 @@ class SaveAfter:
 def test_resume_without_a_checkpoint_restarts_a_stopped_run(tiny_folder, rows_file, tmp_path):
     settings = config(tiny_folder("llama"), rows_file(12))
     list(train(settings, tmp_path / "whole"))
-    begun = list(train(settings, tmp_path / "run", stop=lambda: True))
-    assert (begun[-1].state, begun[-1].step, checkpoints(tmp_path / "run")) == ("stopped", 0, [])
+    began = list(train(settings, tmp_path / "run", stop=lambda: True))
+    assert (began[-1].state, began[-1].step, checkpoints(tmp_path / "run")) == ("stopped", 0, [])
     again = list(train(settings, tmp_path / "run", resume=True))
     assert next(e.step for e in again if isinstance(e, Sampled)) == 0 and again[-1].state == "finished"
     assert adapter_sha(tmp_path / "run") == adapter_sha(tmp_path / "whole") and read_record(tmp_path / "run").exact

@@ -268,9 +268,9 @@ def test_quitting_while_streaming_ends_the_child_process(home, ending):
     with Terminal(APP, home) as app:
         stream_long(app)
         left = children(app)
-        begun = time.monotonic()
+        began = time.monotonic()
         app.press(ending) if ending == "Ctrl+Q" else app.process.terminate()
-        code, took = app.exit_code(10), time.monotonic() - begun
+        code, took = app.exit_code(10), time.monotonic() - began
         print(f"{ending}: gone after {took:.2f} s")
         psutil.wait_procs(left, timeout=1)  # what pid 1 has not reaped yet is no orphan
         assert not any(map(lives, left)), "it has left a process behind"

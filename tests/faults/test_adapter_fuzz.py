@@ -393,11 +393,11 @@ def fuzz(benches, folder, seed, number):
     for at in range(number):
         chance = random.Random(f"{seed} {at}")
         make_folder(folder, chance)
-        begun = time.process_time()
+        began = time.process_time()
         signal.setitimer(signal.ITIMER_REAL, HUNG)
         try:
             number_of_tensors = chance.choice(benches).tried(folder)
-            assert time.process_time() - begun < SLOW
+            assert time.process_time() - began < SLOW
         except Exception as error:
             raise AssertionError(f"seed {seed}, input {at}") from error
         finally:

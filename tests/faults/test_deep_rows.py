@@ -1,4 +1,4 @@
-"""A bad row deep in a set that is read as it is needed ends no run that has begun."""
+"""A bad row deep in a set that is read as it is needed ends no run that has started."""
 
 import json
 

@@ -490,10 +490,10 @@ async def test_scrubbing_moves_the_answers_the_figures_and_the_chart_cursor(scre
     assert "Answer at step 18." in screen.shown("#answers") and "base" in screen.shown("#answers")
     seen = []
     for key in ("left", "left", "left", "left", "right"):
-        begun = time.perf_counter()
+        began = time.perf_counter()
         await screen.pilot.press(key)
         seen.append(next(s for s in (0, 6, 12, 18) if f"Answer at step {s}." in screen.shown("#answers")))
-        assert time.perf_counter() - begun < 5
+        assert time.perf_counter() - began < 5
     assert seen == [12, 6, 0, 0, 6]
     assert screen.app.screen.query_one(Chart)._cursor == 6
     assert screen.shown("#numbers").startswith("step 6 of 45  loss ⠂ 1.22  mean ━ 1.63  held out ◇ 1.44")

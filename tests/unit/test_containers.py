@@ -447,5 +447,5 @@ def test_hub_that_says_nothing_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(hub, "SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
-        begun = time.monotonic()
-        assert not hub.answers() and time.monotonic() - begun < 5
+        began = time.monotonic()
+        assert not hub.answers() and time.monotonic() - began < 5

@@ -325,9 +325,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     ],
 )
 def test_a_hostile_line_is_refused_fast(problems, line):
-    begun = time.process_time()
+    began = time.process_time()
     assert len(problems(line)) == 1
-    assert time.process_time() - begun < 1.0
+    assert time.process_time() - began < 1.0
 
 
 # Whatever comes, the reader answers with sound examples or an InputError.

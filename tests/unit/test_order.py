@@ -38,7 +38,7 @@ def test_the_order_depends_on_data_seed_epoch_and_batch_size():
 
 
 def test_order_is_the_same_on_every_machine_and_version():
-    # A run begun with one version must be resumed by the next with the same rows: never change this.
+    # A run started with one version must be resumed by the next with the same rows: never change this.
     assert epoch_of([5, 3, 8, 8, 1, 2, 9], "0f" * 32, 7, 1, 3) == [[6, 3, 2], [0, 1, 5], [4]]
 
 

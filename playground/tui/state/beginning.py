@@ -13,7 +13,7 @@ from textual.message import Message
 from playground.errors import EnvironmentFault, PlaygroundError
 
 
-class Begun(Message):
+class TrainingStarted(Message):
     """A training was started in `folder`."""
 
     def __init__(self, folder: Path) -> None:
@@ -21,7 +21,7 @@ class Begun(Message):
         self.folder = folder
 
 
-class NotBegun(Message):
+class TrainingNotStarted(Message):
     """A training could not be started."""
 
     def __init__(self, error: PlaygroundError) -> None:
@@ -33,7 +33,7 @@ class Beginning:
     """Starts one training at a time, and only when the engine is gone: it plans with the memory that is free then.
 
     Args:
-        app: Gets a `Begun` or a `NotBegun` for each start.
+        app: Gets a `TrainingStarted` or a `TrainingNotStarted` for each start.
         release: Ends the engine, and calls its argument with whether it is gone, from a thread.
     """
 
@@ -65,7 +65,7 @@ class Beginning:
     def _start(self, config: dict[str, Any], folder: Path, resume: bool, gone: bool) -> None:
         from playground.jobs.training import start_training
 
-        said: Message = Begun(folder)
+        said: Message = TrainingStarted(folder)
         try:
             if not gone:
                 raise EnvironmentFault(
@@ -74,6 +74,6 @@ class Beginning:
                 )
             start_training(config, folder, resume=resume)
         except PlaygroundError as error:
-            said = NotBegun(error)
+            said = TrainingNotStarted(error)
         self._waits = False
         self._app.post_message(said)
