@@ -128,7 +128,7 @@ def main() -> None:
             assert record is not None
             result = {
                 "run": run, "arm": arm, "seed": seed, "rows": len(rows), "epochs": epochs, "tokens": tokens * epochs,
-                "loss": record.loss, "date": f"{datetime.now(UTC):%Y-%m-%d}", **measure(folder),
+                "loss": record.loss, "eval_loss": record.eval_loss, "date": f"{datetime.now(UTC):%Y-%m-%d}", **measure(folder),
             }  # fmt: skip
             with RESULTS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")

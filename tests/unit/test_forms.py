@@ -2,6 +2,7 @@
 
 import json
 import sys
+from runpy import run_path
 
 import pytest
 
@@ -147,3 +148,9 @@ def test_rules_agree_with_reading_in_nine_of_ten():
     for sample in (1, 2):
         same = [has_form(PROMPTS[row["id"]], row["text"]) == row["read"] for row in graded if row["sample"] == sample]
         assert sum(same) >= 0.9 * len(same), sample
+
+
+def test_documentation_has_the_recorded_sets_of_rows():
+    """``python docs/generate.py`` mends it."""
+    document = (BENCHMARKS.parent / "docs" / "data-quality.md").read_text("utf-8")
+    assert run_path(str(BENCHMARKS.parent / "docs" / "generate.py"))["with_words"](document) == document
