@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 
 from playground.data.jsonl import shown
 from playground.errors import InputError
+from playground.models.memory import free_memory
+from playground.report.words import gigabytes
 from playground.runs.folder import ADAPTER_CONFIG, WEIGHTS, read_json
 from playground.text import one_line
 
@@ -88,6 +90,11 @@ def read_adapter(folder: Path) -> AdapterFile:
         raise InputError(
             f"{folder} has {one_line(other, 60)} but no {WEIGHTS}." if other else f"{folder} has no {WEIGHTS}.",
             "Only safetensors are read, because other formats can run code; save the adapter again with PEFT.",
+        )
+    size, free = (folder / WEIGHTS).stat().st_size, free_memory(torch.device("cpu"))
+    if size > free:  # every value is looked at; the system would end the process
+        raise InputError(
+            f"{folder / WEIGHTS} needs {gigabytes(size)}, but {gigabytes(free)} are free.", "Is it an adapter?"
         )
     try:
         tensors = load_file(folder / WEIGHTS)

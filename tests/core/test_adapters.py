@@ -339,6 +339,17 @@ def test_config_of_endless_length_is_refused(saved):
         read_adapter(saved)
 
 
+def test_weights_larger_than_the_memory_are_refused(saved):
+    """A hole takes no room in an archive, and its zeros are sound values; looked at, they would fill the memory."""
+    name, shape = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", (4, 1 << 38)
+    data = raw_tensors({name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 1 << 42]}})
+    with (saved / "adapter_model.safetensors").open("wb") as file:
+        file.write(data)
+        file.truncate(len(data) + (1 << 42))
+    with pytest.raises(InputError, match=r"needs 4398\.05 GB, but .* GB are free"):
+        read_adapter(saved)
+
+
 def test_deeply_nested_config_is_refused(saved):
     (saved / "adapter_config.json").write_text("[" * 100_000)
     with pytest.raises(InputError, match="nested too deep|cannot be read"):
