@@ -181,17 +181,20 @@ class Encoder:
     def pieces_after(self, before: Sequence[int], tokens: Sequence[int]) -> list[str]:
         """Return how each of `tokens` would read after `before`, for display.
 
-        A part of a character reads as the tokenizer writes it.
+        A part of a character reads as the tokenizer writes it, and a token that it does not know as its number: a model
+        may have more than its tokenizer.
         """
         window = list(before[-4:])  # enough for a character; a token alone may lose the space before it
         shown = str(self.tokenizer.decode(window, clean_up_tokenization_spaces=False))
-        texts = [str(self.tokenizer.decode([*window, i], clean_up_tokenization_spaces=False)) for i in tokens]
-        return [
-            text[len(shown) :]
-            if text.startswith(shown) and not text.endswith(BROKEN)
-            else str(self.tokenizer.convert_ids_to_tokens(token))
-            for token, text in zip(tokens, texts, strict=True)
-        ]
+
+        def piece(token: int) -> str:
+            name: Any = self.tokenizer.convert_ids_to_tokens(token)
+            text = str(self.tokenizer.decode([*window, token], clean_up_tokenization_spaces=False))
+            if name is not None and text.startswith(shown) and not text.endswith(BROKEN):
+                return text[len(shown) :]
+            return f"<{token}>" if name is None else str(name)
+
+        return [piece(token) for token in tokens]
 
     def _segment(self, segment: Segment) -> tuple[int, ...]:
         if segment.control:

@@ -321,6 +321,11 @@ def test_pieces_pair_the_text_of_each_token_with_its_mask(encoder):
     assert len(pieces) == len(row.input_ids)
 
 
+def test_token_that_the_tokenizer_does_not_know_reads_as_its_number(encoder, byte_tokenizer):
+    unknown = len(byte_tokenizer) + 7
+    assert encoder().pieces_after(encoder().text("a"), [unknown]) == [f"<{unknown}>"]
+
+
 def test_large_set_without_a_trainable_row_is_refused(encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(examples, "WHOLE_ROWS", 0)
 
