@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # imported when they are opened: the first paint does not wai
     from playground.tui.screens.train import TrainScreen
 
 IN_TRAINING = "a training run is using the device · Ctrl+R shows it"
+FREEING = "Waiting until the model of the compare screen has left the memory …"
 TRAINED = "no training run is using the device any longer · F5 loads the model"
 TWICE_SECONDS = 3.0  # a second Ctrl+C within this time quits
 END_SECONDS = 3
@@ -284,18 +285,29 @@ class PlaygroundApp(App[None]):
 
     def on_train_screen_start_requested(self, event: TrainScreen.StartRequested) -> None:
         """Start a run and watch it."""
-        self._beginning.start(event.config, event.folder)
+        if self._on_data:
+            self._begin(event.config, event.folder)
+
+    def _begin(self, config: dict[str, Any], folder: Path, *, resume: bool = False) -> None:
+        """Start a run when the engine is gone, and say that this is waited for."""
+        from playground.tui.screens.train import TrainScreen
+
+        if isinstance(self.screen, TrainScreen):
+            self.screen.hint(FREEING)
+        self._beginning.start(config, folder, resume=resume)
 
     def on_training_started(self, event: TrainingStarted) -> None:
         """Watch the run that was started."""
         self._leave()
         self._watch(event.folder, starting=True)
+        self._beginning.done()
 
     def on_training_not_started(self, event: TrainingNotStarted) -> None:
         """Say why no run was started."""
         from playground.tui.screens.train import TrainScreen
         from playground.tui.state.opened import problem
 
+        self._beginning.done()
         self._watched(None)
         if isinstance(self.screen, TrainScreen):
             self.screen.hint(problem(event.error))
@@ -310,12 +322,13 @@ class PlaygroundApp(App[None]):
             if chosen is None:
                 return
             if chosen.resume is not None:
-                self._beginning.start(chosen.resume, chosen.folder, resume=True)
+                self._begin(chosen.resume, chosen.folder, resume=True)
                 return
             self._leave()
             self._watch(chosen.folder)
 
-        self.push_screen(RunsDialog(self._home), choose)
+        if self._on_data:
+            self.push_screen(RunsDialog(self._home), choose)
 
     def _leave(self) -> None:
         """Go back to the compare screen, wherever the user has gone since."""
@@ -355,6 +368,13 @@ class PlaygroundApp(App[None]):
         from playground.tui.screens.train import TrainScreen
 
         return isinstance(self.screen, TrainScreen)
+
+    @property
+    def _on_run(self) -> bool:
+        """Whether the run screen is on top, as `_on_data`."""
+        from playground.tui.screens.run import RunScreen
+
+        return isinstance(self.screen, RunScreen)
 
     def on_train_screen_losses_requested(self, event: TrainScreen.LossesRequested) -> None:
         """Show what the tokens of a row cost, unless a training run is using the device."""
@@ -412,13 +432,16 @@ class PlaygroundApp(App[None]):
         """Show data sets while a run continues."""
         from playground.tui.screens.train import TrainScreen
 
-        self.push_screen(TrainScreen(self._inspector, self._adapters_dir, self._held))
+        if self._on_run:
+            self.push_screen(TrainScreen(self._inspector, self._adapters_dir, self._held))
 
     def on_run_screen_checkpoints_requested(self, event: RunScreen.CheckpointsRequested) -> None:
         """Open a screen that prompts a run's adapters from several steps."""
         from playground.runs.folder import kept_steps
         from playground.tui.screens.ask import AskScreen
 
+        if not self._on_run:
+            return
         if not kept_steps(event.folder):
             self.notify("This run kept no adapter from any step.", markup=False)
             return
@@ -432,8 +455,9 @@ class PlaygroundApp(App[None]):
 
     def on_run_screen_compare_requested(self, event: RunScreen.CompareRequested) -> None:
         """Compare a run's adapter with its base."""
-        self._leave()
-        self._compare.use(str(event.folder))
+        if self._on_run:
+            self._leave()
+            self._compare.use(str(event.folder))
 
     def action_copy_or_stop(self) -> None:
         """Copy the selection, or stop generating, or quit when pressed twice."""

@@ -6,15 +6,17 @@ import threading
 import time
 from dataclasses import fields, replace
 from textwrap import wrap
+from types import SimpleNamespace
 
 import pytest
-from harness import HOSTILE, READY, FakeChild, FakeEngine, Screen, screen_test
+from harness import HOSTILE, READY, FakeChild, FakeEngine, Screen, burst, screen_test
 from recorded import PLAN, events, record, run_record, sampled, step_done
 from rich.cells import cell_len
 from textual.events import DescendantFocus
 from textual.widgets import Input, OptionList, Select, Static
 
 from playground.config import TrainConfig
+from playground.errors import EnvironmentFault
 from playground.events.answers import Answer
 from playground.events.data import DataCheck, Finding
 from playground.events.engine import Spoken
@@ -36,8 +38,12 @@ from playground.tui.app import PlaygroundApp
 from playground.tui.content.advice import in_app
 from playground.tui.dialogs.columns import ColumnsDialog
 from playground.tui.dialogs.files import PathSuggester
+from playground.tui.dialogs.runs import RunsDialog
+from playground.tui.screens.ask import AskScreen
+from playground.tui.screens.compare import CompareScreen
 from playground.tui.screens.run import RunScreen
 from playground.tui.screens.train import TrainScreen
+from playground.tui.state.beginning import Beginning
 from playground.tui.state.run_history import RunHistory
 from playground.tui.widgets.chart import Chart, nice
 from playground.tui.widgets.data_sets import DataSetList
@@ -436,7 +442,7 @@ class Slow(Training):
 
 
 @screen_test((120, 40), Slow)
-async def test_training_starts_only_when_the_engine_is_gone(screen, monkeypatch):
+async def test_training_starts_only_when_the_engine_is_gone(screen, home, monkeypatch):
     started = []
     monkeypatch.setattr(
         "playground.jobs.training.start_training",
@@ -451,7 +457,61 @@ async def test_training_starts_only_when_the_engine_is_gone(screen, monkeypatch)
     assert started == [] and len(screen.engines) == engines, "nothing else takes the device meanwhile"
     screen.engine.let_go.set()
     await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+    screen.app.post_message(TrainScreen.StartRequested({}, home / "adapters" / "again"))  # F5 was still held down
+    await screen.settle()
     assert [closed for closed, _ in started] == [True]
+
+
+def test_second_training_waits_for_the_first_to_be_shown(monkeypatch, tmp_path):
+    """Until then nothing on the disk says that one has started."""
+    started, said = [], []
+    monkeypatch.setattr("playground.jobs.training.start_training", lambda *given, **options: started.append(given))
+    app = SimpleNamespace(post_message=said.append)
+    beginning = Beginning(app, lambda then: then(True))
+    beginning.start({}, tmp_path / "one")
+    beginning.start({}, tmp_path / "two")
+    with pytest.raises(EnvironmentFault, match="about to start"):
+        beginning.require_none()
+    assert len(started) == len(said) == 1
+    beginning.done()
+    beginning.require_none()
+
+
+@screen_test((120, 40), Slow)
+async def test_resumed_training_says_that_it_waits_too(screen, home, monkeypatch):
+    monkeypatch.setattr("playground.jobs.training.start_training", lambda *given, **options: None)
+    run_record(record(home / "adapters" / "one", ended=""), "2026-11-21T10:00:00+00:00", "stopped")
+    await open_training(screen)
+    await screen.press("f6", "r")
+    await screen.settle(lambda: screen.shown("#hint").startswith("Waiting until the model"))
+    screen.engine.let_go.set()
+    await screen.settle(lambda: isinstance(screen.app.screen, RunScreen))
+
+
+@training_test()
+async def test_key_that_is_held_down_opens_one_list_of_runs(screen):
+    await open_training(screen)
+    burst(screen, "f6", "f6", "f6")
+    await screen.settle(lambda: isinstance(screen.app.screen, RunsDialog))
+    await screen.settle()
+    assert len(screen.app.screen_stack) == 3
+
+
+@pytest.mark.parametrize(("key", "opens"), [("a", AskScreen), ("d", TrainScreen), ("f6", CompareScreen)])
+@training_test()
+async def test_key_held_down_on_the_run_screen_acts_once(screen, home, key, opens):
+    folder = record(home / "adapters" / "done", last=36)
+    (folder / "steps" / "000036").mkdir(parents=True)
+    (folder / "steps" / "000036" / "adapter_config.json").write_text("{}")
+    asked, engines = [], len(screen.engines)
+    screen.app._engine = lambda adapters, adapters_dir: asked.append(FakeEngine()) or asked[-1]
+    await watch(screen, folder)
+    await screen.settle(lambda: "finished" in screen.shown("#top"))
+    depth = len(screen.app.screen_stack)
+    burst(screen, key, key, key)
+    await screen.settle(lambda: isinstance(screen.app.screen, opens))
+    await screen.settle()
+    assert len(screen.app.screen_stack) <= depth + 1 and len(asked) <= 1 and len(screen.engines) <= engines + 1
 
 
 @screen_test((120, 40), Slow)

@@ -48,7 +48,6 @@ from playground.tui.widgets.line import Line
 from playground.tui.widgets.panes import NARROW
 
 RESTS = 0.2  # seconds after which the highlighted data set is read
-FREEING = "Waiting until the model of the compare screen has left the memory …"
 READY = "Enter or F5 starts training on the bright, underlined tokens. PgDn: more"
 
 
@@ -326,7 +325,6 @@ class TrainScreen(Leavable[None]):
         except PlaygroundError as error:
             self.hint(problem(error))
             return
-        self.hint(FREEING)
         self.post_message(self.StartRequested(config.to_dict(), folder))
 
     def action_runs(self) -> None:

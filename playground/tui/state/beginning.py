@@ -62,6 +62,10 @@ class Beginning:
         if self._waits:
             raise EnvironmentFault("A training is about to start.", "Wait a moment.")
 
+    def done(self) -> None:
+        """Let others use the device, and another training start; what became of the last one is on the screen."""
+        self._waits = False
+
     def _start(self, config: dict[str, Any], folder: Path, resume: bool, gone: bool) -> None:
         from playground.jobs.training import start_training
 
@@ -75,5 +79,4 @@ class Beginning:
             start_training(config, folder, resume=resume)
         except PlaygroundError as error:
             said = TrainingNotStarted(error)
-        self._waits = False
         self._app.post_message(said)
