@@ -179,7 +179,7 @@ def change_adapters(lineup: Lineup, folders: Sequence[Path] | None, style: str |
     adapted = _attach(base, engine.model if used else None, found, keys)
     assert adapted is not None
     for old in used:
-        lora.detach(adapted, old)
+        lora.take_off(base, old)
     engine.model = adapted
     return _lineup(engine, found, keys, style, 1.0)
 

@@ -96,12 +96,6 @@ def take_off(base: Base, name: str) -> None:
             del base.model.peft_config
 
 
-def detach(model: PeftModel, name: str) -> None:
-    """Remove an adapter from a model that keeps others."""
-    model.delete_adapter(name)
-    model.requires_grad_(False)  # PEFT makes the adapter that it turns to trainable
-
-
 def _matched(pattern: dict[str, V], modules: Sequence[str]) -> dict[str, V]:
     """Return the value of each module that `pattern` names, by the first key that matches, as PEFT does."""
     keys = [(re.compile(rf"(.*\.)?({key})$"), value) for key, value in pattern.items()]
