@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from playground.jobs import border
 
 if TYPE_CHECKING:
     from playground.analysis.five_steps import FiveSteps
-    from playground.data.examples import Example
+    from playground.data.examples import Dataset, Example
 
 NICE = 5  # the screen has priority
 REQUESTS = ("open", "row", "step", "undo", "mask", "rate", "restart", "ask")
@@ -67,6 +68,7 @@ class Teacher:
         self._home = paths.adapters_dir(adapters_dir)
         self._steps: FiveSteps | None = None
         self._example: Example | None = None
+        self._data: tuple[tuple[Any, ...], Dataset] | None = None  # the set that was read last, and what it depends on
 
     def serve(self, request: dict[str, Any]) -> None:
         """Serve one of `REQUESTS`; a problem that the user can act on is sent as an event."""
@@ -110,7 +112,7 @@ class Teacher:
                 yield from ask(steps.lineup, request["prompt"], sampling, draws=request["draws"], base=request["base"])
                 return
             case "row":
-                example = _example(Lesson.from_dict(request["lesson"]))
+                example = self._example_of(Lesson.from_dict(request["lesson"]))
                 yield steps.set_row(example, masked=steps.opened.masked)
                 self._example = example
             case "mask":
@@ -124,7 +126,7 @@ class Teacher:
         from playground.analysis.five_steps import FiveSteps
         from playground.models import demo
 
-        example = _example(lesson)
+        example = self._example_of(lesson)
         self._steps = None  # two bases may not fit
         with uncollected():
             self._steps = FiveSteps.load(
@@ -144,28 +146,44 @@ class Teacher:
 
         return find_adapter(name, self._home) if name else None
 
+    def _example_of(self, lesson: Lesson) -> Example:
+        """Return the row of a lesson.
 
-def _example(lesson: Lesson) -> Example:
-    """Return the row of a lesson.
+        Raises:
+            PlaygroundError: If the data cannot be read or has no such row, or if a typed row has no text.
+        """
+        from playground.data.examples import typed_row
+        from playground.data.jsonl import Problem
 
-    Raises:
-        PlaygroundError: If the data cannot be read or has no such row, or if a typed row has no text.
-    """
-    from playground.data.examples import training_data, typed_row
-    from playground.data.jsonl import Problem
+        if not lesson.line:
+            row = typed_row(lesson.prompt, lesson.answer)
+            if isinstance(row, Problem):
+                words = row.message.replace("'prompt'", "the prompt").replace("'response'", "the answer")
+                raise InputError(
+                    f"This row cannot be taught: {words}.", "Type a prompt and an answer with text in them."
+                )
+            return row
+        config = TrainConfig.from_dict(lesson.config)
+        examples: Iterable[Example] = self._dataset(config).examples
+        found = next((example for example in examples if example.line == lesson.line), None)
+        if found is None:
+            raise InputError(f"Line {lesson.line} of {config.data} is not a row any more.", "Open the data set again.")
+        return found
 
-    if not lesson.line:
-        row = typed_row(lesson.prompt, lesson.answer)
-        if isinstance(row, Problem):
-            words = row.message.replace("'prompt'", "the prompt").replace("'response'", "the answer")
-            raise InputError(f"This row cannot be taught: {words}.", "Type a prompt and an answer with text in them.")
-        return row
-    config = TrainConfig.from_dict(lesson.config)
-    dataset = training_data(config)
-    found: Example | None = next((example for example in dataset.examples if example.line == lesson.line), None)
-    if found is None:
-        raise InputError(f"Line {lesson.line} of {config.data} is not a row any more.", "Open the data set again.")
-    return found
+    def _dataset(self, config: TrainConfig) -> Dataset:
+        """Return the data set of a config; the last one is not read again while its file is the same."""
+        from playground.data.examples import training_data
+
+        file = None
+        if not config.data.startswith("hf:"):
+            with suppress(OSError, ValueError):  # reading it says what is wrong
+                file = paths.find_file(config.data).stat()
+        stamp = (file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns) if file else ()
+        what = (config.data, config.columns, config.skip_bad, config.repair, *stamp)
+        if self._data is None or self._data[0] != what:
+            self._data = None  # two large sets may not fit
+            self._data = what, training_data(config)
+        return self._data[1]
 
 
 if __name__ == "__main__":

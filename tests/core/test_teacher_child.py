@@ -4,11 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from playground.analysis.child import Teacher
 from playground.config import TrainConfig
+from playground.data import examples
+from playground.data.examples import training_data
+from playground.errors import InputError
 from playground.events.answers import Sampling
 from playground.events.five_steps import Answered, Backward, Forward, Lesson, RowOpened, Served, TeacherError, Updated
 from playground.jobs.teacher import TeacherProcess
@@ -68,6 +73,24 @@ def test_teacher_child_teaches_one_row_and_takes_steps_back(teacher, tiny_folder
     assert [len(lens.positions) for lens in lenses] == [answer.num_tokens for answer in answered.sft]
     (gone,) = served(teacher.row(Lesson(config, line=99)))
     assert "not a row any more" in gone.message
+
+
+def test_data_set_is_read_once_for_many_rows_unless_it_changes(rows_file, monkeypatch):
+    read = []
+    monkeypatch.setattr(examples, "training_data", lambda config: read.append(config) or training_data(config))
+    teacher, data = Teacher(lambda event: None), rows_file(4)
+    lesson = Lesson(TrainConfig(data=str(data)).to_dict(), line=1)
+    first = teacher._example_of(lesson)
+    assert teacher._example_of(replace(lesson, line=2)).line == 2 and len(read) == 1
+    before = data.stat()
+    data.write_bytes(data.read_bytes().replace(b"is", b"IS"))
+    os.utime(data, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert teacher._example_of(lesson) != first and len(read) == 2
+    teacher._example_of(replace(lesson, config={**lesson.config, "repair": True}))
+    assert len(read) == 3
+    data.unlink()
+    with pytest.raises(InputError, match="rows.jsonl"):
+        teacher._example_of(lesson)
 
 
 def test_teacher_child_ends_with_its_input_and_ignores_what_is_no_request(tmp_path, warm_python):
