@@ -137,7 +137,10 @@ class FiveSteps:
                 After this, as after any error, nothing has changed, but the scratch adapter may be as at its start.
         """
         start = _read(adapter)
-        self._require_base(start)
+        try:
+            self._require_base(start)
+        except InputError as error:  # its hint is about the command line's --model, and here the base stays
+            raise InputError(error.message, "Begin from nothing, or open the row with that base.") from None
         _encoded(self._encoder_of(start), self._example)
         self.training.model.unload()
         try:

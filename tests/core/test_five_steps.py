@@ -340,10 +340,10 @@ def test_adapters_of_another_base_or_with_none_are_refused(open_steps, saved, tm
     save_file(tensors, bare / "adapter_model.safetensors")
     session = open_steps("gemma3")
     first = session.forward()
-    for wrong, why in ((saved, "was trained on"), (bare, "does not fit")):
-        with pytest.raises(InputError, match=why):
+    for wrong, why, hint in ((saved, "was trained on", "Begin from nothing"), (bare, "does not fit", "Load it on")):
+        with pytest.raises(InputError, match=why) as refused:
             session.restart(wrong)
-        assert session.forward() == first
+        assert hint in refused.value.hint and session.forward() == first
 
 
 def test_copy_of_a_foreign_adapter_is_taught_in_its_own_template(open_steps, saved, tmp_path, tiny_folder):
