@@ -11,12 +11,13 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 
 from playground.models.linear import FrozenLinear, as_shape, frozen_matmul, plain_weight
+from playground.models.memory import is_out_of_memory
 
 PACKED_ON = "cuda"  # the devices on which layers in NF4 are fused
 AGREES = 0.02  # of a tensor's norm: bfloat16 rounds each of its values by up to 0.004
 _NOT_FUSED = (
     "LoRA is computed as PEFT does it, slower and with more memory than planned, because our own function for layers in"
-    " NF4 came to other values on this GPU; please report this"
+    " NF4 does not come to the same values on this GPU; please report this"
 )
 
 
@@ -63,6 +64,9 @@ def _agrees(layer: Any) -> bool:
     """Return whether our function comes to what PyTorch's own come to in float32, on this device and for this layer.
 
     It is asked once for each training, because its kernels are bitsandbytes' and the device's.
+
+    Raises:
+        RuntimeError: If memory runs out, which says nothing of the function.
     """
     base, random = layer.base_layer, torch.Generator(layer.base_layer.weight.device).manual_seed(0)
 
@@ -79,7 +83,9 @@ def _agrees(layer: Any) -> bool:
         theirs = base(x) + (0.5 * (x.float() @ a.t() @ b.t())).to(x.dtype)
         pairs = zip(*([y, *torch.autograd.grad(y, (x, a, b), towards)] for y in (ours, theirs)), strict=True)
         return all(bool((one - other).float().norm() < AGREES * other.float().norm()) for one, other in pairs)
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError):
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
         return False  # PEFT's way may work
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 import torch
 
 from playground import settings
-from playground.environ import before_torch
 from playground.errors import EnvironmentFault, PlaygroundError
 from playground.events.values import Json
 from playground.models.device import before_ampere, compute_dtype, name_of, pick_device
@@ -124,5 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    before_torch()
     main()

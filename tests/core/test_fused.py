@@ -221,6 +221,15 @@ def test_gpu_that_computes_other_values_is_left_to_peft_and_said(packed_on_cpu, 
 
     monkeypatch.setattr(fused, "_lora_matmul", fails)
     model = packed(Wide, torch.bfloat16)
-    assert "NF4 came to other values on this GPU" in fused.fuse_lora(model)
+    assert "NF4 does not come to the same values on this GPU" in fused.fuse_lora(model)
     assert "forward" not in vars(model.base_model.model.first)
     assert not any(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_memory_that_runs_out_over_the_question_is_not_blamed_on_it(packed_on_cpu, monkeypatch):
+    def fails(*given):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fused, "_lora_matmul", fails)
+    with pytest.raises(torch.OutOfMemoryError):
+        fused.fuse_lora(packed(Wide, torch.bfloat16))
