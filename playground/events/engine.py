@@ -151,7 +151,7 @@ class Why(Json):
         of: The request that was answered.
         lane: The name of the lane with the adapter.
         reading: What the base is fed where sft's answer is read.
-        branch: Instead of looking, let the base go on after so many tokens of sft's answer.
+        branch: Instead of looking, let the base go on after this many tokens of sft's answer.
     """
 
     of: int

@@ -24,7 +24,7 @@ from playground.training.schedule import learning_rate
 from playground.training.setup import Training
 
 SAMPLINGS = 7  # a run is sampled about this often after step 0
-# A run ends when so many of its last steps were skipped: three in a row, or ten of fifteen.
+# A run ends when too many of its last steps were skipped: three in a row, or ten of fifteen.
 TOO_MANY_SKIPPED = ((3, 3), (10, 15))
 SPIKE, SPIKE_NATS = 3.0, 2.0  # a loss this many times the median of the steps before, and this far above it
 LOOKED_BACK, TOO_FEW = 20, 10  # losses that make a median

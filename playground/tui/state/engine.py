@@ -1,4 +1,4 @@
-"""The engine behind a screen: starting, hearing, replacing and ending it, and what it was started with."""
+"""The engine of a screen: starting, hearing, replacing and ending it, and what it was started with."""
 
 from __future__ import annotations
 

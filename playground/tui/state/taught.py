@@ -70,7 +70,7 @@ class TeacherSaid(Message):
 
 
 class Teaching:
-    """The teacher behind a screen, and the requests that it has not served yet.
+    """The teacher of a screen, and the requests that it has not served yet.
 
     Args:
         start: Starts a teacher; called immediately.
