@@ -17,7 +17,7 @@ from click.utils import PacifyFlushWrapper
 from playground import __version__, settings
 from playground.cli.streams import silence, spell_out
 from playground.environ import before_torch
-from playground.errors import PlaygroundError, UsageError
+from playground.errors import EnvironmentFault, PlaygroundError, UsageError
 from playground.log import write_log
 from playground.signals import second_ends
 from playground.text import clean
@@ -182,6 +182,8 @@ def run(args: Sequence[str]) -> int:
 
 def report(error: Exception) -> int:
     """Say what went wrong, in a line and a hint; return the exit code. What was not foreseen goes to the log."""
+    if _ran_out_of_memory(error):
+        error = EnvironmentFault("Out of memory.", "Free some memory, choose a smaller model, or do less at once.")
     if isinstance(error, PlaygroundError):
         _say(error.message, error.hint)
         return error.exit_code
@@ -189,6 +191,14 @@ def report(error: Exception) -> int:
     where = f"The details are in {log}." if log else "".join(traceback.format_exception(error))
     _say(f"Something unexpected happened: {type(error).__name__}: {error}", f"{where} Please report it.")
     return 1
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:  # which would be imported only to tell
+        return isinstance(error, MemoryError)
+    from playground.models.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _say(message: str, hint: str) -> None:

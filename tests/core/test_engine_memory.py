@@ -7,6 +7,7 @@ import torch
 
 from playground.analysis import five_steps
 from playground.analysis.child import Teacher
+from playground.cli.app import run
 from playground.config import TrainConfig
 from playground.events.answers import Sampling
 from playground.events.engine import Ask, EngineError, EngineReady, LaneRequest, Spoken
@@ -99,6 +100,19 @@ def test_teacher_goes_on_after_memory_ran_out(tiny_folder, monkeypatch):
     assert left == [None]
     teacher.serve({"do": "undo", "id": 3})
     assert said[-2] == first and isinstance(first, Forward)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+def test_command_without_memory_says_so_and_is_no_bug(tiny_folder, tmp_path, monkeypatch, capsys, error):
+    def run_out(*given, **options):
+        raise error
+
+    monkeypatch.setenv("SFT_PLAYGROUND_HOME", str(tmp_path))
+    monkeypatch.setattr(five_steps, "load_base", run_out)
+    assert run(["explain", "--model", str(tiny_folder("llama"))]) == 3
+    said = capsys.readouterr().err
+    assert "error: Out of memory." in said and "report it" not in said
+    assert not list(tmp_path.glob("*.log"))
 
 
 def test_plan_counts_what_will_be_given_back(tiny_folder, rows_file, monkeypatch):

@@ -81,7 +81,7 @@ def test_planned_memory_is_that_of_a_real_step(name, fused, checkpointing, layer
 
 
 class Wordless:
-    """A tokenizer for ids that nobody reads."""
+    """A tokenizer for ids that are not read."""
 
     def decode(self, ids, **options):
         return ""
