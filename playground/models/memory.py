@@ -23,12 +23,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that memory ran out, on any device."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # How the allocator of a CPU says it, then the driver of a full card, and cuBLAS where its workspace does not fit.
+    # How the allocator of a CPU says it, then the drivers of full cards ("CUDA error", "CUDA driver error" where blocks
+    # are to grow, "HIP error"), and cuBLAS where its workspace does not fit.
     said = str(error)
     return isinstance(error, RuntimeError) and (
-        ("alloc" in said and "memory" in said)
-        or "CUDA error: out of memory" in said
-        or "CUBLAS_STATUS_ALLOC_FAILED" in said
+        ("alloc" in said and "memory" in said) or "out of memory" in said or "CUBLAS_STATUS_ALLOC_FAILED" in said
     )
 
 
