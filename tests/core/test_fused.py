@@ -226,7 +226,7 @@ def test_gpu_that_computes_other_values_is_left_to_peft_and_said(packed_on_cpu, 
     assert not any(parameter.grad is not None for parameter in model.parameters())
 
 
-def test_memory_that_runs_out_over_the_question_is_not_blamed_on_it(packed_on_cpu, monkeypatch):
+def test_full_gpu_is_not_taken_for_one_that_differs(packed_on_cpu, monkeypatch):
     def fails(*given):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
