@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from playground.data.jsonl import parse_cell, shown
@@ -67,17 +67,17 @@ class Shape:
     name: str
     roles: tuple[tuple[str, str], ...]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns that every row must have."""
         return tuple(column for role, column in self.roles if role in ("messages", "prompt", "completion"))
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """All columns that are read."""
         return tuple(column for _, column in self.roles)
 
-    @property
+    @cached_property
     def talk(self) -> tuple[str, ...]:
         """The columns that may hold messages."""
         found = tuple(column for role, column in self.roles if role == "messages")
@@ -206,7 +206,7 @@ def _awaits_answer(talk: Any) -> bool:
 def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Read | str:
     """Return the turns of `row` with notes about them, or what is wrong with it."""
     if shape.fits(row):
-        read, why = shape.read(row, options), refusal(row, shape.reads, context=shape.takes_context(row))
+        read, why = shape.read(row, options), refusal(row, shape.reads, shape.takes_context)
         # A tool turn explains more than the column of tools that comes with it.
         return read if not why or (isinstance(read, str) and "tools" in why) else why
     if other := detect([row]):

@@ -157,8 +157,9 @@ def leaves_out(key: str) -> str:
 
 def _reasoning_key(message: dict[str, Any], options: Options) -> str:
     """Return the key of the reasoning of a message that is read, the likelier name first; empty if there is none."""
-    kept = {key: value for key, value in message.items() if key not in options.left_out and not is_empty(value)}
-    return find(READ["reasoning"], kept)
+    names = READ["reasoning"]
+    said = [key for key in message if fold(key) in names and key not in options.left_out and not is_empty(message[key])]
+    return find(names, dict.fromkeys(said)) if said else ""
 
 
 def _mended(turns: Sequence[Turn], notes: list[Note]) -> list[Turn]:

@@ -35,7 +35,7 @@ _WORD = re.compile(f"[{_SPACELESS}]|[^\\s{_SPACELESS}]+")
 def tells(turns: Sequence[Turn]) -> Iterator[Note]:
     """Yield what the texts of a row say about where they come from, each kind once."""
     kept = [without_end(turn) for turn in turns]  # what --repair leaves
-    ends = [whole.content[len(left.content) :] for whole, left in zip(turns, kept, strict=True) if left != whole]
+    ends = [whole.content[len(left.content) :] for whole, left in zip(turns, kept, strict=True) if left is not whole]
     kind, plain = "control token typed as text", "it will be trained as plain characters"
     if typed := next(((turn, sign[0]) for turn in kept if (sign := _control(turn.content))), None):
         yield Note(kind, f"{typed[0].role} text contains {shown(typed[1])}; {plain}")
@@ -58,7 +58,9 @@ def tells(turns: Sequence[Turn]) -> Iterator[Note]:
 
 def without_end(turn: Turn) -> Turn:
     """Return a turn without the end markers that were typed at the end of an answer."""
-    kept = turn.content[: len(turn.content) - len(_typed_end(turn))]
+    if not (end := _typed_end(turn)):
+        return turn
+    kept = turn.content[: -len(end)]
     return replace(turn, content=kept) if kept.strip() else turn
 
 
@@ -67,10 +69,12 @@ def _control(text: str) -> re.Match[str] | None:
 
 
 def _typed_end(turn: Turn) -> str:
-    at = len(turn.content) if turn.role == "assistant" else 0
+    if turn.role != "assistant":
+        return ""
+    at = len(turn.content)
     while found := _ENDS.search(turn.content[max(0, at - TAIL) : at]):
         at -= len(found[0])
-    return turn.content[at:] if turn.role == "assistant" else ""
+    return turn.content[at:]
 
 
 def num_words(text: str) -> int:

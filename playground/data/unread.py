@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,18 +17,20 @@ NAMED = 10  # columns; any others are only counted
 _LABELS = {True: True, False: False, "true": True, "false": False}
 
 
-def refusal(row: dict[str, Any], read: Collection[str], *, context: bool = False) -> str:
+def refusal(
+    row: dict[str, Any], read: Collection[str], takes_context: Callable[[dict[str, Any]], bool] = lambda row: False
+) -> str:
     """Return why a row is refused: a column outside `read` would change what it means. Empty if it is accepted.
 
     Args:
         row: The row.
         read: The columns that are read.
-        context: Whether a text can be read as the context of its prompt.
+        takes_context: Says of a row whether a text in it can be read as the context of its prompt.
     """
     for column, value in row.items():
         if column in read or is_empty(value) or not (why := MEANINGFUL.get(fold(column))):
             continue
-        readable = context and why == IN_PROMPT and not bad_text(value)
+        readable = why == IN_PROMPT and takes_context(row) and not bad_text(value)
         way = f"; --map {shlex.quote(f'context={column}')} reads it" if readable else ""
         return f"it has {shown(column)}, which is not read here: {why}{way}; {leaves_out(column)}"
     return ""

@@ -2,6 +2,7 @@ import hashlib
 import itertools
 import json
 import re
+import sys
 import time
 
 import pytest
@@ -598,6 +599,21 @@ def test_no_column_is_advised_where_none_can_be_read(tmp_path, row):
         read_dataset(path)
     said = f"{refused.value.message} {refused.value.hint}"
     assert "--map" not in said and "--skip-bad" not in said, said
+
+
+def test_simple_row_is_read_in_few_calls(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    calls = {}
+    for number in (1_100, 1_600):  # the shape is found in the first 1,000
+        path.write_text(f"{PAIR}\n" * number)
+        events = []
+        sys.setprofile(lambda frame, event, of, events=events: events.append(event))
+        try:
+            read_dataset(path)
+        finally:
+            sys.setprofile(None)
+        calls[number] = events.count("call") + events.count("c_call")
+    assert calls[1_600] - calls[1_100] < 230 * 500  # a set may have a million rows
 
 
 def test_skip_bad_is_advised_if_other_rows_are_valid(tmp_path):

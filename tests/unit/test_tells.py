@@ -6,7 +6,7 @@ import pytest
 
 from playground.data.reading import Reading
 from playground.data.talk import Turn
-from playground.data.tells import num_words, tells
+from playground.data.tells import num_words, tells, without_end
 
 
 def kinds(prompt, answer):
@@ -119,6 +119,12 @@ def test_repair_is_named_for_what_it_strips_only(prompt, answer):
     assert not advised & {note.kind for note in tells(after)}
     assert not any("--repair" in note.message for note in tells(after))
     assert len({note.kind for note in tells(before)}) == len(list(tells(before))), "each kind once"
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_turn_without_an_end_marker_is_not_copied(role):
+    turn = Turn(role, "a b")
+    assert without_end(turn) is turn
 
 
 def test_missing_prompt_or_answer_is_told_without_a_repair():
