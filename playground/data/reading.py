@@ -11,11 +11,11 @@ from playground.data import columns as tables
 from playground.data import shapes
 from playground.data.containers import Rows
 from playground.data.jsonl import Problem
-from playground.data.names import CHOSEN, READ, find, is_preference
+from playground.data.names import CHOSEN, find, is_preference
 from playground.data.shapes import Shape
 from playground.data.talk import Note, Options, Turn
 from playground.data.tells import STRIPPED, without_end
-from playground.data.unknown import columns_of, says_one_message, unknown_columns
+from playground.data.unknown import columns_of, has_several_answers, says_one_message, unknown_columns
 from playground.data.unread import judged, unread
 from playground.errors import UsageError
 
@@ -179,8 +179,7 @@ def _preferences(first: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     row = next((row for row in first if is_preference(row)), None)
     if row is not None:
         chosen = find(CHOSEN, row)
-        answers = isinstance(row[chosen], list) and any(isinstance(item, str) for item in row[chosen])
-        if not (answers and find(READ["prompt"], row)):  # next to a prompt, texts are answers to it
+        if not has_several_answers(row):
             yield (f"messages={chosen}",)
         yield (f"completion={chosen}",)
         for asked in ("conversations", "messages", "input", "instruction", "question", "query"):

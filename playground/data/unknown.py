@@ -31,7 +31,7 @@ def advice(row: dict[str, Any]) -> str:
     if is_preference(row):
         if any(isinstance(row[column], str) and "\n\nHuman:" in row[column] for column in row):
             return "; it is preference data, whole conversations in one text: split them into messages"
-        if isinstance(better := value_of(CHOSEN, row), list) and any(isinstance(item, str) for item in better):
+        if has_several_answers(row):
             return "; it is preference data with several answers in a cell: write one of them into a column 'answer'"
         return "; it is preference data"
     if says_one_message(row):
@@ -48,6 +48,13 @@ def advice(row: dict[str, Any]) -> str:
         if isinstance(held := value[0] if isinstance(value, list) and value else value, dict):
             return f"; {shown(column)} holds {listed(held)}: what is trained on needs columns of its own"
     return ""
+
+
+def has_several_answers(row: dict[str, Any]) -> bool:
+    """Return whether a row of preference data has several better answers: texts next to a prompt, not turns."""
+    better = value_of(CHOSEN, row)
+    texts = isinstance(better, list) and any(isinstance(item, str) for item in better)
+    return texts and bool(find(READ["prompt"], row))
 
 
 def says_one_message(row: dict[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from playground.data import examples, reading
 from playground.data.containers import open_rows
-from playground.data.examples import Turn, read_dataset, remarks_in_words
+from playground.data.examples import Turn, UnknownColumns, read_dataset, remarks_in_words
 from playground.data.jsonl import MAX_SHOWN, Problem, shown
 from playground.data.lint import check
 from playground.data.names import MEANINGFUL, PER_PART, READ, WEIGHTS, fold, is_harmless
@@ -599,6 +599,14 @@ def test_no_column_is_advised_where_none_can_be_read(tmp_path, row):
         read_dataset(path)
     said = f"{refused.value.message} {refused.value.hint}"
     assert "--map" not in said and "--skip-bad" not in said, said
+
+
+def test_turns_of_a_preference_are_not_called_several_answers(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"chosen": ["q", "a"], "rejected": ["q", "b"]}\n' * 2)
+    with pytest.raises(UnknownColumns, match=r"it is preference data\.$") as refused:
+        read_dataset(path)
+    assert read_dataset(path, refused.value.columns).examples
 
 
 def test_simple_row_is_read_in_few_calls(tmp_path):
