@@ -181,6 +181,17 @@ def parse_cell(text: str) -> Any:
         return text
 
 
+def is_cut_off(text: str) -> bool:
+    """Return whether `text` begins as a JSON value and ends in the middle of it."""
+    try:
+        _LENIENT.raw_decode(text)
+    except json.JSONDecodeError as error:
+        return error.msg.startswith("Unterminated string") or error.pos >= len(text) - len(r"\u0000")
+    except (ValueError, RecursionError):  # from the hooks, or nested too deep
+        return False
+    return False
+
+
 def _object(value: Any, number: int) -> dict[str, Any] | Problem:
     if not isinstance(value, dict):
         return Problem(number, f"expected a JSON object, not {kind_of(value)}")

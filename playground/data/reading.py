@@ -104,7 +104,7 @@ class Reading:
         return Example(turns, line, (*said, *notes))
 
     def asked(self, line: int, row: dict[str, Any]) -> tuple[Turn, ...] | Problem:
-        """Return the turns of a row, with an answer that stands for its own, which may be missing; or the problem.
+        """Return the turns of a row, with an answer in place of its own, which may be missing; or the problem.
 
         A row that does not have the shape of the others is read by itself.
         """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, cast
 
-from playground.data.jsonl import parse_cell, shown
+from playground.data.jsonl import is_cut_off, parse_cell, shown
 from playground.data.names import (
     CALLS,
     CONTENT_KEYS,
@@ -50,6 +50,7 @@ NO_ANSWER = {"nan", "NaN", "<NA>", "#N/A", "#NA"}
 MISSING = NO_ANSWER | {"None", "NULL", "null", "N/A", "n/a", "NA", "undefined"}
 _WRITTEN = re.compile(r"""\[?\s*\{\s*(['"])(?:role|from|content|value)\1\s*:""")
 _ROLE = re.compile(r"""['"](?:role|from)['"]\s*:\s*['"]([^'"]{1,30})['"]""")
+_MESSAGE = ({"role", "content"}, {"from", "value"})  # the keys that most messages have
 
 STAND_IN = "…"  # for an answer, where only the question is read
 
@@ -215,7 +216,7 @@ def read_row(row: dict[str, Any], shape: Shape, options: Options = AS_IS) -> Rea
 
 
 def with_answer(row: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """Return `row` with an answer that stands for its own, so that its question can be read without one."""
+    """Return `row` with an answer in place of its own, so that its question can be read without one."""
     roles = dict(shape.roles)
     if "messages" not in roles:
         return {column: row[column] for column in row if column != roles.get("reasoning")} | {
@@ -248,11 +249,15 @@ def opened(row: dict[str, Any], shape: Shape) -> tuple[dict[str, Any], tuple[Not
 
 
 def _are_messages(value: Any) -> bool:
-    """Return whether a JSON value is a message, messages, or an object that has them; one must have a known role."""
+    """Return whether a JSON value is a message, messages, or an object that has them; one must have a known role.
+
+    A single object may well be the JSON that was asked for: it is a message only if it is written as most are.
+    """
     if isinstance(value, dict) and (column := find(READ["messages"], value)):
         value = value[column]
-    messages = value if isinstance(value, list) else [value]
-    return all(isinstance(item, dict) for item in messages) and any(map(_is_said, messages))
+    if isinstance(value, dict):
+        return any(keys <= set(map(fold, value)) for keys in _MESSAGE) and _is_said(value)
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value) and any(map(_is_said, value))
 
 
 def _is_said(message: dict[str, Any]) -> bool:
@@ -261,10 +266,14 @@ def _is_said(message: dict[str, Any]) -> bool:
 
 
 def _looks_like_messages(text: str) -> bool:
-    """Return whether a text begins as messages do, but is no JSON: cut off, or in Python's notation."""
-    head = text.lstrip()[:1000]
+    """Return whether a text begins and ends as messages do, but is no JSON: cut off, or in Python's notation."""
+    text = text.strip()
+    head = text[:1000]
     said = _WRITTEN.match(head) and _ROLE.search(head)
-    return bool(said and (role_of(said[1]) or is_tool(said[1]))) and isinstance(parse_cell(text), str)
+    if not said or not (role_of(said[1]) or is_tool(said[1])):
+        return False
+    # What goes on after the messages is a text that shows some, such as code.
+    return (text.endswith(("]", "}")) or is_cut_off(text)) and isinstance(parse_cell(text), str)
 
 
 def keys_not_read(row: dict[str, Any], shape: Shape, options: Options) -> dict[str, Any]:
@@ -394,9 +403,8 @@ def _conversational(row: dict[str, Any], roles: dict[str, str], options: Options
             return f"{column!r} is a list of texts, not of messages; write one text there"
     if more := [column for column in roles.values() if column not in pair and not is_empty(row.get(column))]:
         return f"it has {shown(more[0])} next to a list of messages: write it into one of them"
-    if not isinstance(
-        turns_of(answered, options._replace(repair=False)), str
-    ):  # as in preference data that repeats the prompt
+    # As in preference data that repeats the prompt.
+    if not isinstance(turns_of(answered, options._replace(repair=False)), str):
         return f"{pair[1]!r} has the prompt in it too: read that column alone, with --map messages=COLUMN"
     read = turns_of([*asked, *answered], options, given=len(asked))
     return f"in {pair[0]!r} and {pair[1]!r}, {read}" if isinstance(read, str) else read

@@ -145,8 +145,29 @@ def test_other_json_in_a_cell_stays_text(text):
 
 
 @pytest.mark.parametrize(
-    "text", [repr([U, A]), repr(U), "[{'content': 'u',\n 'role': 'user'}\n {}]", json.dumps([U, A])[:-3]]
-)
+    "text",
+    [
+        '{"speaker": "user", "text": "Hi"}', '{"author": "Claude", "text": "Water lilies"}', '{"from": "bot", "message": "x"}',
+        f"{U}\nis a message.", f"messages = {[U, A]}", f"{[U, A]}\nprint(client.chat(messages))",
+        f"{json.dumps(U)} is a \"message", '{"role": "user" ... What is this?',
+    ],
+)  # fmt: skip
+def test_text_that_shows_a_message_stays_text(text):
+    row = {"prompt": text, "completion": text}
+    read = Reading.of([row], {}).example(1, row)
+    assert [turn.content for turn in read.turns] == [text, text] and read.notes == ()
+
+
+CUT_OFF = [json.dumps([U, A])[:end] for end in (-1, -2, -3, -6)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *CUT_OFF, repr([U, A]), repr(U), "[{'content': 'u',\n 'role': 'user'}\n {}]", json.dumps([{**U, "content": "é"}])[:-5],
+        json.dumps(U)[:-1],
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("column", ["prompt", "completion"])
 def test_messages_that_are_no_json_are_not_trained_as_text(column, text):
     row = {"prompt": "u", "completion": "a", column: text}
