@@ -323,6 +323,7 @@ def _single(row: dict[str, Any], roles: dict[str, str], options: Options) -> Rea
     texts: dict[str, Any] = {}
     for role in ("system", "prompt", "context", "completion"):
         value = as_text(_cell(row, roles, role), options, notes)
+        value = joined(value) if role == "system" else value
         if role in ("system", "context") and (is_empty(value) or _is_missing(roles[role], value, options, notes)):
             continue
         texts[role] = value

@@ -279,7 +279,7 @@ def _apart(content: Any) -> tuple[Any, list[tuple[str, Any]]]:
 
 def bad_text(value: Any) -> str:
     """Return why `value` is no text that can be trained on; empty if it is one."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "type" in value:
         return f"has a part of the type {shown(value.get('type'))}; only text is trained"
     if not isinstance(value, str):
         return f"must be a string, not {type(value).__name__}" if value is not None else "is missing"

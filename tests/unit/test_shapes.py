@@ -175,6 +175,13 @@ def test_messages_that_are_no_json_are_not_trained_as_text(column, text):
     assert f"{column!r} is a text that looks like messages" in read.message and "json.dumps" in read.message
 
 
+def test_system_text_in_parts_is_read_next_to_a_pair_too():
+    parts = [{"type": "text", "text": "s", "cache_control": {"type": "x"}}]
+    row = {"prompt": "u", "completion": "a", "system": parts}
+    found, unread = Reading.of([row], {}).looked(1, row)
+    assert [turn.content for turn in found.turns] == ["s", "u", "a"] and set(unread) == {"system[].cache_control"}
+
+
 def test_odd_role_in_a_cell_is_refused_as_in_a_list():
     row = {"prompt": json.dumps([{"role": "alien", "content": "x"}, U]), "completion": "a"}
     assert "has the role 'alien'" in Reading.of([row], {}).example(1, row).message

@@ -155,6 +155,11 @@ def test_part_that_is_more_than_text_is_refused_by_name(content, words):
     assert f"a part of the type {words}" in turns_of([*talk("u"), {"role": "assistant", "content": content}])
 
 
+def test_object_without_parts_is_called_what_it_is():
+    said = turns_of([*talk("u"), {"role": "assistant", "content": {"answer": "a"}}])
+    assert said == "the content of message 2 (assistant) must be a string, not dict"
+
+
 def test_other_keys_of_parts_are_named():
     parts = {"parts": [{"text": "a0", "citations": ["x"], "image": None}, "more"], "content_type": "text"}
     messages = [*talk("u"), {"role": "assistant", "content": parts}]
