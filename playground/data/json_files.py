@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from playground.data import shapes
 from playground.data.jsonl import MAX_LINE_BYTES, Problem, decode_line, kind_of, parse_line, parse_value, shown
-from playground.data.names import MEANINGFUL, fold, is_empty, is_harmless
+from playground.data.names import MEANINGFUL, fold, is_empty, not_read
 from playground.data.tables import NAMES_READ, named_twice
 from playground.data.talk import Note
 from playground.data.unknown import listed
@@ -165,8 +165,7 @@ def _one_object(found: dict[str, Any], by_line: bool) -> Found:
 
 def _with_more(container: str, rows: Numbered, found: dict[str, Any], of: str) -> Found:
     """Return `rows`, which are `found[of]`, with a note on what else is there, or why they are none with it there."""
-    more = {key: value for key, value in found.items() if key != of and not is_empty(value)}
-    more = {key: value for key, value in more.items() if key not in _ABOUT_COLUMNS and not is_harmless(key)}
+    more = not_read(found, {of, *_ABOUT_COLUMNS})
     if means := next((key for key in more if fold(key) in _MEANINGFUL), ""):
         way = f"which is not read there: write it into each row of {shown(of)}, or remove it"
         return Found(container, [_problem(1, f"the file has {shown(means)} next to its rows, {way}")])

@@ -124,6 +124,13 @@ def is_harmless(name: str) -> bool:
     return name.casefold() in HARMLESS or fold(name) in HARMLESS
 
 
+def not_read(mapping: Mapping[str, Any], read: Collection[str]) -> dict[str, Any]:
+    """Return what of a mapping is neither `read`, nor known to be about it, nor empty."""
+    return {
+        key: value for key, value in mapping.items() if key not in read and not is_empty(value) and not is_harmless(key)
+    }
+
+
 def is_preference(columns: Collection[str]) -> bool:
     """Return whether rows with these columns have a better and a worse answer."""
     folded = {fold(column) for column in columns}

@@ -23,8 +23,8 @@ from playground.data.names import (
     find,
     fold,
     is_empty,
-    is_harmless,
     is_tool,
+    not_read,
     role_of,
     value_of,
 )  # fmt: skip
@@ -316,17 +316,15 @@ def unread_keys(talk: Sequence[Any], options: Options) -> dict[str, Any]:
     for message in _as_messages(talk)[0]:
         if not isinstance(message, dict):
             continue
-        role, texts = find(ROLE_KEYS, message), {find(CONTENT_KEYS, message)}
+        role, texts = find(ROLE_KEYS, message), [find(CONTENT_KEYS, message)]
         if role and role_of(message[role]) == "assistant":
-            texts.add(_reasoning_key(message, options))
-        read = {role, *CALLS, *WEIGHTS} - {""}  # what is not there; a key may be called that
-        texts.discard("")
-        for key, value in message.items():
-            if key in texts:
-                for path, more in parts_not_read(value, options):
-                    found.setdefault(f"{key}{path}", more)
-            elif key not in read and not is_empty(value) and not is_harmless(key):
-                found.setdefault(key, value)
+            texts.append(_reasoning_key(message, options))
+        for key in filter(None, texts):
+            for path, value in parts_not_read(message[key], options):
+                found.setdefault(f"{key}{path}", value)
+        read = {role, *texts, *CALLS, *WEIGHTS} - {""}  # what is not there; a key may be called that
+        for key, value in not_read(message, read).items():
+            found.setdefault(key, value)
     return found
 
 
@@ -334,7 +332,9 @@ def parts_not_read(content: Any, options: Options) -> Iterator[tuple[str, Any]]:
     """Yield what a content has that is not read: ``("[].key", value)`` of a part, ``(".key", value)`` next to parts."""
     parts = _parts(content)
     if parts is not None and isinstance(content, dict):
-        yield from _named(content, {"parts", *ROLE_KEYS}, ".")
+        said = {"content_type"} if content.get("content_type") == "text" else set()  # as ChatGPT's exports have it
+        for key, value in not_read(content, {"parts", *ROLE_KEYS} | said).items():
+            yield f".{key}", value
     for part in parts or ():
         if not isinstance(part, dict):
             continue
@@ -342,10 +342,6 @@ def parts_not_read(content: Any, options: Options) -> Iterator[tuple[str, Any]]:
         if name in options.left_out:
             yield f"[].{name}", thought
         read = {_text_key(part), "type", name} - {""}  # no name; a key may be called that
-        yield from _named(part, read | ({"thought"} if isinstance(part.get("thought"), bool) else set()), "[].")
-
-
-def _named(held: dict[str, Any], read: set[str], before: str) -> Iterator[tuple[str, Any]]:
-    for key, value in held.items():
-        if key not in read and not is_empty(value) and not is_harmless(key):
-            yield f"{before}{key}", value
+        read |= {"thought"} if isinstance(part.get("thought"), bool) else set()
+        for key, value in not_read(part, read).items():
+            yield f"[].{key}", value

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import reprlib
 import shlex
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from playground.data.jsonl import shown
-from playground.data.names import IN_PROMPT, MEANINGFUL, fold, is_empty, is_harmless
+from playground.data.names import IN_PROMPT, MEANINGFUL, fold, is_empty, not_read
 from playground.data.talk import Note, bad_text, leaves_out
 from playground.events.data import Finding
 from playground.text import count
 
 NAMED = 10  # columns; any others are only counted
+_PATHS = reprlib.Repr()
+_PATHS.maxstring = 80  # characters: the key of a part is named with the way to it
 _LABELS = {True: True, False: False, "true": True, "false": False}
 
 
@@ -48,11 +51,7 @@ def judged(row: dict[str, Any], read: Collection[str]) -> bool | None:
 def unread(row: dict[str, Any], read: Collection[str]) -> dict[str, Any]:
     """Return the columns that are neither `read`, nor known to be metadata, nor empty, as ``{name: value}``."""
     label = judged(row, read) is not None
-    return {
-        name: value
-        for name, value in row.items()
-        if name not in read and not is_harmless(name) and not is_empty(value) and not (label and fold(name) == "label")
-    }
+    return {name: value for name, value in not_read(row, read).items() if not (label and fold(name) == "label")}
 
 
 @dataclass
@@ -78,7 +77,7 @@ class Remarks:
         """Return a finding for each column and note, the most frequent first; if many, the rarest columns share one."""
         ordered = _by_rows(self.columns)
         found = [
-            Finding(line, "warning", f"{shown(name)} is not read", shown(value), rows)
+            Finding(line, "warning", f"{_PATHS.repr(name)} is not read", shown(value), rows)
             for name, (line, value, rows) in ordered[:NAMED]
         ]
         if rest := ordered[NAMED:]:

@@ -609,6 +609,13 @@ def test_turns_of_a_preference_are_not_called_several_answers(tmp_path):
     assert read_dataset(path, refused.value.columns).examples
 
 
+def test_key_of_a_part_is_named_with_the_whole_way_to_it(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    content = [{"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}]
+    path.write_text(json.dumps({"messages": [{"role": "user", "content": content}, *TALK[1:2]]}))
+    assert remarks_in_words(read_dataset(path)) == ("'messages[].content[].cache_control' is not read (1 row)",)
+
+
 def test_simple_row_is_read_in_few_calls(tmp_path):
     path = tmp_path / "rows.jsonl"
     calls = {}
