@@ -50,7 +50,8 @@ def read_csv(raw: bytes, delimiter: str) -> list[tuple[int, dict[str, Any] | Pro
             line = 1 + skipped
             said = f"the first line looks like a row, not like the names of columns: write {way} into a line above it"
             return [(line, Problem(line, said))]
-        names = [name or _unnamed(n, header) for n, name in enumerate(header)]
+        taken = set(header)
+        names = [name or _unnamed(n, taken) for n, name in enumerate(header)]
         start = reader.line_num
         for cells in reader:
             line, start = start + 1 + skipped, reader.line_num
@@ -68,10 +69,10 @@ def named_twice(names: Sequence[str]) -> str:
     return "" if twice is None else f"a column name appears twice: {shown(twice)}: rename one of the two"
 
 
-def _unnamed(number: int, header: Sequence[str]) -> str:
+def _unnamed(number: int, taken: set[str]) -> str:
     """Return the name that pandas gives a column without one: as that of its index, and no name that is taken."""
     name = f"Unnamed: {number}"
-    while name in header:
+    while name in taken:
         name += ".1"
     return name
 

@@ -8,6 +8,7 @@ import json
 import lzma
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,12 @@ def test_column_without_a_name_takes_none_that_is_there(tmp_path):
     row = {"Unnamed: 0.1": "1", "Unnamed: 0": "2", "prompt": "p", "completion": "c"}
     assert [row for _, row in open_rows(str(path), path)] == [row]
     assert remarks_in_words(read_dataset(path)) == ()
+
+
+def test_wide_table_without_names_is_read_at_once(tmp_path):
+    (path := tmp_path / "a.csv").write_text(f"prompt,completion{',' * 40_000}\np,c{',' * 40_000}\n")
+    began = time.process_time()
+    assert read_dataset(path).examples and time.process_time() - began < 5.0
 
 
 def test_a_gzip_file_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatch):
