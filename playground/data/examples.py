@@ -90,15 +90,8 @@ class Dataset:
         """
         if not isinstance(self.examples, _Lazy) or self.examples.good is not None:
             return self  # it was read whole, or to find the good rows
-        rows, reading = self.examples.rows, self.examples.reading
-        remarks, good, problems = Remarks(), array("Q"), []
-        for number, found in enumerate(_looked(rows, reading, remarks, rows.notes)):
-            if number % 1000 == 0:
-                progress("checking all rows", number / len(rows))
-            if isinstance(found, Problem):
-                problems.append(found)
-            else:
-                good.append(number)
+        rows = self.examples.rows
+        remarks, good, problems = _sorted_out(rows, self.examples.reading, progress)
         if wrong := [problem for problem in problems if not problem.left_out]:
             raise refuse(self.path, wrong, _hint(self.shape, wrong, first_rows(rows), valid=True))
         known = self.only(good, problems) if problems else self
@@ -178,12 +171,7 @@ def read_dataset(
     examples = tuple(found for found in looked if isinstance(found, Example))
     problems = [found for found in looked if isinstance(found, Problem)]
     if reading.shape is not None and not whole and (skip_bad or any(map(reading.is_judged, first))):
-        remarks, good, problems = Remarks(), array("Q"), []
-        for index, found in enumerate(_looked(rows, reading, remarks, rows.notes)):
-            if isinstance(found, Problem):
-                problems.append(found)
-            else:
-                good.append(index)
+        remarks, good, problems = _sorted_out(rows, reading)
     wrong = [problem for problem in problems if not problem.left_out]
     if wrong and not (skip_bad and examples):
         error = refuse(str(path), wrong, _hint(reading.shape, wrong, first, valid=bool(examples)))
@@ -216,6 +204,21 @@ def _looked(
         else:
             remarks.add(line, unread, (*notes, *found.notes, *tells(found.turns)))
         yield found
+
+
+def _sorted_out(
+    rows: Rows, reading: Reading, progress: Progress = lambda stage, share: None
+) -> tuple[Remarks, array[int], list[Problem]]:
+    """Return what is to be said of all rows, the indices of those that are examples, and the problems of the others."""
+    remarks, good, problems = Remarks(), array("Q"), []
+    for index, found in enumerate(_looked(rows, reading, remarks, rows.notes)):
+        if index % 1000 == 0:
+            progress("checking all rows", index / len(rows))
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            good.append(index)
+    return remarks, good, problems
 
 
 def typed_row(prompt: str, answer: str) -> Example | Problem:
