@@ -25,7 +25,7 @@ from playground.data.jsonl import Problem
 from playground.data.lint import check
 from playground.data.names import CONTENT_KEYS, MEANINGFUL, PAIRS, READ, ROLE_KEYS, ROLES, TOOL_ROLES, WEIGHTS
 from playground.data.reading import Reading, first_rows
-from playground.errors import InputError
+from playground.errors import InputError, UsageError
 
 COLUMNS = sorted(
     {*(name for names in READ.values() for name in names), *MEANINGFUL, "label", "chosen", "rejected", "text", "id"}
@@ -180,11 +180,18 @@ def tried(seed: int, folder: Path) -> str:
     assert known is None or len(found) == known, f"{len(found)} rows and problems of {known}"
     if not found:
         return "refused"
-    renamed = {"prompt": chance.choice(sorted({*COLUMNS}))} if chance.random() < 0.1 else {}
+    first = first_rows(rows)
+    there = sorted({column for row in first for column in row})
+    renamed = {"prompt": chance.choice([*there, "absent"])} if chance.random() < 0.1 else {}
     repair = chance.random() < 0.5
-    reading, first = Reading.of(first_rows(rows), renamed, repair=repair), first_rows(rows)
+    reading = Reading.of(first, renamed, repair=repair)
     reading.way(first)
-    looked = check(rows, renamed, repair=repair)
+    try:
+        looked = check(rows, renamed, repair=repair)
+    except UsageError as error:
+        if not there or "absent" not in renamed.values():
+            raise AssertionError("a column that is there is refused") from error
+        return "refused"
     problems = sum(isinstance(reading.example(0, row), Problem) for row in found)
     assert looked.num_sound == len(found) - problems, (
         f"{looked.num_sound} sound rows, {problems} problems of {len(found)}"
