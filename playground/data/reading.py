@@ -182,6 +182,8 @@ def _preferences(first: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
         if not has_several_answers(row):
             yield (f"messages={chosen}",)
         yield (f"completion={chosen}",)
+        if find(("prompt",), row):
+            return  # another column in its place would lose it
         for asked in ("conversations", "messages", "input", "instruction", "question", "query"):
             if asked in row:
                 yield (f"prompt={asked}", f"completion={chosen}")

@@ -601,6 +601,15 @@ def test_no_column_is_advised_where_none_can_be_read(tmp_path, row):
     assert "--map" not in said and "--skip-bad" not in said, said
 
 
+def test_prompt_of_a_preference_is_never_advised_away(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "q", "input": "c", "chosen": "a", "rejected": "b"}\n' * 2)
+    with pytest.raises(UnknownColumns) as refused:
+        read_dataset(path)
+    assert refused.value.columns == ("prompt=prompt", "context=input", "completion=chosen")
+    assert [turn.content for turn in read_dataset(path, refused.value.columns).examples[0].turns] == ["q\n\nc", "a"]
+
+
 def test_turns_of_a_preference_are_not_called_several_answers(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"chosen": ["q", "a"], "rejected": ["q", "b"]}\n' * 2)
