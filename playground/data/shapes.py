@@ -272,7 +272,7 @@ def _looks_like_messages(text: str) -> bool:
     said = _WRITTEN.match(head) and _ROLE.search(head)
     if not said or not (role_of(said[1]) or is_tool(said[1])):
         return False
-    # What goes on after the messages is a text that shows some, such as code.
+    # A text that goes on after the messages only shows them, as code does.
     return (text.endswith(("]", "}")) or is_cut_off(text)) and isinstance(parse_cell(text), str)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 from typing import Any, NamedTuple, cast
 
-from playground.data.jsonl import shown
+from playground.data.jsonl import kind_of, shown
 from playground.data.names import (
     CALLS,
     CONTENT_KEYS,
@@ -224,7 +224,7 @@ def joined(content: Any) -> Any:
         if text is None:
             return None
         if not isinstance(text, str):
-            return {"type": type(text).__name__}
+            return {"type": kind_of(text)}
         texts.append(text)
     return "".join(texts)
 
@@ -282,7 +282,7 @@ def bad_text(value: Any) -> str:
     if isinstance(value, dict) and "type" in value:
         return f"has a part of the type {shown(value.get('type'))}; only text is trained"
     if not isinstance(value, str):
-        return f"must be a string, not {type(value).__name__}" if value is not None else "is missing"
+        return f"must be a string, not {kind_of(value)}" if value is not None else "is missing"
     if not value.strip():
         return "is empty"
     if "\x00" in value:

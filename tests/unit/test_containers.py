@@ -339,7 +339,7 @@ def test_unreachable_or_invalid_hub_data_sets_are_refused():
 
 @pytest.fixture
 def large(tmp_path, monkeypatch):
-    """Return a large file that is read where it stands, with one bad row near its end."""
+    """Return a large file that is read in place, with one bad row near its end."""
     monkeypatch.setattr("playground.data.containers.KEPT_BYTES", 1000)
     rows = [{"prompt": f"p{n}", "completion": f"c{n}"} for n in range(WHOLE_ROWS + 10)]
     rows[-2] = {"prompt": "p"}

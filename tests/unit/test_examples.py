@@ -196,7 +196,7 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
         pytest.param(
             messages(("user", "a"), ("assistant", "b"))[:-1] + ', "context": "c"}',
             ["'context'", "--map context="],
-            id="context beside messages",
+            id="context next to messages",
         ),
         pytest.param('{"prompt": "<image>a", "completion": "b", "images": ["c.png"]}', ["'images'"], id="pictures"),
         pytest.param('{"prompt": "a", "completion": "b", "audio": {"path": "c"}}', ["'audio'"], id="sound"),
@@ -216,7 +216,7 @@ def test_a_data_set_knows_its_name_and_the_hash_of_its_bytes(tmp_path):
             '{"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}],'
             ' "tools": [{}]}',
             ["tools"],
-            id="tools beside a talk",
+            id="tools next to a talk",
         ),
         pytest.param('{"text": "a b c"}', ["'text'", "answer"], id="text only"),
         pytest.param('{"prompt": "a", "chosen": "b", "rejected": "c"}', ["preference"], id="preferences"),

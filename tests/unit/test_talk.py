@@ -92,7 +92,7 @@ def test_repair_is_named_only_where_it_mends(turns):
 def test_part_of_a_message_that_is_a_number_is_refused():
     messages = [*talk("u"), {"role": "assistant", "content": [5, "a"]}]
     assert turns_of(messages) == turns_of(messages, REPAIR), "a repair would lose the other parts"
-    assert "type 'int'" in turns_of(messages)
+    assert "type 'a number'" in turns_of(messages)
 
 
 def test_messages_of_the_prompt_carry_no_loss_after_a_repair_either():
@@ -155,9 +155,18 @@ def test_part_that_is_more_than_text_is_refused_by_name(content, words):
     assert f"a part of the type {words}" in turns_of([*talk("u"), {"role": "assistant", "content": content}])
 
 
-def test_object_without_parts_is_called_what_it_is():
-    said = turns_of([*talk("u"), {"role": "assistant", "content": {"answer": "a"}}])
-    assert said == "the content of message 2 (assistant) must be a string, not dict"
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ({"answer": "a"}, "must be a string, not an object"),
+        (True, "must be a string, not a boolean"),
+        (7, "must be a string, not a number; --repair writes numbers as text"),
+        ([{"text": ["a"]}], "has a part of the type 'an array'; only text is trained"),
+    ],
+)
+def test_content_that_is_no_text_is_called_what_json_calls_it(content, why):
+    said = turns_of([*talk("u"), {"role": "assistant", "content": content}])
+    assert said == f"the content of message 2 (assistant) {why}"
 
 
 def test_other_keys_of_parts_are_named():
