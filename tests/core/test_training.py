@@ -568,7 +568,7 @@ def test_what_a_user_should_know_of_the_kernels_is_told_first(tiny_folder, rows_
     events.close()
 
 
-def test_run_is_not_resumed_on_a_base_that_was_quantised_elsewhere(tiny_folder, rows_file, tmp_path):
+def test_run_is_not_resumed_on_a_base_quantised_elsewhere(tiny_folder, rows_file, tmp_path):
     settings = config(tiny_folder("llama"), rows_file(12), quantize="nf4")
     list(train(settings, tmp_path / "run", stop=stop_after(2)))
     record = read_record(tmp_path / "run")

@@ -1148,9 +1148,9 @@ def test_held_out_row_is_labelled():
     [
         ("Check its name.", "Check its name."),
         ("Lower --eval-rows, or add rows.", "Lower “held-out rows”, or add rows (F9 opens the options)."),
-        ("Say which is which: --map prompt=frage --map 'completion=a b'", "Say which is which: F4 (columns)"),
+        ("Say which is which: --map prompt=frage --map 'completion=a b'", "Say which is which: F4 (column)"),
         ("This fits: --max-length 64. --force tries anyway.", "This fits: “longest row” 64 (F9 opens the options)."),
-        ("To train on its better side: --map messages=chosen", "To train on its better side: F4 (columns)"),
+        ("To train on its better side: --map messages=chosen", "To train on its better side: F4 (column)"),
         (
             "It has both; read one: --map messages=COLUMN",
             "It has both; on the command line: read one: --map messages=COLUMN",

@@ -21,7 +21,7 @@ def in_app(text: str) -> str:
         return text
     names = {flag_of(f): labels()[f.name] for f in fields(TrainConfig) if f.name in labels()}
     kept, options = [], False
-    for sentence in _SENTENCE.split(_MAP.sub("F4 (columns)", text)):
+    for sentence in _SENTENCE.split(_MAP.sub("F4 (column)", text)):
         flags = _FLAG.findall(sentence)
         if "--map" in flags:
             kept.append(f"on the command line: {sentence}")
