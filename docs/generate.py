@@ -125,9 +125,6 @@ def _filled(document: str, begin: str, end: str, text: str) -> str:
 
 def _lab(lab: Lab, results: Sequence[LabDone]) -> str:
     head = [f"### {lab.name}: {lab.title}", "", f"{lab.claim} {lab.rows}"]
-    if not results:
-        predicted = (f"- {p.group}: {p.says}; {threshold(p)}" for p in lab.predictions)
-        return "\n".join([*head, "Predicted, and not yet run with three seeds:", "", *predicted, ""])
     seeds = ", ".join(str(result.seed) for result in results)
     trained = f"Trained on {results[0].num_tokens:,} tokens in {results[0].num_steps} steps"
     other = results[0].against
