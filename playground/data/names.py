@@ -66,6 +66,8 @@ PER_MESSAGE = {
     **{name: why for name, why in MEANINGFUL.items() if why in (_MEDIA, _TOOLS)},
     "train_detail": "an answer carries loss as a whole",
 }
+# What a part of a content that is text calls itself: in chats, and in OpenAI's Responses.
+TEXT_PARTS = {"text", "input_text", "output_text"}
 # Keys of a part of a content, or next to its parts, with which it is more than text.
 PER_PART = {
     *PER_MESSAGE, "inline_data", "file_data", "video_url", "audio_url", "input_audio", "function_call",

@@ -18,6 +18,7 @@ from playground.data.names import (
     PER_PART,
     READ,
     ROLE_KEYS,
+    TEXT_PARTS,
     WEIGHTS,
     Role,
     find,
@@ -230,10 +231,14 @@ def joined(content: Any) -> Any:
 
 
 def _parts(content: Any) -> list[Any] | None:
-    """Return the parts of a content; None if it has none."""
+    """Return the parts of a content, which may be a lone one; None if it has none."""
     if isinstance(content, dict):
-        content = content.get("parts")
+        content = [content] if _is_text(content.get("type")) else content.get("parts")
     return content if isinstance(content, list) else None
+
+
+def _is_text(kind: Any) -> bool:
+    return isinstance(kind, str) and fold(kind) in TEXT_PARTS
 
 
 def _kind(part: Any) -> Any:
@@ -241,7 +246,7 @@ def _kind(part: Any) -> Any:
     if not isinstance(part, dict):
         return "text"
     kind = part.get("type") or "text"
-    if kind != "text" or (kind := _other(part) or _thought(part)[0]):
+    if not _is_text(kind) or (kind := _other(part) or _thought(part)[0]):
         return kind
     return "text" if "type" in part or not part or _text_key(part) in part else next(iter(part))
 
@@ -331,7 +336,7 @@ def unread_keys(talk: Sequence[Any], options: Options) -> dict[str, Any]:
 def parts_not_read(content: Any, options: Options) -> Iterator[tuple[str, Any]]:
     """Yield what a content has that is not read: ``("[].key", value)`` of a part, ``(".key", value)`` next to parts."""
     parts = _parts(content)
-    if parts is not None and isinstance(content, dict):
+    if parts is not None and isinstance(content, dict) and "parts" in content:
         said = {"content_type"} if content.get("content_type") == "text" else set()  # as ChatGPT's exports have it
         for key, value in not_read(content, {"parts", *ROLE_KEYS} | said).items():
             yield f".{key}", value

@@ -137,6 +137,15 @@ def test_reasoning_in_the_first_parts_is_kept_as_reasoning(first, name, wrapped)
     assert list(unread_keys(messages, left_out).values()) == ["It is so."], "what is left out is named as well"
 
 
+@pytest.mark.parametrize("kind", ["text", "input_text", "output_text"])
+@pytest.mark.parametrize("lone", [False, True])
+def test_part_that_calls_itself_text_is_read(kind, lone):
+    part = {"type": kind, "text": "a0", "annotations": [], "seen": "x"}
+    messages = [*talk("u"), {"role": "assistant", "content": part if lone else [part]}]
+    assert turns_of(messages)[0][-1].content == "a0"
+    assert unread_keys(messages, AS_IS) == {"content[].seen": "x"}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
