@@ -29,13 +29,16 @@ LOOK_SECONDS = 0.2
 TELL_SECONDS = 5.0  # a process importing PyTorch answers late
 
 
-def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False) -> None:
+def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False) -> Callable[[], bool]:
     """Start a training run in its own session; its events report what happens.
 
     Args:
         config: In the form stored in a record.
         folder: The run's folder, new or to be resumed.
         resume: Resume from the newest checkpoint.
+
+    Returns:
+        A function that says whether the process is still there: until it has taken its lock nothing else does.
 
     Raises:
         EnvironmentFault: If the folder cannot be written.
@@ -44,12 +47,13 @@ def start_training(config: dict[str, Any], folder: Path, *, resume: bool = False
     try:
         make_folder(folder)
         with open(folder / LOG, "ab", opener=owner_only) as log:
-            subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "playground.training.child", options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
     except OSError as error:
         raise disk_fault(error, folder) from None
+    return lambda: process.poll() is None
 
 
 class RunLink:
@@ -80,26 +84,26 @@ class RunLink:
             return is_busy(self.folder)
         return True
 
-    def follow(self, starting: bool = False) -> Iterator[Event]:
+    def follow(self, is_there: Callable[[], bool] | None = None) -> Iterator[Event]:
         """Yield all past events, then new ones until the run ends. To be read in a thread.
 
         If the process disappears without a terminal event, yield one that says so, with the last lines of its log.
 
         Args:
-            starting: Whether a process was just started, so that it may not be found for a moment.
+            is_there: Says whether a process that was just started is there; it is not found until it has its lock.
         """
-        patience = time.monotonic() + (10.0 if starting else 0.0)
         at, ended = 0, False
         while not self._closed:
-            alive = self.is_alive()  # checked before reading, so that everything written before exit is read
+            # Checked before reading, so that everything written before exit is read.
+            if alive := self.is_alive():
+                is_there = None
+            starting = is_there is not None and is_there()
             fresh, at = read_events(self.folder, at)
             for event in fresh:
                 ended = event.terminal or (ended and not isinstance(event, RunStarted))
                 yield event
             self.caught_up = True
-            if alive:
-                patience = 0.0
-            elif not fresh and time.monotonic() > patience:
+            if not alive and not starting and not fresh:
                 if not ended:
                     yield self._vanished()
                 return

@@ -299,7 +299,7 @@ class PlaygroundApp(App[None]):
     def on_training_started(self, event: TrainingStarted) -> None:
         """Watch the run that was started."""
         self._leave()
-        self._watch(event.folder, starting=True)
+        self._watch(event.folder, event.is_there)
         self._beginning.done()
 
     def on_training_not_started(self, event: TrainingNotStarted) -> None:
@@ -335,10 +335,10 @@ class PlaygroundApp(App[None]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
 
-    def _watch(self, folder: Path, *, starting: bool = False) -> None:
+    def _watch(self, folder: Path, is_there: Callable[[], bool] | None = None) -> None:
         from playground.tui.screens.run import RunScreen
 
-        self.push_screen(RunScreen(folder, starting=starting), self._watched)
+        self.push_screen(RunScreen(folder, is_there), self._watched)
 
     def _watched(self, _: None) -> None:
         """Say on the compare screen that its device is free, if the run has ended."""

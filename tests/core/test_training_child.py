@@ -95,8 +95,8 @@ def test_failed_ask_does_not_end_the_run(config, plain, tmp_path):
 
 
 def test_detached_run_equals_an_in_process_run(config, plain, folder):
-    start_training(config.to_dict(), folder)
-    first = list(RunLink(folder).follow(starting=True))
+    is_there = start_training(config.to_dict(), folder)
+    first = list(RunLink(folder).follow(is_there))
     second = list(RunLink(folder).follow())
     assert first == second, "whoever comes later reads the same"
     assert isinstance(first[0], RunStage) and first[-1].state == "finished"
@@ -105,9 +105,9 @@ def test_detached_run_equals_an_in_process_run(config, plain, folder):
 
 
 def test_paused_and_asked_run_ends_with_the_same_result(config, plain, folder):
-    start_training(config.to_dict(), folder)
+    is_there = start_training(config.to_dict(), folder)
     link = RunLink(folder)
-    events = link.follow(starting=True)
+    events = link.follow(is_there)
     until(events, RunStage)
     assert link.tell("pause"), "told while it loads, it pauses before the first step"
     paused = until(events, Paused)
@@ -125,9 +125,9 @@ def test_paused_and_asked_run_ends_with_the_same_result(config, plain, folder):
 
 
 def test_training_in_the_folder_of_a_detached_run_is_refused(config, folder):
-    start_training(long(config).to_dict(), folder)
+    is_there = start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
-    events = link.follow(starting=True)
+    events = link.follow(is_there)
     until(events, StepDone)
     pid = (folder / ".pid").read_text()
     with pytest.raises(Exception, match=f"by process {pid}"):
@@ -137,9 +137,9 @@ def test_training_in_the_folder_of_a_detached_run_is_refused(config, folder):
 
 
 def test_cancelling_a_paused_run_removes_its_folder(config, folder):
-    start_training(long(config).to_dict(), folder)
+    is_there = start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
-    events = link.follow(starting=True)
+    events = link.follow(is_there)
     until(events, StepDone)
     link.tell("pause")
     until(events, Paused)
@@ -152,9 +152,9 @@ def test_cancelling_a_paused_run_removes_its_folder(config, folder):
 
 
 def test_killed_run_is_reported_and_resumes_exactly(config, plain, folder):
-    start_training(config.to_dict(), folder)
+    is_there = start_training(config.to_dict(), folder)
     link = RunLink(folder)
-    events = link.follow(starting=True)
+    events = link.follow(is_there)
     until(events, RunStage)
     link.tell("pause")
     until(events, Paused)
@@ -165,20 +165,28 @@ def test_killed_run_is_reported_and_resumes_exactly(config, plain, folder):
     os.kill(int((folder / ".pid").read_text()), signal.SIGKILL)
     gone = until(events, RunEnded)
     assert gone.state == "failed" and "is gone" in gone.reason
-    start_training(config.to_dict(), folder, resume=True)
-    again = list(RunLink(folder).follow(starting=True))
+    is_there = start_training(config.to_dict(), folder, resume=True)
+    again = list(RunLink(folder).follow(is_there))
     assert again[-1].state == "finished" and digest(folder) == plain
 
 
+def test_process_that_takes_long_to_start_is_waited_for(folder, monkeypatch):
+    monkeypatch.setattr("playground.jobs.training.LOOK_SECONDS", 0)
+    folder.mkdir()
+    there = iter([True] * 99 + [False])
+    (ended,) = RunLink(folder).follow(lambda: next(there))
+    assert "is gone" in ended.reason and next(there, None) is None
+
+
 def test_error_before_the_first_step_is_the_final_event(config, folder):
-    start_training({**config.to_dict(), "data": "/absent.jsonl"}, folder)
-    ended = list(RunLink(folder).follow(starting=True))[-1]
+    is_there = start_training({**config.to_dict(), "data": "/absent.jsonl"}, folder)
+    ended = list(RunLink(folder).follow(is_there))[-1]
     assert ended.state == "failed" and "There is no file" in ended.reason
 
 
 def test_sigterm_finishes_the_step_and_saves(config, folder):
-    start_training(long(config).to_dict(), folder)
-    events = RunLink(folder).follow(starting=True)
+    is_there = start_training(long(config).to_dict(), folder)
+    events = RunLink(folder).follow(is_there)
     until(events, StepDone)
     os.kill(int((folder / ".pid").read_text()), signal.SIGTERM)
     ended = until(events, RunEnded)
@@ -186,9 +194,9 @@ def test_sigterm_finishes_the_step_and_saves(config, folder):
 
 
 def test_bad_lines_on_socket_and_event_stream_are_survived(config, folder):
-    start_training(long(config).to_dict(), folder)
+    is_there = start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
-    events = link.follow(starting=True)
+    events = link.follow(is_there)
     until(events, StepDone)
     for line in (b"oops\n", b'{"do": 5}\n', b"[]\n", b"\xff\xfe\n", b'{"do": "ask", "id": "x"}\n', b"no end"):
         with socket.socket(socket.AF_UNIX) as connection:
@@ -202,10 +210,10 @@ def test_bad_lines_on_socket_and_event_stream_are_survived(config, folder):
 
 
 def test_follower_that_disconnects_does_not_end_the_run(config, folder):
-    start_training(long(config).to_dict(), folder)
+    is_there = start_training(long(config).to_dict(), folder)
     link = RunLink(folder)
     seen = []
-    reader = threading.Thread(target=lambda: seen.extend(link.follow(starting=True)))
+    reader = threading.Thread(target=lambda: seen.extend(link.follow(is_there)))
     reader.start()
     deadline = time.monotonic() + 60
     while not is_busy(folder) and time.monotonic() < deadline:

@@ -187,9 +187,9 @@ def test_non_finite_weights_are_not_saved(start, folder, whole):
 def test_second_child_does_not_touch_the_socket_or_log(config, tmp_path, monkeypatch, warm_children):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     endless, folder = TrainConfig(**{**config.to_dict(), "num_train_epochs": 1000}), tmp_path / "run"
-    start_training(endless.to_dict(), folder)
+    is_there = start_training(endless.to_dict(), folder)
     link = RunLink(folder)
-    events = link.follow(starting=True)
+    events = link.follow(is_there)
     next(event for event in events if isinstance(event, StepDone))
     socket = paths.run_socket(folder).stat().st_ino
     options = {"config": endless.to_dict(), "folder": str(folder), "resume": True}

@@ -49,7 +49,7 @@ def test_long_training_grows_in_nothing(tiny_folder, rows_file, tmp_path, warm_p
     while process.poll() is None and last < STEPS:
         link = RunLink(folder)
         attachments += 1
-        for event in link.follow(starting=True):
+        for event in link.follow(lambda: process.poll() is None):
             if not link.caught_up or not isinstance(event, StepDone) or event.step < last + STEPS // 20:
                 continue
             last = event.step

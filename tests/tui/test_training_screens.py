@@ -87,6 +87,11 @@ class FakeInspector(FakeChild):
         return number
 
 
+def is_there():
+    """Whether the process of a training that was only pretended to start is there."""
+    return True
+
+
 class Training(Screen):
     """The app with a fake inspector."""
 
@@ -207,7 +212,7 @@ async def test_csv_of_other_columns_is_trained_on_without_leaving_the_app(screen
     started = []
     monkeypatch.setattr(
         "playground.jobs.training.start_training",
-        lambda config, folder, resume: started.append((config, record(folder, last=12, ended=""))),
+        lambda config, folder, resume: started.append((config, record(folder, last=12, ended=""))) or is_there,
     )
     await open_training(screen)
     (row,) = [line for line in rows_of_list(screen) if "mine.csv" in line]
@@ -407,7 +412,7 @@ async def test_f5_starts_training_closes_the_engine_and_shows_the_run(screen, mo
     started = []
     monkeypatch.setattr(
         "playground.jobs.training.start_training",
-        lambda config, folder, resume: started.append((config, record(folder, last=12, ended=""))),
+        lambda config, folder, resume: started.append((config, record(folder, last=12, ended=""))) or is_there,
     )
     await open_training(screen)
     await screen.press("f5")
@@ -446,7 +451,9 @@ async def test_training_starts_only_when_the_engine_is_gone(screen, home, monkey
     started = []
     monkeypatch.setattr(
         "playground.jobs.training.start_training",
-        lambda config, folder, resume: started.append((screen.engine.closed, record(folder, last=12, ended=""))),
+        lambda config, folder, resume: (
+            started.append((screen.engine.closed, record(folder, last=12, ended=""))) or is_there
+        ),
     )
     await open_training(screen)
     engines = len(screen.engines)
@@ -465,7 +472,9 @@ async def test_training_starts_only_when_the_engine_is_gone(screen, home, monkey
 def test_second_training_waits_for_the_first_to_be_shown(monkeypatch, tmp_path):
     """Until then nothing on the disk says that one has started."""
     started, said = [], []
-    monkeypatch.setattr("playground.jobs.training.start_training", lambda *given, **options: started.append(given))
+    monkeypatch.setattr(
+        "playground.jobs.training.start_training", lambda *given, **options: started.append(given) or is_there
+    )
     app = SimpleNamespace(post_message=said.append)
     beginning = Beginning(app, lambda then: then(True))
     beginning.start({}, tmp_path / "one")
@@ -479,7 +488,7 @@ def test_second_training_waits_for_the_first_to_be_shown(monkeypatch, tmp_path):
 
 @screen_test((120, 40), Slow)
 async def test_resumed_training_says_that_it_waits_too(screen, home, monkeypatch):
-    monkeypatch.setattr("playground.jobs.training.start_training", lambda *given, **options: None)
+    monkeypatch.setattr("playground.jobs.training.start_training", lambda *given, **options: is_there)
     run_record(record(home / "adapters" / "one", ended=""), "2026-11-21T10:00:00+00:00", "stopped")
     await open_training(screen)
     await screen.press("f6", "r")
@@ -517,7 +526,9 @@ async def test_key_held_down_on_the_run_screen_acts_once(screen, home, key, open
 @screen_test((120, 40), Slow)
 async def test_engine_that_does_not_end_is_said_instead_of_trained_next_to(screen, monkeypatch):
     started = []
-    monkeypatch.setattr("playground.jobs.training.start_training", lambda *given, **options: started.append(given))
+    monkeypatch.setattr(
+        "playground.jobs.training.start_training", lambda *given, **options: started.append(given) or is_there
+    )
     screen.engine.goes = False
     screen.engine.let_go.set()
     await open_training(screen)
@@ -804,7 +815,7 @@ async def test_run_is_renamed_resumed_and_removed_after_confirmation(screen, hom
     started = []
     monkeypatch.setattr(
         "playground.jobs.training.start_training",
-        lambda config, folder, resume: started.append((folder.name, resume)),
+        lambda config, folder, resume: started.append((folder.name, resume)) or is_there,
     )
     for name, day in (("one", 22), ("two", 21)):
         run_record(record(home / "adapters" / name, ended=""), f"2026-11-{day}T10:00:00+00:00", "stopped")

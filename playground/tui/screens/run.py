@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -48,7 +49,7 @@ class RunScreen(Leavable[None]):
 
     Args:
         folder: The run's folder.
-        starting: Whether its process was just started.
+        is_there: Says whether its process is there, if it was just started.
     """
 
     HELP = glossary.RUN
@@ -109,12 +110,12 @@ class RunScreen(Leavable[None]):
     class DataRequested(Message):
         """Request to show data sets while the run continues."""
 
-    def __init__(self, folder: Path, *, starting: bool = False) -> None:
+    def __init__(self, folder: Path, is_there: Callable[[], bool] | None = None) -> None:
         super().__init__()
         self.folder = folder
         self.history = RunHistory()
         self._link = RunLink(folder)
-        self._starting = starting
+        self._is_there = is_there
         self._film = Film(self.history)
         self._has_to_play = False  # the run has just ended
         self._player: Timer | None = None
@@ -160,7 +161,7 @@ class RunScreen(Leavable[None]):
 
     @work(thread=True)
     def _follow(self) -> None:
-        for event in self._link.follow(self._starting):
+        for event in self._link.follow(self._is_there):
             if not self.app.is_running:
                 return
             self.post_message(self.Happened(event, news=self._link.caught_up))

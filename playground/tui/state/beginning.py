@@ -14,11 +14,12 @@ from playground.errors import EnvironmentFault, PlaygroundError
 
 
 class TrainingStarted(Message):
-    """A training was started in `folder`."""
+    """A training was started in `folder`; `is_there` says whether its process is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, is_there: Callable[[], bool]) -> None:
         super().__init__()
         self.folder = folder
+        self.is_there = is_there
 
 
 class TrainingNotStarted(Message):
@@ -69,14 +70,14 @@ class Beginning:
     def _start(self, config: dict[str, Any], folder: Path, resume: bool, gone: bool) -> None:
         from playground.jobs.training import start_training
 
-        said: Message = TrainingStarted(folder)
+        said: Message
         try:
             if not gone:
                 raise EnvironmentFault(
                     "The model of the compare screen does not leave the memory, so the training was not started.",
                     "Leave the app, end what is left of it, and start again.",
                 )
-            start_training(config, folder, resume=resume)
+            said = TrainingStarted(folder, start_training(config, folder, resume=resume))
         except PlaygroundError as error:
             said = TrainingNotStarted(error)
         self._app.post_message(said)
