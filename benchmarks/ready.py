@@ -72,9 +72,9 @@ def training() -> Measured:
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "run"
         began = time.monotonic()
-        start_training(config.to_dict(), folder)
+        is_there = start_training(config.to_dict(), folder)
         link = RunLink(folder)
-        for event in link.follow(starting=True):
+        for event in link.follow(is_there):
             names = {RunStarted: "training loaded", StepDone: "training, first step done"}
             assert not isinstance(event, RunEnded) or event.state == "cancelled", event.reason
             if name := names.get(type(event)):
