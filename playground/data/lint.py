@@ -66,7 +66,8 @@ def check(
                 nameless.append(line)
             else:
                 kind = "tool turn" if "tools are not trained" in example.message else "bad row"
-                findings.append(Finding(line, "error", kind, example.message))
+                # Its own line: in an object over several lines it is not the first.
+                findings.append(Finding(example.line, "error", kind, example.message))
             continue
         remarks.add(line, unread, (*rows.notes, *example.notes))
         findings += [Finding(line, "warning", note.kind, note.message) for note in tells(example.turns)]

@@ -5,8 +5,10 @@ import pytest
 from playground.cli.app import run
 from playground.data.containers import open_rows
 from playground.data.encode import Encoder
+from playground.data.examples import read_dataset
 from playground.data.lint import check
 from playground.data.styles import chat_style
+from playground.errors import InputError
 from playground.events.data import BINS, DataCheck, by_kind
 
 GOOD = {"prompt": "What is up?", "completion": "The sky is up."}
@@ -42,6 +44,15 @@ def test_each_kind_of_finding_names_its_line(look, row, level, kind):
     assert [(finding.line, finding.level, finding.kind) for finding in result.findings] == [(2, level, kind)]
     assert result.num_errors == (level == "error")
     assert (result.num_rows, result.num_sound) == (3, 2 if level == "error" else 3)
+
+
+def test_damage_in_an_object_is_named_by_the_line_training_names(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{\n "prompt": "a",\n "completion": "b"\n}\n{\n "prompt": "a",\n "x" 4\n}\n')
+    (finding,) = check(open_rows("rows", path), {}).findings
+    assert finding.line == 7 and "at column 6" in finding.message
+    with pytest.raises(InputError, match="rows.jsonl:7: "):
+        read_dataset(path)
 
 
 def test_tool_turns_are_counted_separately(look):
